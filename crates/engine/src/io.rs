@@ -1,0 +1,235 @@
+//! What goes into the engine and what comes out: all of its contact with the world.
+
+use smallvec::SmallVec;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use windrose_event::{
+    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Text, Verdict,
+};
+use windrose_policy::{Listener, Pool, Snapshot};
+
+use crate::Session;
+
+/// A shard's number, from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShardId(pub u16);
+
+/// Which shard of how many an engine is.
+#[derive(Clone, Copy, Debug)]
+pub struct Seat {
+    /// This shard.
+    pub shard: ShardId,
+    /// All shards of the node.
+    pub shards: u16,
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A transport is up. Its first intent must be `Open`.
+    Connect {
+        /// The network's name for it.
+        connection: ConnectionId,
+        /// The listener that accepted it.
+        listener: Arc<Listener>,
+        /// Where it comes from.
+        peer: Option<SocketAddr>,
+    },
+    /// The connection's machine understood something.
+    Intent {
+        /// Whose.
+        connection: ConnectionId,
+        /// What.
+        intent: Intent,
+    },
+    /// The connection's transport is gone and its machine said no `Close`.
+    Lost {
+        /// Which.
+        connection: ConnectionId,
+        /// How.
+        cause: CloseCause,
+    },
+    /// More bytes wait to be written to the connection than `limits.output_bytes`: hold its deliveries.
+    Congested {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// What waited has been written.
+    Cleared {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// The answer to `Output::Identify`.
+    Identified {
+        /// Which.
+        connection: ConnectionId,
+        /// The registry's answer.
+        verdict: Verdict,
+    },
+    /// The answer to `Output::Locate`: the shard that held the session until now; ours from now on.
+    Located {
+        /// Who asked.
+        connection: ConnectionId,
+        /// Who had it; `None`: nobody.
+        holder: Option<ShardId>,
+    },
+    /// Word from another shard. Between two shards messages arrive in the order sent.
+    Shard {
+        /// Who says it.
+        from: ShardId,
+        /// What.
+        message: ShardMessage,
+    },
+    /// The answer to `Output::Dispatch`.
+    Answer {
+        /// Which dispatch.
+        dispatch: DispatchId,
+        /// What the member said, or why it said nothing.
+        answer: Answer,
+    },
+    /// A new document takes force.
+    Snapshot(Arc<Snapshot>),
+    /// The node shuts down: refuse what is new, tell the peers (`CloseReason::ShuttingDown`) once what they sent is
+    /// settled, finish what is in flight.
+    Drain,
+    /// `Engine::next_timeout` has come.
+    Timeout,
+}
+
+/// What the engine asks for.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell a connection's machine.
+    Directive {
+        /// Whose.
+        connection: ConnectionId,
+        /// What.
+        directive: Directive,
+    },
+    /// Ask the registry who this is; answered by `Input::Identified`.
+    Identify {
+        /// Who asks.
+        connection: ConnectionId,
+        /// What it says of itself.
+        claim: Box<Claim>,
+    },
+    /// Enter this shard as the session's holder in the node's directory; answered by `Input::Located`.
+    Locate {
+        /// Who asks.
+        connection: ConnectionId,
+        /// The session's name.
+        session: Arc<str>,
+    },
+    /// The session is over: if the directory still names this shard as its holder, remove it.
+    Forget {
+        /// The session's name.
+        session: Arc<str>,
+    },
+    /// Send a message to another shard.
+    Shard {
+        /// To whom.
+        to: ShardId,
+        /// What.
+        message: ShardMessage,
+    },
+    /// Send events to a pool's member; answered by `Input::Answer` once, whatever happens.
+    Dispatch(Dispatch),
+    /// Stop reading from a connection: no credit is left for what it sends.
+    Pause {
+        /// Which.
+        connection: ConnectionId,
+    },
+    /// Read from it again.
+    Resume {
+        /// Which.
+        connection: ConnectionId,
+    },
+}
+
+/// Names a dispatch until its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DispatchId(pub u64);
+
+/// Events on their way to a member: one, or in batch mode several.
+#[derive(Debug)]
+pub struct Dispatch {
+    /// Pairs the answer.
+    pub id: DispatchId,
+    /// The pool.
+    pub pool: Arc<Pool>,
+    /// Index in [`Pool::members`].
+    pub member: usize,
+    /// What is sent.
+    pub events: SmallVec<[Arc<Event>; 1]>,
+    /// At most how long the attempt may take: the pool's time limit, or what is left of the route's deadline.
+    pub timeout: Duration,
+}
+
+/// A member's answer.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it means.
+    pub outcome: Outcome,
+    /// What it said, if anything; the reply to events that want one.
+    pub reply: Option<Reply>,
+}
+
+/// What a service said.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The media type.
+    pub content_type: Option<Text>,
+    /// The body.
+    pub payload: bytes::Bytes,
+}
+
+/// Between the shards of one node.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// The sender has, or no longer has, subscribers for a filter (of a group).
+    Interest {
+        /// Which addresses.
+        filter: Filter,
+        /// The group that shares the work, if any.
+        group: Option<Arc<str>>,
+        /// How many members the sender now has; zero: none any more.
+        members: u32,
+    },
+    /// Events for the receiver's subscribers.
+    Events(Vec<Forward>),
+    /// The receiver took this many forwarded events: credit returns.
+    Credit(u32),
+    /// Set or clear an address's last value.
+    Remember(Arc<Event>),
+    /// Hand over a session, or end it: its connection, if it has one, is closed as taken over.
+    Take {
+        /// The session's name.
+        session: Arc<str>,
+    },
+    /// The answer to `Take`.
+    Hand {
+        /// The session's name.
+        session: Arc<str>,
+        /// The session, unless there is none (any more).
+        state: Option<Box<Session>>,
+    },
+    /// The answer to a request that the receiver's exchange waits for.
+    Reply {
+        /// The reply address.
+        address: Address,
+        /// The answer.
+        event: Arc<Event>,
+    },
+}
+
+/// An event for another shard's subscribers.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// The event.
+    pub event: Arc<Event>,
+    /// Whether it is for the receiver's plain subscribers.
+    pub everyone: bool,
+    /// Groups whose one member the receiver picks.
+    pub groups: SmallVec<[(Arc<str>, Filter); 1]>,
+}

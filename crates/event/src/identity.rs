@@ -1,0 +1,225 @@
+//! Identity: which thing is this, and whose is it?
+
+use crate::Text;
+use bytes::Bytes;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Who somebody is, as the registry answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who.
+    pub principal: Principal,
+    /// The groups it belongs to, shared.
+    pub groups: Arc<[Arc<str>]>,
+    /// The devices that it owns, if it owns any.
+    pub owned: Arc<[Arc<str>]>,
+}
+
+impl Identity {
+    /// Nobody in particular.
+    pub fn anonymous() -> Self {
+        Self { principal: Principal::Anonymous, groups: Arc::from([]), owned: Arc::from([]) }
+    }
+
+    /// The device's identifier, if it is a device.
+    pub fn device(&self) -> Option<&Arc<str>> {
+        match &self.principal {
+            Principal::Device { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// Whose it is: the device's owner, or the owner itself.
+    pub fn owner(&self) -> Option<&Arc<str>> {
+        match &self.principal {
+            Principal::Device { owner, .. } => owner.as_ref(),
+            Principal::Owner { id } => Some(id),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    /// As access rules write it: `device:ID`, `owner:ID`, `service:NAME`, `anonymous`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.principal {
+            Principal::Anonymous => f.write_str("anonymous"),
+            Principal::Device { id, .. } => write!(f, "device:{id}"),
+            Principal::Owner { id } => write!(f, "owner:{id}"),
+            Principal::Service { name } => write!(f, "service:{name}"),
+        }
+    }
+}
+
+/// The kinds of somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// Did not say, and was let in all the same.
+    Anonymous,
+    /// A thing.
+    Device {
+        /// Its identifier in the registry.
+        id: Arc<str>,
+        /// Whose it is.
+        owner: Option<Arc<str>>,
+    },
+    /// A person or an organisation that owns devices.
+    Owner {
+        /// Its identifier in the registry.
+        id: Arc<str>,
+    },
+    /// A back-end service.
+    Service {
+        /// Its name in the registry.
+        name: Arc<str>,
+    },
+}
+
+/// What an access rule can allow (`may` in the document).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Permission {
+    /// Publish events.
+    Publish,
+    /// Be told of events.
+    Subscribe,
+    /// Read a last value.
+    Read,
+    /// Ask a thing and get its answer.
+    Request,
+    /// Use the admin API.
+    Administer,
+}
+
+impl Permission {
+    /// The permission's name in the document and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+            Self::Read => "read",
+            Self::Request => "request",
+            Self::Administer => "administer",
+        }
+    }
+}
+
+/// What somebody says of itself, with what should prove it.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// The name its session goes by (MQTT: the client identifier); proves nothing by itself.
+    pub session: Option<Arc<str>>,
+    /// User name.
+    pub username: Option<Text>,
+    /// Password for the user name.
+    pub password: Option<Secret>,
+    /// An API key (HTTP: `Authorization: Bearer`, `X-API-Key`).
+    pub api_key: Option<Secret>,
+    /// A certificate that the transport verified against its authorities.
+    pub certificate: Option<Arc<CertificateClaim>>,
+    /// The listener it came in by, as the document names it.
+    pub listener: Arc<str>,
+    /// Where it comes from, for the log.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Claim {
+    /// Whether it brings nothing that could prove an identity.
+    pub fn is_anonymous(&self) -> bool {
+        self.username.is_none()
+            && self.password.is_none()
+            && self.api_key.is_none()
+            && self.certificate.is_none()
+    }
+}
+
+/// What a verified certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateClaim {
+    /// The subject as RFC 4514 text, such as `CN=car-7,O=Cars`.
+    pub subject: String,
+    /// The subject's common name.
+    pub common_name: Option<String>,
+    /// Subject alternative names: DNS names, URIs and e-mail addresses, as written.
+    pub alternative_names: Vec<String>,
+    /// SHA-256 of the certificate's DER.
+    pub fingerprint: [u8; 32],
+}
+
+/// Bytes that must not be shown: they have no `Display`, and their `Debug` says nothing.
+#[derive(Clone)]
+pub struct Secret(Bytes);
+
+impl Secret {
+    /// Takes the bytes.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes, for verifying them: compare in constant time, never log.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The registry's answer to a claim.
+pub type Verdict = Result<Identity, Refusal>;
+
+/// Why somebody is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The class of reason, which decides the protocol's code.
+    pub cause: RefusalCause,
+    /// For the operator's log: what happened and what to do. Never sent to the peer, never a secret.
+    pub detail: String,
+}
+
+/// The classes of reasons for not letting somebody in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefusalCause {
+    /// The credentials are wrong, or nobody is known by them. One class, so that a guesser learns nothing.
+    BadCredentials,
+    /// It brought no credentials and anonymous is denied.
+    AnonymousDenied,
+    /// It is known, and not allowed.
+    NotAllowed,
+    /// The session's name is not acceptable.
+    BadSession,
+    /// Too many connections.
+    Quota,
+    /// The node is shutting down.
+    ShuttingDown,
+    /// The registry could not be asked.
+    Unavailable,
+}
+
+impl RefusalCause {
+    /// The cause's name in metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BadCredentials => "bad_credentials",
+            Self::AnonymousDenied => "anonymous_denied",
+            Self::NotAllowed => "not_allowed",
+            Self::BadSession => "bad_session",
+            Self::Quota => "quota",
+            Self::ShuttingDown => "shutting_down",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+/// Answers who somebody is. Asked once per connection (once per exchange for HTTP).
+pub trait Registry: Send + Sync {
+    /// The verdict, if it takes neither a wait nor much of a core; `None` sends the claim to [`Registry::identify`].
+    fn identify_at_once(&self, claim: &Claim) -> Option<Verdict>;
+
+    /// The verdict, however long it takes: called off the shards' threads.
+    fn identify(&self, claim: &Claim) -> Verdict;
+}

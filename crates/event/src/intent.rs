@@ -1,0 +1,199 @@
+//! Intents: what a protocol machine understood its peer to want.
+
+use crate::{Assurance, Claim, Filter, Outcome, Publication, Text};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection of one shard. The generation tells a slot's tenants apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId {
+    /// Index in the shard's table.
+    pub slot: u32,
+    /// How often the slot was given out before.
+    pub generation: u32,
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// What pairs an answer with its question on one connection. Zero: no answer is wanted.
+///
+/// Tags of intents are the peer's (MQTT: its packet identifiers), tags of deliveries are the engine's (1 to 65,535, and
+/// used by the MQTT machine as packet identifiers as they are). The two never mix.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(pub u16);
+
+impl Tag {
+    /// No answer is wanted.
+    pub const NONE: Tag = Tag(0);
+}
+
+/// What a peer wants, in neutral words.
+#[derive(Debug)]
+pub enum Intent {
+    /// Begin, or take up again, a session. Answered by `Accept` or `Refuse`; no other intent may come before.
+    Open(Box<Open>),
+    /// Publish an event. Answered by `Settle`, unless its tag is zero.
+    Publish(Publish),
+    /// The sender of an exactly-once event has our `Settle` and forgets the event. Answered by `Released`.
+    Release {
+        /// The publication's tag.
+        tag: Tag,
+    },
+    /// Subscribe. Answered by `Subscribed`, with a result for each request.
+    Subscribe {
+        /// Pairs the answer.
+        tag: Tag,
+        /// What is subscribed to, in order.
+        requests: Vec<SubscriptionRequest>,
+    },
+    /// Unsubscribe. Answered by `Unsubscribed`, with a result for each filter.
+    Unsubscribe {
+        /// Pairs the answer.
+        tag: Tag,
+        /// Group (of a shared subscription) and filter.
+        filters: Vec<(Option<Text>, Filter)>,
+    },
+    /// The peer has an exactly-once delivery and remembers its tag. Answered by `Release`.
+    Receive {
+        /// The delivery's tag.
+        tag: Tag,
+    },
+    /// The peer is done with a delivery: credit returns, its tag is free.
+    Settle {
+        /// The delivery's tag.
+        tag: Tag,
+        /// What the peer says of it.
+        outcome: Outcome,
+    },
+    /// Read an address's last value. Answered by `Value`.
+    Read {
+        /// Pairs the answer.
+        tag: Tag,
+        /// Whose last value.
+        address: crate::Address,
+    },
+    /// Publish an event and wait for one answer to it. Answered by `Settle` with a worse outcome than `Accepted`, or by
+    /// `Reply` once the answer comes; the caller owns the time limit.
+    Request(Publish),
+    /// End the connection, and the session as `keep` says.
+    Close(Close),
+}
+
+/// The wish to begin a session.
+#[derive(Debug)]
+pub struct Open {
+    /// The protocol spoken: `mqtt`, `http`, ...
+    pub protocol: &'static str,
+    /// Its version as the peer named it, for logs and metrics: `3.1.1`, `5.0`.
+    pub version: &'static str,
+    /// The name the session goes by; `None` asks the engine for one.
+    pub session: Option<Arc<str>>,
+    /// What the peer says of itself.
+    pub claim: Claim,
+    /// Whether an earlier session of that name is taken up again; otherwise it is ended.
+    pub resume: bool,
+    /// How long the session outlives its connection. Zero: not at all. `Duration::MAX`: for ever.
+    pub keep: Duration,
+    /// How many unsettled deliveries the peer takes at once, at least 1 (MQTT 5 §3.1.2.11.3, Receive Maximum).
+    pub window: u16,
+    /// What to publish when the connection is lost.
+    pub will: Option<Box<Will>>,
+}
+
+/// What to publish when a connection is lost.
+#[derive(Clone, Debug)]
+pub struct Will {
+    /// The event.
+    pub publication: Publication,
+    /// How long to wait for the session to be taken up again before publishing.
+    pub delay: Duration,
+}
+
+/// A publication and what pairs its answer.
+#[derive(Debug)]
+pub struct Publish {
+    /// Pairs the answer; zero for at most once.
+    pub tag: Tag,
+    /// Whether the sender says that it may have sent this before.
+    pub again: bool,
+    /// What is published.
+    pub publication: Publication,
+}
+
+/// One subscription that is asked for.
+#[derive(Clone, Debug)]
+pub struct SubscriptionRequest {
+    /// Which addresses.
+    pub filter: Filter,
+    /// The group that shares the work, if any: each event goes to one member.
+    pub group: Option<Text>,
+    /// At most how surely events are delivered.
+    pub assurance: Assurance,
+    /// Whether the session's own events are left out.
+    pub no_local: bool,
+    /// Whether events keep their `retain` flag as published.
+    pub retain_as_published: bool,
+    /// Whether last values are delivered at once.
+    pub retained: RetainedDelivery,
+    /// The subscriber's own number for it, told with each delivery.
+    pub identifier: Option<u32>,
+}
+
+/// When a new subscription is sent the last values that it matches (MQTT 5 §3.3.1.3, Retain Handling).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RetainedDelivery {
+    /// At each subscribe.
+    #[default]
+    Always,
+    /// Only if the subscription did not exist.
+    IfNew,
+    /// Not at all.
+    Never,
+}
+
+/// The end of a connection, as the machine saw it.
+#[derive(Debug)]
+pub struct Close {
+    /// How it ended.
+    pub cause: CloseCause,
+    /// Whether the will is published.
+    pub with_will: bool,
+    /// Changes how long the session is kept, if given (MQTT 5 §3.14.2.2.2).
+    pub keep: Option<Duration>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseCause {
+    /// The peer said good-bye.
+    Goodbye,
+    /// The transport ended without one.
+    Lost,
+    /// Nothing came for longer than the keep-alive allows.
+    KeepAlive,
+    /// The session was never opened in time.
+    NoOpen,
+    /// The peer broke the protocol; the sentence says how.
+    Protocol(Arc<str>),
+    /// The node ended it.
+    Ours,
+}
+
+impl CloseCause {
+    /// The cause's name in metrics and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Goodbye => "goodbye",
+            Self::Lost => "lost",
+            Self::KeepAlive => "keep_alive",
+            Self::NoOpen => "no_open",
+            Self::Protocol(_) => "protocol",
+            Self::Ours => "ours",
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Floor 0: the words that every other floor speaks.
+//!
+//! Three values carry the whole product: an [`Event`] is what happened, an [`Outcome`] is what became of it, and
+//! [`Credit`] is how much more may be in flight. A protocol machine turns bytes into [`Intent`]s; the engine answers
+//! with [`Directive`]s. They never meet in code: both words live here.
+//!
+//! This crate knows no protocol's words, does no input or output, and depends on nothing else of ours.
+
+mod address;
+mod credit;
+mod directive;
+mod event;
+mod identity;
+mod intent;
+pub mod metrics;
+mod outcome;
+mod text;
+mod time;
+
+pub use address::{Address, AddressError, Filter, MAX_ADDRESS_BYTES, is_system};
+pub use credit::Credit;
+pub use directive::{Accepted, CloseReason, Delivery, Directive};
+pub use event::{Assurance, Details, Event, EventId, Origin, Publication};
+pub use identity::{
+    CertificateClaim, Claim, Identity, Permission, Principal, Refusal, RefusalCause, Registry, Secret,
+    Verdict,
+};
+pub use intent::{
+    Close, CloseCause, ConnectionId, Intent, Open, Publish, RetainedDelivery, SubscriptionRequest, Tag, Will,
+};
+pub use outcome::{Cause, Outcome, Rejection};
+pub use text::Text;
+pub use time::{Moment, Now, Timestamp};

@@ -1,0 +1,40 @@
+//! Names of metrics, in one place: code, dashboards and documentation agree.
+
+/// Events received, by `listener`, `protocol`.
+pub const EVENTS_IN: &str = "windrose_events_in";
+/// Events settled with their senders, by `listener`, `protocol`, `outcome`.
+pub const EVENTS_SETTLED: &str = "windrose_events_settled";
+/// Events delivered to subscribers, by `listener`, `protocol`, `outcome`.
+pub const EVENTS_OUT: &str = "windrose_events_out";
+/// Events that a route took, by `route`, `outcome`.
+pub const ROUTE_EVENTS: &str = "windrose_route_events";
+/// Attempts at delivery to a pool, by `pool`, `member`, `outcome`.
+pub const POOL_ATTEMPTS: &str = "windrose_pool_attempts";
+/// Events that wait for a pool or are at a member, by `pool`: credit in use.
+pub const POOL_CREDIT_USED: &str = "windrose_pool_credit_used";
+/// Events that a pool takes before it brakes its senders, by `pool`.
+pub const POOL_CREDIT_LIMIT: &str = "windrose_pool_credit_limit";
+/// Events dropped, by `cause`.
+pub const EVENTS_DROPPED: &str = "windrose_events_dropped";
+/// Connections open now, by `listener`, `protocol`.
+pub const CONNECTIONS: &str = "windrose_connections";
+/// Connections accepted since the start, by `listener`, `protocol`.
+pub const CONNECTIONS_OPENED: &str = "windrose_connections_opened";
+/// Connections refused, by `listener`, `cause`.
+pub const CONNECTIONS_REFUSED: &str = "windrose_connections_refused";
+/// Connections closed, by `listener`, `cause`.
+pub const CONNECTIONS_CLOSED: &str = "windrose_connections_closed";
+/// Connections braked for want of credit now.
+pub const CONNECTIONS_PAUSED: &str = "windrose_connections_paused";
+/// Sessions held, connected or not.
+pub const SESSIONS: &str = "windrose_sessions";
+/// Subscriptions held.
+pub const SUBSCRIPTIONS: &str = "windrose_subscriptions";
+/// Last values held.
+pub const RETAINED: &str = "windrose_retained";
+/// Events that wait in the outboxes of sessions.
+pub const QUEUED: &str = "windrose_queued_events";
+/// Seconds from an event's receipt to its acknowledgement, by `promise`.
+pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
+/// Seconds from sending to a pool's member to its answer, by `pool`.
+pub const POOL_SECONDS: &str = "windrose_pool_seconds";

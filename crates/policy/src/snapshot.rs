@@ -1,0 +1,334 @@
+//! The document, compiled: what the engine and the network act by. Immutable; a reload makes a new one.
+
+use crate::{AccessRules, Condition};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use windrose_event::Filter;
+
+/// The whole document, checked.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// `node`: this node.
+    pub node: Node,
+    /// `admin`: the admin API, if any.
+    pub admin: Option<Admin>,
+    /// `tls`: certificates by name.
+    pub tls: BTreeMap<Arc<str>, TlsProfile>,
+    /// `listeners`, in the document's order.
+    pub listeners: Vec<Arc<Listener>>,
+    /// `identity`: who is let in.
+    pub identity: IdentityPolicy,
+    /// `access`: who may do what.
+    pub access: AccessRules,
+    /// `pools`: by index; routes refer to them so.
+    pub pools: Vec<Arc<Pool>>,
+    /// `routes`, in the document's order.
+    pub routes: Vec<Arc<Route>>,
+    /// `limits`: bounds on everything.
+    pub limits: Limits,
+}
+
+/// `node`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The node's name: `windrose://NAME/...` in CloudEvents.
+    pub name: Arc<str>,
+    /// Where the node keeps what must outlive it.
+    pub data_dir: PathBuf,
+    /// Shards, one thread each. `None`: one for each core.
+    pub shards: Option<usize>,
+    /// How long a drain may take on SIGTERM before what is left is cut.
+    pub shutdown_deadline: Duration,
+}
+
+/// `admin`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admin {
+    /// Where it listens.
+    pub bind: SocketAddr,
+}
+
+/// One entry of `tls`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsProfile {
+    /// Certificates, chosen by SNI; the first is for clients that name none.
+    pub certificates: Vec<CertificateFiles>,
+    /// The authorities of client certificates; without it none is asked for.
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must bring a certificate (`required`) or may (`optional`).
+    pub client_certificate: ClientCertificate,
+    /// The least version: 1.2 or 1.3.
+    pub min_version: TlsVersion,
+}
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+/// Whether clients bring certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// A client without one is refused in the handshake.
+    Required,
+    /// A client may have none; one that it has must verify.
+    Optional,
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// One entry of `listeners`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Its name in logs and metrics.
+    pub name: Arc<str>,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// The `tls` entry that it uses; `None` is plain text.
+    pub tls: Option<Arc<str>>,
+}
+
+/// Protocols of listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// MQTT 3.1.1 and 5.0.
+    Mqtt,
+    /// REST.
+    Http,
+}
+
+impl Protocol {
+    /// The protocol's name in the document, metrics and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// `identity`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentityPolicy {
+    /// The file of devices.
+    pub devices: Option<PathBuf>,
+    /// The file of API keys.
+    pub api_keys: Option<PathBuf>,
+    /// Whether somebody without credentials is let in; denied by default.
+    pub allow_anonymous: bool,
+}
+
+/// One entry of `pools`: services that take events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its name in routes, metrics and logs.
+    pub name: Arc<str>,
+    /// Its members.
+    pub members: Vec<Member>,
+    /// How a member is picked for each event.
+    pub balance: Balance,
+    /// How events are written (`mode`).
+    pub mode: CloudEventsMode,
+    /// In batch mode, at most how many events a request carries.
+    pub batch_events: usize,
+    /// In batch mode, how long the first event waits for others.
+    pub batch_wait: Duration,
+    /// HTTP versions spoken to the members.
+    pub http_version: HttpVersion,
+    /// At most how long one attempt may take, connecting included.
+    pub timeout: Duration,
+    /// The first wait before another attempt; doubled each time up to `backoff_max`, with jitter.
+    pub backoff: Duration,
+    /// The longest wait before another attempt.
+    pub backoff_max: Duration,
+    /// At most how many requests are at one member at once, from the whole node.
+    pub max_in_flight: u32,
+    /// At most how many events wait for or are at its members, in the whole node, before senders are braked.
+    pub queue: u32,
+    /// For `https` members: authorities that their certificates must come from; `None` means the public ones.
+    pub ca: Option<PathBuf>,
+    /// Headers sent with each request, such as `Authorization`. Values can be secrets: never logged.
+    pub headers: Vec<(String, PoolHeader)>,
+}
+
+/// A value of `pools.*.headers`; its `Debug` shows nothing.
+#[derive(Clone, PartialEq)]
+pub struct PoolHeader(pub String);
+
+impl std::fmt::Debug for PoolHeader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PoolHeader(..)")
+    }
+}
+
+/// A member of a pool: one URL, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// The URL as written, for logs and metrics.
+    pub url: Arc<str>,
+    /// Whether it is `https`.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: Arc<str>,
+    /// Port.
+    pub port: u16,
+    /// Path and query, beginning with `/`.
+    pub path: Arc<str>,
+}
+
+/// How a member is picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// In turn.
+    RoundRobin,
+    /// The one with the fewest requests under way.
+    LeastOutstanding,
+}
+
+/// How an event is written as an HTTP request (CloudEvents 1.0, HTTP protocol binding §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudEventsMode {
+    /// Attributes as headers, payload as body (§3.1).
+    Binary,
+    /// All in one JSON object (§3.2).
+    Structured,
+    /// A JSON array of events (§3.3).
+    Batch,
+}
+
+/// HTTP versions spoken to a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpVersion {
+    /// With TLS what ALPN agrees on, otherwise 1.1.
+    Auto,
+    /// HTTP/1.1 with keep-alive.
+    Http1,
+    /// HTTP/2; in plain text by prior knowledge.
+    Http2,
+}
+
+/// One entry of `routes`.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name in metrics and logs.
+    pub name: Arc<str>,
+    /// Which addresses.
+    pub filter: Filter,
+    /// Which events (`when`), if not all of them.
+    pub condition: Option<Condition>,
+    /// Index in [`Snapshot::pools`] of where they go; `None` is to no pool (`deliver: {}`: subscribers only).
+    pub pool: Option<usize>,
+    /// What an acknowledgement promises.
+    pub acknowledge: Promise,
+    /// How long delivery may take before the sender is told that it failed.
+    pub deadline: Duration,
+    /// Whether subscribers get the event besides.
+    pub subscribers: bool,
+    /// Whether later routes are not looked at.
+    pub stop: bool,
+}
+
+/// What an acknowledgement promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Promise {
+    /// The node has the event in memory.
+    Received,
+    /// The service answered 2xx.
+    Delivered,
+}
+
+impl Promise {
+    /// The promise's name in the document and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// `limits`: every bound has a default.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Connections of the whole node.
+    pub connections: u32,
+    /// The largest payload, in bytes; larger is `TooLarge`.
+    pub payload_bytes: u32,
+    /// The largest protocol packet, in bytes, whatever is in it.
+    pub packet_bytes: u32,
+    /// How many unsettled publications one session may have (MQTT 5: the Receive Maximum we announce).
+    pub receive_maximum: u16,
+    /// The longest that a session outlives its connection.
+    pub session_expiry: Duration,
+    /// Sessions of the whole node.
+    pub sessions: u32,
+    /// Events that wait for one session.
+    pub session_queue_events: u32,
+    /// Bytes that wait for one session.
+    pub session_queue_bytes: u64,
+    /// Deliveries unsettled at one session, whatever window it asks for.
+    pub session_in_flight: u16,
+    /// Subscriptions of one session.
+    pub subscriptions_per_session: u32,
+    /// Levels of an address or filter.
+    pub address_levels: u16,
+    /// Last values of the whole node.
+    pub retained_events: u32,
+    /// Bytes of last values of the whole node.
+    pub retained_bytes: u64,
+    /// Events on their way to another shard before senders are braked.
+    pub shard_queue: u32,
+    /// Bytes that wait to be written to one connection before its deliveries are held.
+    pub output_bytes: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// How long the first packet (MQTT: CONNECT) may take; HTTP: a request's head.
+    pub connect_timeout: Duration,
+    /// The longest keep-alive; a client that asks for more, or for none, gets this (MQTT 5: Server Keep Alive).
+    /// `None`: no bound.
+    pub keep_alive_max: Option<Duration>,
+    /// How long a peer may take to read what was written to it before it is cut.
+    pub write_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1_000_000,
+            payload_bytes: 262_144,
+            packet_bytes: 393_216,
+            receive_maximum: 256,
+            session_expiry: Duration::from_secs(7 * 24 * 3600),
+            sessions: 1_000_000,
+            session_queue_events: 1_000,
+            session_queue_bytes: 1 << 20,
+            session_in_flight: 256,
+            subscriptions_per_session: 1_000,
+            address_levels: 128,
+            retained_events: 1_000_000,
+            retained_bytes: 1 << 30,
+            shard_queue: 16_384,
+            output_bytes: 1 << 18,
+            handshake_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
+            keep_alive_max: None,
+            write_timeout: Duration::from_secs(30),
+        }
+    }
+}

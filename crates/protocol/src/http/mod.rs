@@ -1,0 +1,1 @@
+//! REST and CloudEvents, as pure mappings between HTTP messages and events.

@@ -1,0 +1,7 @@
+//! Floor 1: sans-IO protocol machines. They know neither sockets nor clocks nor policy, and not one another.
+
+pub mod http;
+pub mod mqtt;
+mod transmit;
+
+pub use transmit::Transmit;

@@ -1,0 +1,129 @@
+//! What a machine wants written to its peer.
+
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+/// Payloads of at least this many bytes are queued as they are; smaller ones are copied beside their headers.
+const SHARE_FROM: usize = 2_048;
+
+/// Bytes that wait to be written, in order. Frames are appended to one buffer; large payloads keep their own and are
+/// written with it by one vectored write. When everything is written it owns no memory: an idle connection costs none.
+#[derive(Debug, Default)]
+pub struct Transmit {
+    /// Finished segments, before `tail`.
+    segments: VecDeque<Bytes>,
+    /// The segment that is being written to.
+    tail: Vec<u8>,
+    /// Bytes of `tail` already written to the peer.
+    tail_start: usize,
+    /// Bytes in `segments`.
+    segment_bytes: usize,
+}
+
+impl Transmit {
+    /// The buffer to append frames to.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.tail
+    }
+
+    /// Appends a payload, sharing it when it is large.
+    pub fn payload(&mut self, payload: &Bytes) {
+        if payload.len() < SHARE_FROM {
+            self.tail.extend_from_slice(payload);
+            return;
+        }
+        self.seal();
+        self.segment_bytes += payload.len();
+        self.segments.push_back(payload.clone());
+    }
+
+    /// Bytes that wait.
+    pub fn len(&self) -> usize {
+        self.segment_bytes + self.tail.len() - self.tail_start
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `slices` for one vectored write; returns how many were filled.
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        let tail = &self.tail[self.tail_start..];
+        let parts =
+            self.segments.iter().map(|segment| &segment[..]).chain((!tail.is_empty()).then_some(tail));
+        for (slot, part) in slices.iter_mut().zip(parts) {
+            *slot = IoSlice::new(part);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Forgets the first `written` bytes.
+    pub fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            let Some(front) = self.segments.front_mut() else { break };
+            let step = written.min(front.len());
+            front.advance(step);
+            self.segment_bytes -= step;
+            written -= step;
+            if front.is_empty() {
+                self.segments.pop_front();
+            }
+        }
+        self.tail_start = (self.tail_start + written).min(self.tail.len());
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    fn seal(&mut self) {
+        if self.tail.is_empty() {
+            return;
+        }
+        let mut sealed = Bytes::from(std::mem::take(&mut self.tail));
+        sealed.advance(std::mem::take(&mut self.tail_start));
+        self.segment_bytes += sealed.len();
+        if !sealed.is_empty() {
+            self.segments.push_back(sealed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(transmit: &mut Transmit, step: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while !transmit.is_empty() {
+            let mut slices = [IoSlice::new(&[]), IoSlice::new(&[]), IoSlice::new(&[])];
+            let filled = transmit.io_slices(&mut slices);
+            let all: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+            let written = all.len().min(step);
+            out.extend_from_slice(&all[..written]);
+            transmit.advance(written);
+        }
+        out
+    }
+
+    #[test]
+    fn order_survives_sharing_and_short_writes() {
+        let large = Bytes::from(vec![7; 5_000]);
+        let mut expected = b"head".to_vec();
+        expected.extend_from_slice(&large);
+        expected.extend_from_slice(b"tailsmall");
+        for step in [1, 3, 4_096, usize::MAX] {
+            let mut transmit = Transmit::default();
+            transmit.buffer().extend_from_slice(b"head");
+            transmit.payload(&large);
+            transmit.buffer().extend_from_slice(b"tail");
+            transmit.payload(&Bytes::from_static(b"small"));
+            assert_eq!(transmit.len(), expected.len());
+            assert_eq!(drain(&mut transmit, step), expected);
+            assert_eq!(transmit.tail.capacity(), 0, "idle owns no memory");
+        }
+    }
+}
