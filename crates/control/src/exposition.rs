@@ -1,0 +1,250 @@
+//! The node's counts as OpenMetrics text, which Prometheus scrapes.
+
+use crate::ProcessFacts;
+use crate::merge::{Listener, Outcomes, Pool, Totals};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use windrose_engine::{Histogram, Tally};
+use windrose_event::{Outcome, metrics};
+
+/// The media type of [`exposition`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The first bound of every histogram, in seconds; each further bound is the double of the one before.
+const FIRST_BOUND: f64 = 50e-6;
+
+/// Writes all metrics of the node. Counters carry the suffix `_total`, as OpenMetrics wants.
+pub fn exposition(
+    version: &str,
+    tallies: &[Tally],
+    process: Option<ProcessFacts>,
+) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Scrape {
+        version: version.to_owned(),
+        totals: Totals::of(tallies),
+        process,
+    }));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// What one scrape shows.
+#[derive(Debug)]
+struct Scrape {
+    version: String,
+    totals: Totals,
+    process: Option<ProcessFacts>,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        let mut build = page.family("windrose_build", "The running program", MetricType::Info)?;
+        build.encode_info(&[("version", self.version.as_str())])?;
+        self.listeners(&mut page)?;
+        self.routes(&mut page)?;
+        self.pools(&mut page)?;
+        self.node(&mut page)?;
+        self.process(&mut page)
+    }
+}
+
+impl Scrape {
+    fn listeners(&self, page: &mut Page<'_>) -> fmt::Result {
+        let count = |read: fn(&Listener) -> u64| {
+            self.totals.listeners.iter().map(move |((name, protocol), listener)| {
+                ([("listener", &**name), ("protocol", protocol)], read(listener))
+            })
+        };
+        let outcomes = |read: fn(&Listener) -> &Outcomes| {
+            self.totals.listeners.iter().flat_map(move |((name, protocol), listener)| {
+                by_outcome(read(listener)).map(move |(outcome, count)| {
+                    ([("listener", &**name), ("protocol", protocol), ("outcome", outcome)], count)
+                })
+            })
+        };
+        let causes = |read: fn(&Listener) -> &std::collections::BTreeMap<&'static str, u64>| {
+            self.totals.listeners.iter().flat_map(move |((name, _), listener)| {
+                read(listener)
+                    .iter()
+                    .map(move |(cause, count)| ([("listener", &**name), ("cause", cause)], *count))
+            })
+        };
+        page.counters(metrics::EVENTS_IN, "Events received", count(|listener| listener.events_in))?;
+        page.counters(
+            metrics::EVENTS_SETTLED,
+            "Events settled with their senders",
+            outcomes(|listener| &listener.settled),
+        )?;
+        page.counters(
+            metrics::EVENTS_OUT,
+            "Events delivered to subscribers",
+            outcomes(|listener| &listener.events_out),
+        )?;
+        page.gauges(metrics::CONNECTIONS, "Connections open now", count(|listener| listener.connections))?;
+        page.counters(
+            metrics::CONNECTIONS_OPENED,
+            "Connections accepted since the start",
+            count(|listener| listener.opened),
+        )?;
+        page.counters(
+            metrics::CONNECTIONS_REFUSED,
+            "Connections refused",
+            causes(|listener| &listener.refused),
+        )?;
+        page.counters(metrics::CONNECTIONS_CLOSED, "Connections closed", causes(|listener| &listener.closed))
+    }
+
+    fn routes(&self, page: &mut Page<'_>) -> fmt::Result {
+        let events = self.totals.routes.iter().flat_map(|(route, outcomes)| {
+            by_outcome(outcomes)
+                .map(move |(outcome, count)| ([("route", &**route), ("outcome", outcome)], count))
+        });
+        page.counters(metrics::ROUTE_EVENTS, "Events that a route took", events)
+    }
+
+    fn pools(&self, page: &mut Page<'_>) -> fmt::Result {
+        let attempts = self.totals.pools.iter().flat_map(|(name, pool)| {
+            pool.members.iter().flat_map(move |(member, outcomes)| {
+                by_outcome(outcomes).map(move |(outcome, count)| {
+                    ([("pool", &**name), ("member", &**member), ("outcome", outcome)], count)
+                })
+            })
+        });
+        let credit = |read: fn(&Pool) -> u64| {
+            self.totals.pools.iter().map(move |(name, pool)| ([("pool", &**name)], read(pool)))
+        };
+        page.counters(metrics::POOL_ATTEMPTS, "Attempts at delivery to a pool's member", attempts)?;
+        page.gauges(
+            metrics::POOL_CREDIT_USED,
+            "Events that wait for a pool or are at a member: credit in use",
+            credit(|pool| pool.credit_used),
+        )?;
+        page.gauges(
+            metrics::POOL_CREDIT_LIMIT,
+            "Events that a pool takes before it brakes its senders",
+            credit(|pool| pool.credit_limit),
+        )?;
+        page.histograms(
+            metrics::POOL_SECONDS,
+            "Seconds from sending to a pool's member to its answer",
+            self.totals.pools.iter().map(|(name, pool)| ([("pool", &**name)], &pool.seconds)),
+        )
+    }
+
+    fn node(&self, page: &mut Page<'_>) -> fmt::Result {
+        let totals = &self.totals;
+        page.counters(
+            metrics::EVENTS_DROPPED,
+            "Events dropped",
+            totals.dropped.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
+        )?;
+        page.gauge(metrics::CONNECTIONS_PAUSED, "Connections braked for want of credit now", totals.paused)?;
+        page.gauge(metrics::SESSIONS, "Sessions held, connected or not", totals.sessions)?;
+        page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;
+        page.gauge(metrics::RETAINED, "Last values held", totals.retained)?;
+        page.gauge(metrics::QUEUED, "Events that wait in the outboxes of sessions", totals.queued)?;
+        page.histograms(
+            metrics::ACKNOWLEDGE_SECONDS,
+            "Seconds from an event's receipt to its acknowledgement",
+            totals.acknowledge.iter().map(|(promise, seconds)| ([("promise", *promise)], seconds)),
+        )
+    }
+
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(process) = self.process else { return Ok(()) };
+        page.gauge("process_resident_memory_bytes", "Resident memory", process.resident_bytes)?;
+        let cpu =
+            page.family("process_cpu_seconds", "Processor time, user and system", MetricType::Counter)?;
+        ConstCounter::new(process.cpu_seconds).encode(cpu)?;
+        page.gauge("process_open_fds", "Open file descriptors", process.open_fds)?;
+        let start = page.family(
+            "process_start_time_seconds",
+            "Start of the process, in seconds since the Unix epoch",
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(process.start_seconds).encode(start)
+    }
+}
+
+/// Writes families: a description, then one line (a histogram: several) for each set of labels.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn family<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        self.0.encode_descriptor(name, help, None, kind)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstGauge::new(value).encode(self.family(name, help, MetricType::Gauge)?)
+    }
+
+    fn gauges<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = ([(&'static str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Gauge)?;
+        for (labels, value) in values {
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn counters<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = ([(&'static str, &'l str); N], u64)>,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Counter)?;
+        for (labels, value) in values {
+            ConstCounter::new(value).encode(family.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+
+    fn histograms<'l, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl Iterator<Item = ([(&'static str, &'l str); N], &'l Histogram)>,
+    ) -> fmt::Result {
+        let mut family = self.family(name, help, MetricType::Histogram)?;
+        for (labels, histogram) in values {
+            let last = histogram.buckets.len() - 1;
+            let mut bound = FIRST_BOUND;
+            let mut buckets = [(f64::INFINITY, 0); 20];
+            for (i, (bucket, count)) in buckets.iter_mut().zip(histogram.buckets).enumerate() {
+                *bucket = (if i == last { f64::INFINITY } else { bound }, count);
+                bound *= 2.0;
+            }
+            // Microseconds of a sum fit a double's 53 bits for 285 years.
+            let sum = histogram.sum_micros as f64 / 1e6;
+            let count = histogram.buckets.iter().sum();
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// Every outcome is shown from the start, at zero: a rate over a counter that appears late misses its first event.
+fn by_outcome(outcomes: &Outcomes) -> impl Iterator<Item = (&'static str, u64)> {
+    Outcome::NAMES.into_iter().zip(*outcomes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use super::*;
+use std::collections::{HashMap, HashSet};
+use windrose_engine::{ListenerTally, PoolTally, RouteTally};
+
+fn histogram(counts: &[(usize, u64)], sum_micros: u64) -> Histogram {
+    let mut histogram = Histogram { sum_micros, ..Histogram::default() };
+    for (bucket, count) in counts {
+        histogram.buckets[*bucket] = *count;
+    }
+    histogram
+}
+
+fn tally() -> Tally {
+    Tally {
+        listeners: vec![ListenerTally {
+            name: "mqtt".into(),
+            protocol: "mqtt",
+            connections: 2,
+            opened: 5,
+            refused: vec![("bad_credentials", 1)],
+            closed: vec![("goodbye", 2), ("lost", 1)],
+            events_in: 10,
+            settled: [7, 1, 0, 0, 2],
+            events_out: [4, 0, 0, 0, 0],
+        }],
+        routes: vec![RouteTally { name: "telemetry".into(), events: [7, 0, 0, 1, 0] }],
+        pools: vec![PoolTally {
+            name: "api".into(),
+            credit_used: 3,
+            credit_limit: 100,
+            members: vec![("http://127.0.0.1:9000/events".into(), [7, 0, 0, 2, 0])],
+            seconds: histogram(&[(0, 1), (1, 2), (19, 1)], 1_500_000),
+        }],
+        dropped: vec![("queue_full", 6)],
+        paused: 1,
+        sessions: 3,
+        subscriptions: 4,
+        retained: 9,
+        queued: 8,
+        acknowledge: vec![("delivered", histogram(&[(2, 3)], 450))],
+    }
+}
+
+/// The value of one line, found by everything before its last space.
+fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
+}
+
+#[test]
+fn a_small_tally_reads_as_written_here() {
+    let process = ProcessFacts { resident_bytes: 4096, cpu_seconds: 1.5, open_fds: 7, start_seconds: 100.0 };
+    let text = exposition("0.1.0", &[tally()], Some(process)).unwrap();
+    assert_eq!(text, include_str!("tests/small.txt"));
+}
+
+#[test]
+fn shards_add_up_except_for_what_each_of_them_holds_whole() {
+    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], None).unwrap();
+    let events = r#"windrose_events_in_total{listener="mqtt",protocol="mqtt"}"#;
+    assert_eq!(value(&text, events), Some("20"));
+    let refused = r#"windrose_connections_refused_total{listener="mqtt",cause="bad_credentials"}"#;
+    assert_eq!(value(&text, refused), Some("2"));
+    assert_eq!(value(&text, r#"windrose_pool_seconds_count{pool="api"}"#), Some("8"));
+    assert_eq!(value(&text, "windrose_sessions"), Some("6"));
+    assert_eq!(value(&text, "windrose_retained"), Some("9"), "every shard holds all last values");
+}
+
+#[test]
+fn names_from_the_document_cannot_break_the_text() {
+    let mut hostile = tally();
+    hostile.routes[0].name = "a\"} 1\nwindrose_forged 1 \\".into();
+    let text = exposition("0.1.0", &[hostile], None).unwrap();
+    let line = r#"windrose_route_events_total{route="a\"} 1\nwindrose_forged 1 \\",outcome="accepted"} 7"#;
+    assert!(text.lines().any(|found| found == line), "{text}");
+    assert!(!text.lines().any(|found| found.starts_with("windrose_forged")));
+}
+
+#[test]
+fn the_text_keeps_the_rules_that_a_linter_would_check() {
+    let text = exposition("0.1.0", &[tally(), tally()], Some(ProcessFacts::default())).unwrap();
+    assert!(text.ends_with("# EOF\n"));
+    let (mut kinds, mut helped, mut series) = (HashMap::new(), HashSet::new(), HashSet::new());
+    let mut family = "";
+    for line in text.lines().filter(|line| *line != "# EOF") {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, sentence) = help.split_once(' ').expect("a name and a sentence");
+            assert!(!sentence.trim().is_empty(), "{name} is not explained");
+            assert!(helped.insert(name), "{name} appears twice");
+            family = name;
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').expect("a name and a type");
+            assert_eq!(name, family, "TYPE follows its HELP");
+            kinds.insert(name, kind);
+        } else {
+            let (key, number) = line.rsplit_once(' ').expect("a series and a value");
+            assert!(number.parse::<f64>().is_ok_and(|number| number >= 0.0), "{line}");
+            assert!(series.insert(key), "{key} appears twice");
+            let name = key.split('{').next().unwrap_or(key);
+            let suffix = name.strip_prefix(family).expect("a series stands under its family");
+            let allowed: &[&str] = match kinds[family] {
+                "counter" => &["_total"],
+                "gauge" => &[""],
+                "info" => &["_info"],
+                "histogram" => &["_sum", "_count", "_bucket"],
+                other => panic!("{family} is a {other}"),
+            };
+            assert!(allowed.contains(&suffix), "{name} is no {}", kinds[family]);
+            assert!(!family.ends_with("_total"), "{family}: the encoder adds the suffix");
+        }
+    }
+    assert!(kinds.len() > 20, "only {} families", kinds.len());
+}
+
+#[test]
+fn buckets_never_fall_and_end_at_the_count() {
+    let text = exposition("0.1.0", &[tally()], None).unwrap();
+    let buckets: Vec<u64> = text
+        .lines()
+        .filter(|line| line.starts_with("windrose_pool_seconds_bucket"))
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert_eq!(buckets.len(), 20);
+    assert!(buckets.is_sorted());
+    assert_eq!(buckets.last(), Some(&4));
+    assert!(text.contains(r#"windrose_pool_seconds_bucket{le="+Inf",pool="api"} 4"#), "{text}");
+}
