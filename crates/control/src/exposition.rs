@@ -1,7 +1,7 @@
 //! The node's counts as OpenMetrics text, which Prometheus scrapes.
 
-use crate::ProcessFacts;
 use crate::merge::{Listener, Outcomes, Pool, Totals};
+use crate::{ProcessFacts, Reloads};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -22,12 +22,14 @@ const FIRST_BOUND: f64 = 50e-6;
 pub fn exposition(
     version: &str,
     tallies: &[Tally],
+    reloads: Reloads,
     process: Option<ProcessFacts>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {
         version: version.to_owned(),
         totals: Totals::of(tallies),
+        reloads,
         process,
     }));
     let mut text = String::new();
@@ -40,6 +42,7 @@ pub fn exposition(
 struct Scrape {
     version: String,
     totals: Totals,
+    reloads: Reloads,
     process: Option<ProcessFacts>,
 }
 
@@ -151,6 +154,12 @@ impl Scrape {
         page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;
         page.gauge(metrics::RETAINED, "Last values held", totals.retained)?;
         page.gauge(metrics::QUEUED, "Events that wait in the outboxes of sessions", totals.queued)?;
+        let reloads = [("accepted", self.reloads.accepted), ("refused", self.reloads.refused)];
+        page.counters(
+            metrics::RELOADS,
+            "Reloads of the document",
+            reloads.into_iter().map(|(outcome, count)| ([("outcome", outcome)], count)),
+        )?;
         page.histograms(
             metrics::ACKNOWLEDGE_SECONDS,
             "Seconds from an event's receipt to its acknowledgement",

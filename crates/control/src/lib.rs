@@ -12,4 +12,4 @@ mod view;
 pub use api::router;
 pub use exposition::{CONTENT_TYPE, exposition};
 pub use serve::serve;
-pub use view::{NodeView, ProcessFacts};
+pub use view::{NodeView, ProcessFacts, Reloads};

@@ -17,6 +17,20 @@ pub trait NodeView: Send + Sync + 'static {
     fn process(&self) -> Option<ProcessFacts> {
         None
     }
+
+    /// How often the document was reloaded.
+    fn reloads(&self) -> Reloads {
+        Reloads::default()
+    }
+}
+
+/// Reloads of the document since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// Those that put a new document into force.
+    pub accepted: u64,
+    /// Those that found a mistake and left everything as it was.
+    pub refused: u64,
 }
 
 /// What the operating system says of the process.

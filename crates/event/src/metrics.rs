@@ -38,3 +38,5 @@ pub const QUEUED: &str = "windrose_queued_events";
 pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
 /// Seconds from sending to a pool's member to its answer, by `pool`.
 pub const POOL_SECONDS: &str = "windrose_pool_seconds";
+/// Reloads of the document, by `outcome`: `accepted`, or `refused` because of a mistake.
+pub const RELOADS: &str = "windrose_reloads";

@@ -43,6 +43,8 @@ fn tally() -> Tally {
     }
 }
 
+const RELOADS: Reloads = Reloads { accepted: 2, refused: 1 };
+
 /// The value of one line, found by everything before its last space.
 fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
@@ -51,13 +53,13 @@ fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
 #[test]
 fn a_small_tally_reads_as_written_here() {
     let process = ProcessFacts { resident_bytes: 4096, cpu_seconds: 1.5, open_fds: 7, start_seconds: 100.0 };
-    let text = exposition("0.1.0", &[tally()], Some(process)).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, Some(process)).unwrap();
     assert_eq!(text, include_str!("tests/small.txt"));
 }
 
 #[test]
 fn shards_add_up_except_for_what_each_of_them_holds_whole() {
-    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], None).unwrap();
+    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], RELOADS, None).unwrap();
     let events = r#"windrose_events_in_total{listener="mqtt",protocol="mqtt"}"#;
     assert_eq!(value(&text, events), Some("20"));
     let refused = r#"windrose_connections_refused_total{listener="mqtt",cause="bad_credentials"}"#;
@@ -71,7 +73,7 @@ fn shards_add_up_except_for_what_each_of_them_holds_whole() {
 fn names_from_the_document_cannot_break_the_text() {
     let mut hostile = tally();
     hostile.routes[0].name = "a\"} 1\nwindrose_forged 1 \\".into();
-    let text = exposition("0.1.0", &[hostile], None).unwrap();
+    let text = exposition("0.1.0", &[hostile], RELOADS, None).unwrap();
     let line = r#"windrose_route_events_total{route="a\"} 1\nwindrose_forged 1 \\",outcome="accepted"} 7"#;
     assert!(text.lines().any(|found| found == line), "{text}");
     assert!(!text.lines().any(|found| found.starts_with("windrose_forged")));
@@ -79,7 +81,7 @@ fn names_from_the_document_cannot_break_the_text() {
 
 #[test]
 fn the_text_keeps_the_rules_that_a_linter_would_check() {
-    let text = exposition("0.1.0", &[tally(), tally()], Some(ProcessFacts::default())).unwrap();
+    let text = exposition("0.1.0", &[tally(), tally()], RELOADS, Some(ProcessFacts::default())).unwrap();
     assert!(text.ends_with("# EOF\n"));
     let (mut kinds, mut helped, mut series) = (HashMap::new(), HashSet::new(), HashSet::new());
     let mut family = "";
@@ -115,7 +117,7 @@ fn the_text_keeps_the_rules_that_a_linter_would_check() {
 
 #[test]
 fn buckets_never_fall_and_end_at_the_count() {
-    let text = exposition("0.1.0", &[tally()], None).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, None).unwrap();
     let buckets: Vec<u64> = text
         .lines()
         .filter(|line| line.starts_with("windrose_pool_seconds_bucket"))
