@@ -206,6 +206,8 @@ fn check(path: &[u8]) -> Result<(), AddressError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
+
     use super::*;
 
     fn matches(filter: &str, address: &str) -> bool {
