@@ -5,7 +5,7 @@ use std::str::Chars;
 
 /// Every path in a source, such as `std::net::TcpStream`. Comments, strings, modules of tests and single names outside
 /// `use` are left out.
-pub fn paths(source: &str) -> Vec<String> {
+pub(crate) fn paths(source: &str) -> Vec<String> {
     let tokens = without_tests(tokens(source));
     let (mut found, mut at) = (Vec::new(), 0);
     while at < tokens.len() {
