@@ -179,7 +179,7 @@ fn is_under(path: &str, banned: &str) -> bool {
 /// The other protocol that a path of one protocol leads into.
 fn sideways(file: &str, path: &str) -> Option<&'static str> {
     let home = PROTOCOLS.iter().find(|protocol| Path::new(file).with_extension("").starts_with(protocol))?;
-    let inner = path.split("::").skip_while(|part| matches!(*part, "crate" | "super" | "self")).next()?;
+    let inner = path.split("::").find(|part| !matches!(*part, "crate" | "super" | "self"))?;
     let relative = !path.starts_with(inner);
     PROTOCOLS.iter().copied().find(|other| relative && other != home && *other == inner)
 }
