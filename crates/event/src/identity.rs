@@ -13,7 +13,7 @@ pub struct Identity {
     pub principal: Principal,
     /// The groups it belongs to, shared.
     pub groups: Arc<[Arc<str>]>,
-    /// The devices that it owns, if it owns any.
+    /// The devices that it owns, if it owns any, in ascending order: access rules look one up.
     pub owned: Arc<[Arc<str>]>,
 }
 

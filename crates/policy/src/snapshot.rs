@@ -3,7 +3,7 @@
 use crate::{AccessRules, Condition};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::Filter;
@@ -29,6 +29,28 @@ pub struct Snapshot {
     pub routes: Vec<Arc<Route>>,
     /// `limits`: bounds on everything.
     pub limits: Limits,
+}
+
+impl Snapshot {
+    /// Makes relative paths paths from `base`, the document's folder.
+    pub fn resolve_paths(&mut self, base: &Path) {
+        let resolve = |path: &mut PathBuf| *path = base.join(&*path);
+        resolve(&mut self.node.data_dir);
+        for profile in self.tls.values_mut() {
+            for files in &mut profile.certificates {
+                resolve(&mut files.certificate);
+                resolve(&mut files.key);
+            }
+            profile.client_ca.iter_mut().for_each(resolve);
+        }
+        self.identity.devices.iter_mut().for_each(resolve);
+        self.identity.api_keys.iter_mut().for_each(resolve);
+        for pool in &mut self.pools {
+            if pool.ca.is_some() {
+                Arc::make_mut(pool).ca.iter_mut().for_each(resolve);
+            }
+        }
+    }
 }
 
 /// `node`.

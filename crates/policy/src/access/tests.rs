@@ -1,0 +1,197 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+use proptest::prelude::*;
+
+fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
+    Identity {
+        principal: Principal::Device { id: id.into(), owner: owner.map(Into::into) },
+        groups: groups.iter().map(|group| Arc::from(*group)).collect(),
+        owned: Arc::from([]),
+    }
+}
+
+fn owner(id: &str, owned: &[&str]) -> Identity {
+    let mut owned: Vec<Arc<str>> = owned.iter().map(|id| Arc::from(*id)).collect();
+    owned.sort();
+    Identity { principal: Principal::Owner { id: id.into() }, groups: Arc::from([]), owned: owned.into() }
+}
+
+fn service(name: &str) -> Identity {
+    Identity { principal: Principal::Service { name: name.into() }, ..Identity::anonymous() }
+}
+
+fn rules(list: &[(&str, &[Permission], &[&str])]) -> AccessRules {
+    AccessRules::new(
+        list.iter()
+            .map(|(who, may, on)| {
+                let on = on.iter().map(|pattern| Pattern::new(pattern).unwrap()).collect();
+                AccessRule::new(Who::parse(who).unwrap(), may, on)
+            })
+            .collect(),
+    )
+}
+
+/// Whether the only rule, for anyone, lets `identity` publish on the path.
+fn allows(pattern: &str, identity: &Identity, path: &str) -> bool {
+    let rules = rules(&[("anyone", &[Permission::Publish], &[pattern])]);
+    rules.permits(identity, Permission::Publish, &Address::new(path).unwrap())
+}
+
+fn allows_filter(pattern: &str, identity: &Identity, filter: &str) -> bool {
+    let rules = rules(&[("anyone", &[Permission::Subscribe], &[pattern])]);
+    rules.permits_filter(identity, Permission::Subscribe, &Filter::new(filter).unwrap())
+}
+
+#[test]
+fn nothing_is_allowed_that_no_rule_allows() {
+    let address = Address::new("a").unwrap();
+    let me = device("car-7", None, &[]);
+    assert!(!AccessRules::default().permits(&me, Permission::Publish, &address));
+    let rules = rules(&[("device:*", &[Permission::Publish], &["#"])]);
+    assert!(rules.permits(&me, Permission::Publish, &address));
+    assert!(!rules.permits(&me, Permission::Read, &address), "another permission");
+    assert!(!rules.permits(&service("s"), Permission::Publish, &address), "somebody else");
+}
+
+#[test]
+fn rules_speak_of_those_they_name() {
+    let car = device("car-7", Some("alice"), &["cars", "red"]);
+    let alice = owner("alice", &["car-7"]);
+    for (who, includes_car, includes_alice) in [
+        ("anyone", true, true),
+        ("anonymous", false, false),
+        ("device:car-7", true, false),
+        ("device:car-8", false, false),
+        ("device:*", true, false),
+        ("owner:alice", false, true),
+        ("owner:*", false, true),
+        ("group:red", true, false),
+        ("group:*", true, false),
+        ("group:blue", false, false),
+        ("service:*", false, false),
+    ] {
+        let who = Who::parse(who).unwrap();
+        assert_eq!(who.includes(&car), includes_car, "{who:?}");
+        assert_eq!(who.includes(&alice), includes_alice, "{who:?}");
+    }
+    assert!(Who::Anonymous.includes(&Identity::anonymous()));
+    for bad in ["", "everybody", "device", "device:", "devices:7", ":x"] {
+        assert_eq!(Who::parse(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn placeholders_are_the_askers_own() {
+    let car = device("car-7", Some("alice"), &[]);
+    assert!(allows("devices/{device}/#", &car, "devices/car-7/telemetry"));
+    assert!(allows("devices/{device}/#", &car, "devices/car-7"));
+    assert!(!allows("devices/{device}/#", &car, "devices/car-8/telemetry"));
+    assert!(!allows("devices/{device}/#", &car, "devices/car-77"), "not a beginning");
+    assert!(allows("{owner}/x-{device}-y", &car, "alice/x-car-7-y"));
+    assert!(!allows("{owner}/x-{device}-y", &car, "alice/x-car-7-"));
+    assert!(!allows("devices/{device}", &service("car-7"), "devices/car-7"), "a service is no device");
+    assert!(!allows("{owner}/a", &device("car-7", None, &[]), "/a"), "no owner is not an empty one");
+}
+
+#[test]
+fn owned_is_any_device_of_the_owner() {
+    let alice = owner("alice", &["car-7", "boat", "car-10"]);
+    assert!(allows("devices/{owned}/#", &alice, "devices/boat/x"));
+    assert!(allows("devices/{owned}/#", &alice, "devices/car-10"));
+    assert!(!allows("devices/{owned}/#", &alice, "devices/car-1/x"));
+    assert!(allows("d/{owner}:{owned}.json", &alice, "d/alice:car-7.json"));
+    assert!(allows("d/{owned}-{owner}", &alice, "d/boat-alice"));
+    assert!(!allows("d/{owned}-{owner}", &alice, "d/-alice"));
+    assert!(!allows("devices/{owned}", &device("boat", Some("alice"), &[]), "devices/boat"));
+}
+
+#[test]
+fn names_with_wildcards_or_slashes_open_nothing() {
+    for bad in ["+", "#", "a/b", "a+", ""] {
+        let sly = device(bad, Some(bad), &[]);
+        assert!(!allows_filter("devices/{device}/#", &sly, "devices/+/#"), "{bad:?}");
+        assert!(!allows_filter("devices/{device}", &sly, "devices/#"), "{bad:?}");
+        assert!(!allows("devices/{device}/#", &sly, "devices/a/b"), "{bad:?}");
+        assert!(!allows_filter("d/{owned}", &owner("alice", &[bad]), "d/+"), "{bad:?}");
+        assert!(!allows("d/{owned}", &owner("alice", &[bad]), "d/"), "{bad:?}");
+    }
+}
+
+#[test]
+fn the_nodes_own_addresses_need_a_rule_that_names_them() {
+    let car = device("$SYS", Some("$SYS"), &[]);
+    for open in ["#", "+/x", "{device}/x", "{device}/#", "{owner}/x"] {
+        assert!(!allows(open, &car, "$SYS/x"), "{open}");
+        assert!(!allows_filter(open, &car, "$SYS/#"), "{open}");
+    }
+    assert!(allows("$SYS/#", &car, "$SYS/x"));
+    assert!(allows_filter("$SYS/#", &car, "$SYS/+"));
+    assert!(allows_filter("#", &car, "#"), "which does not match them either");
+}
+
+#[test]
+fn a_filter_is_allowed_only_if_one_rule_allows_all_that_it_matches() {
+    let car = device("car-7", None, &[]);
+    assert!(allows_filter("devices/{device}/#", &car, "devices/car-7/+/x"));
+    assert!(allows_filter("devices/{device}/#", &car, "devices/car-7/#"));
+    assert!(!allows_filter("devices/{device}/#", &car, "devices/+/x"));
+    assert!(!allows_filter("devices/{device}/#", &car, "devices/#"));
+    assert!(!allows_filter("devices/+", &car, "devices/#"));
+    assert!(allows_filter("devices/+", &car, "devices/+"));
+    assert!(!allows_filter("devices/car-7", &car, "devices/+"));
+}
+
+#[test]
+fn administer_needs_no_address() {
+    let rules = rules(&[("service:ops", &[Permission::Administer], &[])]);
+    assert!(rules.permits_administration(&service("ops")));
+    assert!(!rules.permits_administration(&service("other")));
+    assert!(!rules.permits(&service("ops"), Permission::Publish, &Address::new("a").unwrap()));
+}
+
+#[test]
+fn patterns_with_mistakes_are_refused() {
+    assert!(matches!(Pattern::new("a/b#"), Err(PatternError::Filter(_))));
+    assert_eq!(
+        Pattern::new("a/{devise}/x").err(),
+        Some(PatternError::UnknownPlaceholder("{devise}".to_owned()))
+    );
+    assert!(matches!(Pattern::new("a/{device"), Err(PatternError::UnknownPlaceholder(_))));
+    assert_eq!(Pattern::new("{owned}/{owned}").err(), Some(PatternError::OwnedTwice));
+}
+
+proptest! {
+    #[test]
+    fn an_allowed_filter_matches_only_allowed_addresses(
+        pattern in "(\\$s|a|b|\\+|\\{device\\}|x\\{owner\\}|\\{owned\\})(/(a|b|\\+|\\{device\\}))?(/(a|b|\\+|#))?",
+        filter in "(\\$s|a|b|xb|\\+)(/(a|b|\\+|))?(/(a|b|\\+|#))?|#",
+        address in "(\\$s|a|b|xb|)(/(a|b|))?(/(a|b|))?(/a)?",
+        name in "a|b|\\$s|\\+",
+        as_owner in any::<bool>(),
+    ) {
+        prop_assume!(!address.is_empty());
+        let identity = match as_owner {
+            true => owner(&name, &["b", &name]),
+            false => device(&name, Some("b"), &[]),
+        };
+        let rules = rules(&[("anyone", &[Permission::Subscribe], &[&pattern])]);
+        let filter = Filter::new(&filter).unwrap();
+        let address = Address::new(address).unwrap();
+        if filter.matches(address.as_str()) && rules.permits_filter(&identity, Permission::Subscribe, &filter) {
+            prop_assert!(
+                rules.permits(&identity, Permission::Subscribe, &address),
+                "{pattern} allows {filter} to {identity}, but not {address}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_placeholders_a_pattern_allows_what_the_filter_matches(
+        pattern in "(\\$s|a|b|\\+)(/(a|b|\\+))?(/(a|b|\\+|#))?|#",
+        address in "(\\$s|a|b|)(/(a|b|))?(/(a|b|))?(/a)?",
+    ) {
+        prop_assume!(!address.is_empty());
+        let matches = Filter::new(&pattern).unwrap().matches(&address);
+        prop_assert_eq!(allows(&pattern, &Identity::anonymous(), &address), matches);
+    }
+}

@@ -1,0 +1,85 @@
+//! `access`: rules of who may do what.
+
+use super::entries;
+use crate::access::{AccessRule, AccessRules, Pattern, PatternError, Placeholder, Who};
+use crate::document::{Located, Optional, Reading, suggestion};
+use crate::keys::AccessKeys;
+use windrose_event::Permission;
+
+const FORMS: &str = "write `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME` or `service:NAME`; `*` is all of a kind";
+
+pub(super) fn rules(section: Optional<Vec<Located<AccessKeys>>>, reading: &mut Reading<'_>) -> AccessRules {
+    AccessRules::new(entries(section).into_iter().filter_map(|keys| rule(keys, reading)).collect())
+}
+
+fn rule(keys: Located<AccessKeys>, reading: &mut Reading<'_>) -> Option<AccessRule> {
+    let Located { value: keys, at } = keys;
+    let who = keys.who.0.and_then(|text| who(&text, reading));
+    let may: Option<Vec<Permission>> =
+        keys.may.0.map(|may| may.value.0.into_iter().map(|permission| permission.value).collect());
+    let needs_addresses =
+        may.as_ref().is_some_and(|may| may.iter().any(|one| *one != Permission::Administer));
+    let on = match keys.on.0 {
+        Some(list) => list.value.0.iter().filter_map(|text| pattern(text, who.as_ref(), reading)).collect(),
+        None => {
+            if needs_addresses {
+                let help = "add `on:` with the filters of the addresses that it is about";
+                reading.mistake(&at, "the rule does not say on which addresses").help(help);
+            }
+            Vec::new()
+        }
+    };
+    Some(AccessRule::new(who?, &may?, on))
+}
+
+fn who(text: &Located<String>, reading: &mut Reading<'_>) -> Option<Who> {
+    let who = Who::parse(&text.value);
+    if who.is_none() {
+        let near = match text.value.split_once(':') {
+            Some((kind, name)) => suggestion(kind, ["device", "owner", "group", "service"])
+                .filter(|kind| !name.is_empty() && !text.value.starts_with(&format!("{kind}:")))
+                .map(|kind| format!("{kind}:{name}")),
+            None => suggestion(&text.value, ["anyone", "anonymous"]).map(str::to_owned),
+        };
+        let mistake = reading.mistake(&text.at, format!("`{}` is nobody", text.value));
+        mistake.help(near.map_or(FORMS.to_owned(), |near| format!("did you mean `{near}`?")));
+    }
+    who
+}
+
+fn pattern(text: &Located<String>, who: Option<&Who>, reading: &mut Reading<'_>) -> Option<Pattern> {
+    match Pattern::new(&text.value) {
+        Ok(pattern) => {
+            let empty =
+                pattern.placeholders().find(|placeholder| who.is_some_and(|who| !fills(who, *placeholder)));
+            if let Some(placeholder) = empty {
+                let name = placeholder.name();
+                let at = match text.value.find(name) {
+                    Some(found) => reading.within(&text.at, &text.value, found..found + name.len()),
+                    None => text.at.clone(),
+                };
+                reading
+                    .mistake(&at, format!("those of this rule have no `{name}`: it would never apply"))
+                    .help("`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners");
+            }
+            Some(pattern)
+        }
+        Err(error) => {
+            let mistake = reading.mistake(&text.at, error.to_string());
+            if let PatternError::UnknownPlaceholder(_) = error {
+                mistake.help("the placeholders are `{device}`, `{owner}` and `{owned}`");
+            }
+            None
+        }
+    }
+}
+
+/// Whether those that a rule speaks of can have what the placeholder stands for.
+fn fills(who: &Who, placeholder: Placeholder) -> bool {
+    match who {
+        Who::Anyone | Who::Group(_) => true,
+        Who::Device(_) => placeholder != Placeholder::Owned,
+        Who::Owner(_) => placeholder != Placeholder::Device,
+        Who::Anonymous | Who::Service(_) => false,
+    }
+}

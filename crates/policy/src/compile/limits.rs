@@ -1,0 +1,62 @@
+//! `limits`: bounds on everything, each with a default.
+
+use crate::document::Reading;
+use crate::keys::LimitsKeys;
+use crate::snapshot::Limits;
+
+/// What a packet has room for besides the payload, unless the document says otherwise.
+const PACKET_MARGIN: u32 = 128 * 1024;
+
+pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Limits {
+    let default = Limits::default();
+    let Some(keys) = keys else { return default };
+    let packet_at = keys.packet_bytes.at().cloned();
+
+    /// The number of a key, as the limit's type, or the default.
+    macro_rules! number {
+        ($key:ident) => {
+            keys.$key.get().and_then(|number| number.0.try_into().ok()).unwrap_or(default.$key)
+        };
+    }
+    macro_rules! duration {
+        ($key:ident) => {
+            keys.$key.get().map_or(default.$key, |wait| wait.0)
+        };
+    }
+    let payload_bytes: u32 = number!(payload_bytes);
+    let packet_bytes = match keys.packet_bytes.get() {
+        Some(bytes) => bytes.0.try_into().unwrap_or(default.packet_bytes),
+        None => payload_bytes.saturating_add(PACKET_MARGIN),
+    };
+    if let Some(at) = packet_at
+        && packet_bytes < payload_bytes
+    {
+        let message = format!(
+            "a packet of {packet_bytes} bytes cannot hold a payload of `payload_bytes`: {payload_bytes}"
+        );
+        reading
+            .mistake(&at, message)
+            .help("raise `packet_bytes`, lower `payload_bytes`, or leave one of them out");
+    }
+    Limits {
+        connections: number!(connections),
+        payload_bytes,
+        packet_bytes,
+        receive_maximum: number!(receive_maximum),
+        session_expiry: duration!(session_expiry),
+        sessions: number!(sessions),
+        session_queue_events: number!(session_queue_events),
+        session_queue_bytes: number!(session_queue_bytes),
+        session_in_flight: number!(session_in_flight),
+        subscriptions_per_session: number!(subscriptions_per_session),
+        address_levels: number!(address_levels),
+        retained_events: number!(retained_events),
+        retained_bytes: number!(retained_bytes),
+        shard_queue: number!(shard_queue),
+        output_bytes: number!(output_bytes),
+        handshake_timeout: duration!(handshake_timeout),
+        connect_timeout: duration!(connect_timeout),
+        keep_alive_max: keys.keep_alive_max.get().map(|wait| wait.0),
+        write_timeout: duration!(write_timeout),
+    }
+}

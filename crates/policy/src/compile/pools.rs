@@ -1,0 +1,167 @@
+//! `pools`: services that take events.
+
+use super::{check_name, entries};
+use crate::document::{Located, Optional, Reading};
+use crate::keys::{PoolKeys, PoolProtocol};
+use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader};
+use http::{HeaderName, HeaderValue, Uri};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Headers that delivery itself writes.
+const OURS: [&str; 8] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The pools that can be delivered to, and the names of all that were written.
+pub(super) struct Pools {
+    pub(super) list: Vec<Arc<Pool>>,
+    pub(super) names: Vec<String>,
+}
+
+pub(super) fn pools(
+    section: Optional<Vec<(Located<String>, Located<PoolKeys>)>>,
+    reading: &mut Reading<'_>,
+) -> Pools {
+    let mut pools = Pools { list: Vec::new(), names: Vec::new() };
+    for (name, keys) in entries(section) {
+        check_name(&name, reading);
+        pools.list.push(Arc::new(pool(&name.value, keys.value, reading)));
+        pools.names.push(name.value);
+    }
+    pools
+}
+
+fn pool(name: &str, keys: PoolKeys, reading: &mut Reading<'_>) -> Pool {
+    // The only one so far.
+    let PoolProtocol::Http = keys.protocol.or(PoolProtocol::Http);
+    let members = members(keys.members.0, reading);
+    if let Some(at) = keys.ca.at()
+        && !members.is_empty()
+        && !members.iter().any(|member| member.tls)
+    {
+        reading.mistake(at, "no member of the pool is `https`: there is no certificate to verify");
+    }
+    let mode = keys.mode.or(CloudEventsMode::Binary);
+    if let Some(at) = keys.batch.at()
+        && mode != CloudEventsMode::Batch
+    {
+        reading
+            .mistake(at, "batches are made only in batch mode")
+            .help("write `mode: batch`, or take `batch` out");
+    }
+    let (events, wait) = match keys.batch.get() {
+        Some(batch) => (batch.events.get(), batch.wait.get()),
+        None => (None, None),
+    };
+    let backoff_max_at = keys.backoff_max.at().cloned();
+    let backoff = keys.backoff.get().map_or(Duration::from_millis(100), |wait| wait.0);
+    let backoff_max = keys.backoff_max.get().map_or(Duration::from_secs(2).max(backoff), |wait| wait.0);
+    if let Some(at) = backoff_max_at
+        && backoff_max < backoff
+    {
+        reading.mistake(&at, "the longest wait is shorter than the first one, `backoff`");
+    }
+    Pool {
+        name: name.into(),
+        members,
+        balance: keys.balance.or(Balance::LeastOutstanding),
+        mode,
+        batch_events: events.and_then(|events| usize::try_from(events.0).ok()).unwrap_or(100),
+        batch_wait: wait.map_or(Duration::from_millis(50), |wait| wait.0),
+        http_version: keys.version.or(HttpVersion::Auto),
+        timeout: keys.timeout.get().map_or(Duration::from_secs(10), |wait| wait.0),
+        backoff,
+        backoff_max,
+        max_in_flight: keys.max_in_flight.get().and_then(|count| u32::try_from(count.0).ok()).unwrap_or(256),
+        queue: keys.queue.get().and_then(|count| u32::try_from(count.0).ok()).unwrap_or(10_000),
+        ca: keys.ca.get(),
+        headers: entries(keys.headers)
+            .iter()
+            .filter_map(|(name, value)| header(name, value, reading))
+            .collect(),
+    }
+}
+
+fn members(list: Option<Located<Vec<Located<String>>>>, reading: &mut Reading<'_>) -> Vec<Member> {
+    let Some(list) = list else { return Vec::new() };
+    if list.value.is_empty() {
+        reading.mistake(&list.at, "the pool has no members").help("add the URL of a service");
+    }
+    let mut members: Vec<Member> = Vec::with_capacity(list.value.len());
+    for url in &list.value {
+        match member(&url.value) {
+            Ok(member) if members.iter().any(|other| other.url == member.url) => {
+                reading.mistake(&url.at, "this member is there twice");
+            }
+            Ok(member) => members.push(member),
+            Err((message, help)) => reading.mistake(&url.at, message).help(help),
+        }
+    }
+    members
+}
+
+/// Takes a URL apart (RFC 3986 §3).
+fn member(url: &str) -> Result<Member, (String, &'static str)> {
+    const EXAMPLE: &str = "write such as `http://127.0.0.1:9000/events` or `https://service.example/events`";
+    let bad = |why: &str| (format!("this is not the URL of a service: {why}"), EXAMPLE);
+    if url.contains('#') {
+        return Err(bad("a service has no use for the part after `#`"));
+    }
+    let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
+    let tls = match uri.scheme_str() {
+        Some("http") => false,
+        Some("https") => true,
+        Some(other) => return Err(bad(&format!("`{other}` is neither `http` nor `https`"))),
+        None => return Err(bad("it does not begin with `http://` or `https://`")),
+    };
+    let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
+    if authority.as_str().contains('@') {
+        let help = "send them in a header: `headers: {Authorization: \"Basic ${CREDENTIALS}\"}`";
+        return Err(("credentials have no place in a URL: they end up in logs".to_owned(), help));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let port = match authority.port_u16() {
+        Some(0) => return Err(bad("there is no port 0")),
+        Some(port) => port,
+        None if authority.as_str() != authority.host() => return Err(bad("a port is a number up to 65535")),
+        None if tls => 443,
+        None => 80,
+    };
+    if host.is_empty() {
+        return Err(bad("it has no host"));
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    Ok(Member { url: url.into(), tls, host: host.into(), port, path: path.into() })
+}
+
+/// A header of each request. Its value may be a secret: no message shows it.
+fn header(
+    name: &Located<String>,
+    value: &Located<String>,
+    reading: &mut Reading<'_>,
+) -> Option<(String, PoolHeader)> {
+    let lower = name.value.to_ascii_lowercase();
+    if HeaderName::from_bytes(lower.as_bytes()).is_err() {
+        reading.mistake(&name.at, format!("`{}` is not the name of a header", name.value));
+    } else if OURS.contains(&lower.as_str()) || lower.starts_with("ce-") {
+        let help = "take it out: delivery writes it as the event needs it";
+        reading.mistake(&name.at, format!("the header `{}` cannot be set", name.value)).help(help);
+    } else if HeaderValue::from_str(&value.value).is_err() {
+        let message = "the value of this header has characters that headers cannot have";
+        reading
+            .mistake(&name.at, message)
+            .help("line breaks are such characters; a file may have brought one in");
+    } else {
+        return Some((name.value.clone(), PoolHeader(value.value.clone())));
+    }
+    None
+}

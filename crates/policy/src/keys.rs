@@ -1,0 +1,362 @@
+//! The keys of the operator's document. Reading it and its JSON Schema both come from these records.
+
+use crate::document::{Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
+use crate::record;
+use crate::snapshot::{
+    Balance, ClientCertificate, CloudEventsMode, HttpVersion, Promise, Protocol, TlsVersion,
+};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use windrose_event::Permission;
+
+/// A list of things.
+type List<T> = Vec<Located<T>>;
+/// Things with names that the operator chooses.
+type Named<T> = Vec<(Located<String>, Located<T>)>;
+/// A number of things, at least one.
+type Count = Whole<1, { u32::MAX as u64 }>;
+/// A number of things up to 65,535, at least one.
+type SmallCount = Whole<1, { u16::MAX as u64 }>;
+
+record! {
+    /// What a Windrose node listens to, whom it lets in, and where it delivers events.
+    pub(crate) struct DocumentKeys {
+        /// This node.
+        node: Optional<NodeKeys>,
+        /// The admin API with metrics and health; left out, there is none.
+        admin: Optional<AdminKeys>,
+        /// Certificates, by names that listeners refer to.
+        tls: Optional<Named<TlsKeys>>,
+        /// Where the node listens, and which protocol is spoken there.
+        listeners: Optional<List<ListenerKeys>>,
+        /// Who is let in.
+        identity: Optional<IdentityKeys>,
+        /// Who may do what on which addresses. Nothing is allowed that no rule allows.
+        access: Optional<List<AccessKeys>>,
+        /// Groups of services that take events, by names that routes refer to.
+        pools: Optional<Named<PoolKeys>>,
+        /// Which events go where. Every route that matches applies, in this order, until one says `stop: true`.
+        routes: Optional<List<RouteKeys>>,
+        /// Bounds on everything. Each has a default.
+        limits: Optional<LimitsKeys>,
+    }
+    later {
+        "cluster" => "a node stands alone for now: take `cluster` out",
+        "scripts" => "scripts arrive later: take `scripts` out",
+    }
+}
+
+record! {
+    /// This node.
+    pub(crate) struct NodeKeys {
+        /// The node's name, in CloudEvents as `windrose://NAME/...`. Default: `windrose`.
+        name: Optional<Name>,
+        /// The folder for what must outlive the node, from the document's folder if relative. Default: `./data`.
+        data_dir: Optional<PathBuf>,
+        /// Shards, one thread each. Default: one for each core.
+        shards: Optional<Whole<1, 1024>>,
+        /// How long a drain may take on SIGTERM before what is left is cut. Default: `10s`.
+        shutdown_deadline: Optional<Wait<0>>,
+    }
+    later { "persistence" => "it arrives with the spool: take `persistence` out" }
+}
+
+record! {
+    /// The admin API.
+    pub(crate) struct AdminKeys {
+        /// Where it listens: an IP address and a port. It is in plain text, hence on loopback only.
+        bind: Required<SocketAddr>,
+        /// `allow` lets it listen elsewhere than on loopback.
+        plaintext: Optional<Plaintext>,
+    }
+    later { "tls" => "bind it to loopback, or put a proxy with TLS before it" }
+}
+
+record! {
+    /// Certificates, and whether clients bring theirs.
+    pub(crate) struct TlsKeys {
+        /// The certificate chain, leaf first, as a PEM file.
+        certificate: Optional<PathBuf>,
+        /// The private key of `certificate`, as a PEM file.
+        key: Optional<PathBuf>,
+        /// Several certificates, chosen by the name that a client asks for (SNI); the first is for clients that name none.
+        certificates: Optional<List<CertificateKeys>>,
+        /// The authorities of client certificates, as a PEM file; left out, clients are asked for none.
+        client_ca: Optional<PathBuf>,
+        /// Whether a client must bring a certificate (`required`) or may prove itself otherwise (`optional`, the default).
+        client_certificate: Optional<ClientCertificate>,
+        /// The least version of TLS: "1.2" (the default) or "1.3".
+        min_version: Optional<TlsVersion>,
+    }
+}
+
+record! {
+    /// A certificate and its key.
+    pub(crate) struct CertificateKeys {
+        /// The certificate chain, leaf first, as a PEM file.
+        certificate: Required<PathBuf>,
+        /// The private key, as a PEM file.
+        key: Required<PathBuf>,
+    }
+}
+
+record! {
+    /// A place where the node listens.
+    pub(crate) struct ListenerKeys {
+        /// Its name in logs and metrics.
+        name: Required<Name>,
+        /// What is spoken on it: `mqtt` (3.1.1 and 5.0) or `http` (REST).
+        protocol: Required<Protocol>,
+        /// Where it listens: an IP address and a port.
+        bind: Required<SocketAddr>,
+        /// The entry of `tls` that it uses; left out, it is in plain text.
+        tls: Optional<String>,
+        /// `allow` lets a listener without TLS listen elsewhere than on loopback.
+        plaintext: Optional<Plaintext>,
+    }
+    later {
+        "transport" => "leave it out: MQTT is over TCP or TLS for now",
+        "dtls" => "CoAP and DTLS arrive later",
+    }
+}
+
+record! {
+    /// Who is let in.
+    pub(crate) struct IdentityKeys {
+        /// The file of devices and their credentials, from the document's folder if relative.
+        devices: Optional<PathBuf>,
+        /// The file of API keys of services and owners, from the document's folder if relative.
+        api_keys: Optional<PathBuf>,
+        /// Whether somebody without credentials is let in: `allow` or `deny` (the default).
+        anonymous: Optional<Anonymous>,
+    }
+    later { "registry" => "list devices in a file: `devices: devices.yaml`" }
+}
+
+record! {
+    /// A rule that allows something.
+    pub(crate) struct AccessKeys {
+        /// Whom it speaks of: `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME`; `*` is all of a kind.
+        who: Required<String>,
+        /// What they may do.
+        may: Required<OneOrMore<Permission>>,
+        /// On which addresses: filters, in which `{device}`, `{owner}` and `{owned}` are their own. `administer` needs none.
+        on: Optional<OneOrMore<String>>,
+    }
+}
+
+record! {
+    /// Services that take events.
+    pub(crate) struct PoolKeys {
+        /// What the members speak: `http`, the default.
+        protocol: Optional<PoolProtocol>,
+        /// The URLs of the services, such as `http://127.0.0.1:9000/events`.
+        members: Required<List<String>>,
+        /// How a member is picked for each event: `least-outstanding` (the default) or `round-robin`.
+        balance: Optional<Balance>,
+        /// How events are written as CloudEvents: `binary` (the default), `structured` or `batch`.
+        mode: Optional<CloudEventsMode>,
+        /// How batches are made, with `mode: batch`.
+        batch: Optional<BatchKeys>,
+        /// The version of HTTP: `auto` (the default; what TLS agrees on, otherwise 1.1), "1.1" or "2".
+        version: Optional<HttpVersion>,
+        /// At most how long one attempt may take, connecting included. Default: `10s`.
+        timeout: Optional<Wait<1>>,
+        /// The first wait before another attempt; doubled each time, with jitter. Default: `100ms`.
+        backoff: Optional<Wait<1>>,
+        /// The longest wait before another attempt. Default: `2s`.
+        backoff_max: Optional<Wait<1>>,
+        /// At most how many requests are at one member at once. Default: 256.
+        max_in_flight: Optional<Count>,
+        /// At most how many events wait for the pool or are at its members before senders are braked. Default: 10000.
+        queue: Optional<Count>,
+        /// The authorities of the members' certificates, as a PEM file. Default: the public ones.
+        ca: Optional<PathBuf>,
+        /// Headers sent with each request, such as `Authorization: "Bearer ${TOKEN}"`.
+        headers: Optional<Named<String>>,
+    }
+    later { "health" => "take it out: a member that fails is passed over by back-off for now" }
+}
+
+record! {
+    /// How batches are made. A batch is sent when it is full or has waited long enough.
+    pub(crate) struct BatchKeys {
+        /// At most how many events a request carries. Default: 100.
+        events: Optional<Whole<1, 10_000>>,
+        /// At most how long the first event waits for others. Default: `50ms`.
+        wait: Optional<Wait<0>>,
+    }
+}
+
+record! {
+    /// Where events go.
+    pub(crate) struct RouteKeys {
+        /// Its name in logs and metrics.
+        name: Required<Name>,
+        /// Which addresses: a filter, in which `+` is one level and `#` as the last level any number of them.
+        r#match: Required<String>,
+        /// Which events, if not all: a CEL expression such as `event.size < 65536`.
+        when: Optional<String>,
+        /// Where they go; left out, to subscribers only.
+        deliver: Optional<DeliverKeys>,
+        /// What an acknowledgement promises: `received` (we have it) or `delivered` (the service answered 2xx). Default: `delivered` if there is a pool, otherwise `received`.
+        acknowledge: Optional<Promise>,
+        /// How long delivery may take before the sender is told that it failed. Default: `30s`.
+        deadline: Optional<Wait<1>>,
+        /// Whether subscribers get the event besides. Default: `true`.
+        subscribers: Optional<bool>,
+        /// Whether later routes are not looked at. Default: `false`.
+        stop: Optional<bool>,
+    }
+}
+
+record! {
+    /// Where a route's events go.
+    pub(crate) struct DeliverKeys {
+        /// The name of a pool.
+        pool: Optional<String>,
+    }
+    later { "peer" => "other nodes arrive later: deliver to a pool" }
+}
+
+record! {
+    /// Bounds on everything.
+    pub(crate) struct LimitsKeys {
+        /// Connections of the whole node. Default: 1000000.
+        connections: Optional<Count>,
+        /// The largest payload, in bytes. Default: 256KiB.
+        payload_bytes: Optional<Size<1, 268_435_456>>,
+        /// The largest protocol packet, in bytes, whatever is in it. Default: 128KiB more than `payload_bytes`.
+        packet_bytes: Optional<Size<1024, 268_435_460>>,
+        /// How many unsettled publications one session may have (MQTT 5: the Receive Maximum). Default: 256.
+        receive_maximum: Optional<SmallCount>,
+        /// The longest that a session outlives its connection. Default: `7d`.
+        session_expiry: Optional<Wait<0>>,
+        /// Sessions of the whole node. Default: 1000000.
+        sessions: Optional<Count>,
+        /// Events that wait for one session. Default: 1000.
+        session_queue_events: Optional<Count>,
+        /// Bytes that wait for one session. Default: 1MiB.
+        session_queue_bytes: Optional<Size<1024, 1_099_511_627_776>>,
+        /// Deliveries unsettled at one session, whatever window it asks for. Default: 256.
+        session_in_flight: Optional<SmallCount>,
+        /// Subscriptions of one session. Default: 1000.
+        subscriptions_per_session: Optional<Count>,
+        /// Levels of an address or filter. Default: 128.
+        address_levels: Optional<SmallCount>,
+        /// Last values (retained events) of the whole node. Default: 1000000.
+        retained_events: Optional<Whole<0, { u32::MAX as u64 }>>,
+        /// Bytes of last values of the whole node. Default: 1GiB.
+        retained_bytes: Optional<Size<0, 1_099_511_627_776>>,
+        /// Events on their way to another shard before senders are braked. Default: 16384.
+        shard_queue: Optional<Count>,
+        /// Bytes that wait to be written to one connection before its deliveries are held. Default: 256KiB.
+        output_bytes: Optional<Size<1024, 1_073_741_824>>,
+        /// How long a TLS handshake may take. Default: `10s`.
+        handshake_timeout: Optional<Wait<1>>,
+        /// How long the first packet (MQTT: CONNECT; HTTP: a request's head) may take. Default: `10s`.
+        connect_timeout: Optional<Wait<1>>,
+        /// The longest keep-alive; a client that asks for more, or for none, gets this. Default: no bound.
+        keep_alive_max: Optional<Wait<1000>>,
+        /// How long a peer may take to read what was written to it before it is cut. Default: `30s`.
+        write_timeout: Optional<Wait<1>>,
+    }
+    later {
+        "connections_per_ip" => "bound the whole node for now: `connections`",
+        "publish_rate" => "bound what is in flight for now: `receive_maximum`",
+    }
+}
+
+/// `plaintext: allow`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plaintext {
+    Allow,
+}
+
+impl Words for Plaintext {
+    const WHAT: &'static str = "a choice for `plaintext`";
+    const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow)];
+}
+
+/// `anonymous: allow` or `deny`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anonymous {
+    Allow,
+    Deny,
+}
+
+impl Words for Anonymous {
+    const WHAT: &'static str = "a choice for `anonymous`";
+    const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("deny", Self::Deny)];
+}
+
+/// What a pool's members speak.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PoolProtocol {
+    Http,
+}
+
+impl Words for PoolProtocol {
+    const WHAT: &'static str = "a protocol of pools";
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
+    const LATER: &'static [(&'static str, &'static str)] = &[
+        ("kafka", "deliver to an HTTP service for now"),
+        ("amqp", "deliver to an HTTP service for now"),
+        ("mqtt", "deliver to an HTTP service for now"),
+    ];
+}
+
+impl Words for Protocol {
+    const WHAT: &'static str = "a protocol";
+    const WORDS: &'static [(&'static str, Self)] = &[("mqtt", Self::Mqtt), ("http", Self::Http)];
+    const LATER: &'static [(&'static str, &'static str)] =
+        &[("coap", "things speak MQTT or HTTP for now"), ("amqp", "things speak MQTT or HTTP for now")];
+}
+
+impl Words for ClientCertificate {
+    const WHAT: &'static str = "a choice for `client_certificate`";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("optional", Self::Optional), ("required", Self::Required)];
+}
+
+impl Words for TlsVersion {
+    const WHAT: &'static str = "a version of TLS";
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+}
+
+impl Words for Balance {
+    const WHAT: &'static str = "a way to balance";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("round-robin", Self::RoundRobin), ("least-outstanding", Self::LeastOutstanding)];
+}
+
+impl Words for CloudEventsMode {
+    const WHAT: &'static str = "a mode of CloudEvents";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("binary", Self::Binary), ("structured", Self::Structured), ("batch", Self::Batch)];
+}
+
+impl Words for HttpVersion {
+    const WHAT: &'static str = "a version of HTTP";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("1.1", Self::Http1), ("2", Self::Http2)];
+}
+
+impl Words for Promise {
+    const WHAT: &'static str = "a promise";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("received", Self::Received), ("delivered", Self::Delivered)];
+    const LATER: &'static [(&'static str, &'static str)] =
+        &[("stored", "it arrives with the spool; use `received` or `delivered`")];
+}
+
+impl Words for Permission {
+    const WHAT: &'static str = "a permission";
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("publish", Self::Publish),
+        ("subscribe", Self::Subscribe),
+        ("read", Self::Read),
+        ("request", Self::Request),
+        ("administer", Self::Administer),
+    ];
+}
