@@ -1,0 +1,158 @@
+//! PUBLISH (MQTT 5 §3.3).
+
+use super::properties::{
+    self, Properties, put_subscription_identifier, put_user_property, subscription_identifier_length,
+    user_property_length,
+};
+use super::read::{CodecError, Reader};
+use super::write::{put_binary, put_u16, put_u32, put_variable, variable_length};
+use super::{Version, assurance, kind};
+use crate::Transmit;
+use bytes::Bytes;
+use windrose_event::{Assurance, Delivery, Text, Timestamp};
+
+/// PUBLISH. The topic may be empty only if a topic alias stands for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Whether it may have been sent before.
+    pub dup: bool,
+    /// Quality of service.
+    pub qos: Assurance,
+    /// Whether it is its topic's retained message.
+    pub retain: bool,
+    /// Topic name.
+    pub topic: Text,
+    /// Packet identifier; zero for QoS 0.
+    pub packet_id: u16,
+    /// Properties, in MQTT 5.
+    pub properties: Option<Box<Properties>>,
+    /// Application message.
+    pub payload: Bytes,
+}
+
+impl Publish {
+    pub(super) fn read(flags: u8, body: Bytes, version: Version) -> Result<Self, CodecError> {
+        let qos = assurance(flags >> 1 & 3).ok_or(CodecError::malformed("PUBLISH has QoS 3"))?;
+        let dup = flags & 8 != 0;
+        if dup && qos == Assurance::AtMostOnce {
+            return Err(CodecError::malformed("PUBLISH has DUP with QoS 0"));
+        }
+        let mut reader = Reader::new(body);
+        let topic = reader.text()?;
+        let packet_id = if qos == Assurance::AtMostOnce { 0 } else { reader.packet_id()? };
+        let properties = match version {
+            Version::V3 => None,
+            Version::V5 => Properties::read(&mut reader, properties::PUBLISH)?,
+        };
+        Ok(Self { dup, qos, retain: flags & 1 != 0, topic, packet_id, properties, payload: reader.rest() })
+    }
+
+    pub(super) fn write(&self, version: Version, out: &mut Vec<u8>) {
+        put_binary(out, self.topic.as_bytes());
+        if self.qos != Assurance::AtMostOnce {
+            put_u16(out, self.packet_id);
+        }
+        if version == Version::V5 {
+            Properties::write(self.properties.as_deref(), out);
+        }
+        out.extend_from_slice(&self.payload);
+    }
+
+    pub(super) fn flags(&self) -> u8 {
+        flags(self.dup, self.qos, self.retain)
+    }
+}
+
+fn flags(dup: bool, qos: Assurance, retain: bool) -> u8 {
+    u8::from(dup) << 3 | (qos as u8) << 1 | u8::from(retain)
+}
+
+/// Appends a delivery as a PUBLISH, straight from the event. `false`, and nothing appended, if the packet would be longer
+/// than `maximum` (MQTT 5 §3.1.2.11.4, Maximum Packet Size).
+pub(crate) fn write_publish(
+    transmit: &mut Transmit,
+    version: Version,
+    delivery: &Delivery,
+    wall: Timestamp,
+    maximum: usize,
+) -> bool {
+    let event = &*delivery.event;
+    let acknowledged = delivery.assurance != Assurance::AtMostOnce;
+    let topic = event.address.as_bytes();
+    let expiry = event.expires.map(|expires| seconds_left(expires, wall));
+    let properties = match version {
+        Version::V3 => 0,
+        Version::V5 => properties_length(delivery, expiry),
+    };
+    let properties_header = if version == Version::V5 { variable_length(properties) } else { 0 };
+    let identifier = if acknowledged { 2 } else { 0 };
+    let remaining = 2 + topic.len() + identifier + properties_header + properties + event.payload.len();
+    if 1 + variable_length(remaining) + remaining > maximum || remaining > 268_435_455 {
+        return false;
+    }
+    let out = transmit.buffer();
+    out.reserve(remaining - event.payload.len() + 5);
+    out.push(kind::PUBLISH << 4 | flags(delivery.again, delivery.assurance, delivery.retain));
+    put_variable(out, remaining);
+    put_binary(out, topic);
+    if acknowledged {
+        put_u16(out, delivery.tag.0);
+    }
+    if version == Version::V5 {
+        put_variable(out, properties);
+        put_properties(out, delivery, expiry);
+    }
+    transmit.payload(&event.payload);
+    true
+}
+
+/// Whole seconds until an event expires, at least one: those that expired are not delivered at all.
+fn seconds_left(expires: Timestamp, wall: Timestamp) -> u32 {
+    let left = expires.since(wall);
+    u32::try_from(left.as_micros().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
+}
+
+fn properties_length(delivery: &Delivery, expiry: Option<u32>) -> usize {
+    let mut length = if expiry.is_some() { 5 } else { 0 };
+    for &identifier in &delivery.subscriptions {
+        length += subscription_identifier_length(identifier);
+    }
+    if let Some(details) = &delivery.event.details {
+        length += if details.is_text { 2 } else { 0 };
+        length += details.content_type.as_ref().map_or(0, |text| 3 + text.as_bytes().len());
+        length += details.reply_to.as_ref().map_or(0, |address| 3 + address.as_bytes().len());
+        length += details.correlation.as_ref().map_or(0, |data| 3 + data.len());
+        length +=
+            details.headers.iter().map(|(name, value)| user_property_length(name, value)).sum::<usize>();
+    }
+    length
+}
+
+fn put_properties(out: &mut Vec<u8>, delivery: &Delivery, expiry: Option<u32>) {
+    if let Some(seconds) = expiry {
+        out.push(0x02);
+        put_u32(out, seconds);
+    }
+    for &identifier in &delivery.subscriptions {
+        put_subscription_identifier(out, identifier);
+    }
+    let Some(details) = &delivery.event.details else { return };
+    if details.is_text {
+        out.extend_from_slice(&[0x01, 1]);
+    }
+    if let Some(text) = &details.content_type {
+        out.push(0x03);
+        put_binary(out, text.as_bytes());
+    }
+    if let Some(address) = &details.reply_to {
+        out.push(0x08);
+        put_binary(out, address.as_bytes());
+    }
+    if let Some(data) = &details.correlation {
+        out.push(0x09);
+        put_binary(out, data);
+    }
+    for (name, value) in &details.headers {
+        put_user_property(out, name, value);
+    }
+}

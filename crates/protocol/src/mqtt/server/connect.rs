@@ -1,0 +1,155 @@
+//! CONNECT and its answer (MQTT 5 §3.1, §3.2).
+
+use super::{Server, State};
+use crate::mqtt::ReasonCode;
+use crate::mqtt::codec::{CodecError, Connack, Connect, LastWill, Packet, Properties, Version, encode};
+use crate::mqtt::reason::{refused, refused_v3};
+use std::sync::Arc;
+use std::time::Duration;
+use windrose_event::{
+    Accepted, Address, CloseCause, Details, Intent, Open, Publication, Refusal, Secret, Text, Will,
+};
+
+impl Server {
+    pub(super) fn connect(&mut self, connect: Connect) -> Result<(), CodecError> {
+        self.version = connect.version;
+        let properties = connect.properties.map(|properties| *properties).unwrap_or_default();
+        if properties.authentication_method.is_some() {
+            let problem = "CONNECT asks for an authentication method that is not known";
+            return Err(CodecError { code: ReasonCode::BAD_AUTHENTICATION_METHOD, problem });
+        }
+        if self.version == Version::V3 && connect.client_id.is_empty() && !connect.clean_start {
+            self.say_connack(Connack { session_present: false, code: ReasonCode(2), properties: None });
+            self.close_transport(CloseCause::Protocol(
+                "an empty client identifier needs a clean session".into(),
+            ));
+            return Ok(());
+        }
+        let will = connect.will.map(|will| self.will(will)).transpose()?;
+
+        self.problem_information = properties.request_problem_information != Some(0);
+        self.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
+        self.keep_alive = self.bounded_keep_alive(connect.keep_alive);
+        self.keep_alive_capped = self.keep_alive != connect.keep_alive;
+        let keep = match (self.version, properties.session_expiry_interval) {
+            (Version::V3, _) if connect.clean_start => Duration::ZERO,
+            (Version::V3, _) | (Version::V5, Some(u32::MAX)) => Duration::MAX,
+            (Version::V5, seconds) => Duration::from_secs(seconds.unwrap_or(0).into()),
+        };
+        self.expires_at_once = keep.is_zero();
+        self.asked_keep = keep;
+
+        let mut claim = self.claim.take().map(|claim| *claim).unwrap_or_default();
+        let session = (!connect.client_id.is_empty()).then(|| Arc::<str>::from(connect.client_id.as_str()));
+        claim.session.clone_from(&session);
+        claim.username = connect.username;
+        claim.password = connect.password.map(Secret::new);
+        self.state = State::Opening;
+        self.intend(Intent::Open(Box::new(Open {
+            protocol: "mqtt",
+            version: self.version(),
+            session,
+            claim,
+            resume: !connect.clean_start,
+            keep,
+            window: properties.receive_maximum.unwrap_or(u16::MAX),
+            will,
+        })));
+        Ok(())
+    }
+
+    /// The keep alive that the policy grants, in seconds; zero: no bound.
+    fn bounded_keep_alive(&self, asked: u16) -> u16 {
+        let Some(most) = self.config.keep_alive_max else { return asked };
+        let most = u16::try_from(most.as_secs()).unwrap_or(u16::MAX).max(1);
+        if asked == 0 { most } else { asked.min(most) }
+    }
+
+    fn will(&self, will: LastWill) -> Result<Box<Will>, CodecError> {
+        let address = Address::new(will.topic).map_err(|_| CodecError {
+            code: ReasonCode::TOPIC_NAME_INVALID,
+            problem: "CONNECT has a will whose topic is no topic name",
+        })?;
+        if will.payload.len() > self.config.payload_bytes as usize {
+            let problem = "CONNECT has a will larger than limits.payload_bytes";
+            return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
+        }
+        let mut publication = Publication {
+            address,
+            payload: will.payload,
+            assurance: will.qos,
+            retain: will.retain,
+            expiry: None,
+            details: None,
+        };
+        let mut delay = Duration::ZERO;
+        if let Some(properties) = will.properties {
+            delay = Duration::from_secs(properties.will_delay_interval.unwrap_or(0).into());
+            describe(&mut publication, *properties)?;
+        }
+        Ok(Box::new(Will { publication, delay }))
+    }
+
+    /// The engine opened the session.
+    pub(super) fn accept(&mut self, accepted: &Accepted) {
+        let mut properties = None;
+        if self.version == Version::V5 {
+            properties = Some(Box::new(Properties {
+                session_expiry_interval: (accepted.keep != self.asked_keep).then(|| seconds(accepted.keep)),
+                receive_maximum: (accepted.window < u16::MAX).then_some(accepted.window),
+                maximum_packet_size: Some(self.config.packet_bytes),
+                topic_alias_maximum: Some(self.config.topic_alias_maximum),
+                assigned_client_identifier: accepted.assigned.then(|| Text::from(&*accepted.session)),
+                server_keep_alive: self.keep_alive_capped.then_some(self.keep_alive),
+                ..Properties::default()
+            }));
+        }
+        self.say_connack(Connack {
+            session_present: accepted.resumed,
+            code: ReasonCode::SUCCESS,
+            properties,
+        });
+        self.state = State::Open;
+    }
+
+    /// The engine did not open the session. What it says of why is for the operator, not for the peer.
+    pub(super) fn refuse(&mut self, refusal: &Refusal) {
+        let code = match self.version {
+            Version::V3 => refused_v3(refusal.cause),
+            Version::V5 => refused(refusal.cause),
+        };
+        self.say_connack(Connack { session_present: false, code, properties: None });
+        self.close_transport(CloseCause::Ours);
+    }
+
+    pub(super) fn say_connack(&mut self, connack: Connack) {
+        encode(&Packet::Connack(connack), self.version, self.transmit.buffer());
+    }
+}
+
+/// Moves what properties say of a message into its publication.
+pub(super) fn describe(publication: &mut Publication, properties: Properties) -> Result<(), CodecError> {
+    publication.expiry =
+        properties.message_expiry_interval.map(|seconds| Duration::from_secs(seconds.into()));
+    let reply_to = properties
+        .response_topic
+        .map(|topic| {
+            Address::new(topic).map_err(|_| CodecError::protocol("a response topic is no topic name"))
+        })
+        .transpose()?;
+    let details = Details {
+        content_type: properties.content_type,
+        is_text: properties.payload_format_indicator == Some(1),
+        reply_to,
+        correlation: properties.correlation_data,
+        headers: properties.user_properties,
+    };
+    if details != Details::default() {
+        publication.details = Some(Box::new(details));
+    }
+    Ok(())
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}

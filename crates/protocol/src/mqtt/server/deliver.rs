@@ -1,0 +1,18 @@
+//! Deliveries to the client.
+
+use super::Server;
+use crate::mqtt::codec::write_publish;
+use windrose_event::{Cause, Delivery, Intent, Now, Outcome, Tag};
+
+impl Server {
+    pub(super) fn deliver(&mut self, now: Now, delivery: &Delivery) {
+        let maximum = self.maximum_packet_size as usize;
+        let written = write_publish(&mut self.transmit, self.version, delivery, now.wall, maximum);
+        if !written && delivery.tag != Tag::NONE {
+            // The client does not take packets of that size: as if it had been delivered (MQTT 5 §3.1.2.11.4).
+            let outcome =
+                Outcome::rejected_because(Cause::TooLarge, "larger than the client's Maximum Packet Size");
+            self.intend(Intent::Settle { tag: delivery.tag, outcome });
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! The server's side of one MQTT connection: bytes and directives in, bytes and intents out.
+//!
+//! It holds what belongs to the connection alone: the codec's state, topic aliases, keep alive, and which publications it
+//! still owes an acknowledgement. What belongs to the session (subscriptions, deliveries in flight, the memory of
+//! exactly-once publications) is the engine's, so that a session outlives its connection without this machine's help.
+//!
+//! **Mutate once, then drain [`Server::poll_output`] until it has nothing, before mutating again.**
+
+mod aliases;
+mod close;
+mod connect;
+mod deliver;
+mod publish;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+
+use super::ReasonCode;
+use super::codec::{Ack, decode_body};
+use super::codec::{CodecError, FixedHeader, Packet, Version, fixed_header, kind};
+use crate::Transmit;
+use aliases::Aliases;
+use bytes::Bytes;
+use publish::Unsettled;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use subscribe::Asked;
+use windrose_event::{Claim, Close, CloseCause, Directive, Intent, Moment, Now};
+
+/// What the machine is told of the node's policy.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The largest packet that is taken, in bytes; announced in MQTT 5.
+    pub packet_bytes: u32,
+    /// The largest application message that is taken, in bytes.
+    pub payload_bytes: u32,
+    /// Unsettled publications at once; announced in MQTT 5.
+    pub receive_maximum: u16,
+    /// The longest keep alive; `None`: no bound.
+    pub keep_alive_max: Option<Duration>,
+    /// How long CONNECT may take from the transport's start.
+    pub connect_timeout: Duration,
+    /// The longest that a session outlives its connection.
+    pub session_expiry_max: Duration,
+    /// Topic aliases that a client may set; announced.
+    pub topic_alias_maximum: u16,
+    /// Levels of a topic or filter.
+    pub address_levels: u16,
+}
+
+/// What the machine wants.
+#[derive(Debug)]
+pub enum Output {
+    /// Tell the engine.
+    Intent(Intent),
+    /// Write what waits, then close the transport.
+    Close,
+}
+
+/// Bytes that a client may send beyond one packet before its CONNECT is answered.
+const AHEAD: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing but CONNECT may come.
+    Fresh,
+    /// CONNECT came; the engine has not answered. What comes is held.
+    Opening,
+    /// The session is open.
+    Open,
+    /// Nothing more is read or said.
+    Closed,
+}
+
+/// The server's side of one connection.
+pub struct Server {
+    config: Arc<ServerConfig>,
+    state: State,
+    version: Version,
+    /// Whether reason strings and user properties may be sent anywhere (MQTT 5 §3.1.2.11.7).
+    problem_information: bool,
+    /// CONNECT's Session Expiry Interval was zero: DISCONNECT may not change that (MQTT 5 §3.14.2.2.2).
+    expires_at_once: bool,
+    /// CONNECT asked for another keep alive than it gets.
+    keep_alive_capped: bool,
+    /// The expiry that CONNECT asked for.
+    asked_keep: Duration,
+    /// Seconds; zero: no bound.
+    keep_alive: u16,
+    /// The largest packet that the client takes.
+    maximum_packet_size: u32,
+    /// When the last packet came; until CONNECT, when the transport began.
+    last_heard: Moment,
+    /// Taken by CONNECT.
+    claim: Option<Box<Claim>>,
+    /// A partial packet, or what came before CONNECT was answered.
+    partial: Vec<u8>,
+    outputs: VecDeque<Output>,
+    transmit: Transmit,
+    /// Publications that are not acknowledged yet, in order of arrival.
+    unsettled: VecDeque<Unsettled>,
+    aliases: Option<Box<Aliases>>,
+    /// Subscribes whose own part of the answer waits for the engine's.
+    asked: Vec<Asked>,
+    close_cause: Option<CloseCause>,
+}
+
+impl Server {
+    /// A machine for a transport that came up `now`. `claim` says what the transport knows of the peer.
+    pub fn new(config: Arc<ServerConfig>, claim: Claim, now: Now) -> Self {
+        Self {
+            config,
+            state: State::Fresh,
+            version: Version::V5,
+            problem_information: true,
+            expires_at_once: true,
+            keep_alive_capped: false,
+            asked_keep: Duration::ZERO,
+            keep_alive: 0,
+            maximum_packet_size: u32::MAX,
+            last_heard: now.moment,
+            claim: Some(Box::new(claim)),
+            partial: Vec::new(),
+            outputs: VecDeque::new(),
+            transmit: Transmit::default(),
+            unsettled: VecDeque::new(),
+            aliases: None,
+            asked: Vec::new(),
+            close_cause: None,
+        }
+    }
+
+    /// Takes a whole read.
+    pub fn handle_bytes(&mut self, now: Now, bytes: &[u8]) {
+        match self.state {
+            State::Closed => {}
+            State::Opening => self.hold(bytes),
+            State::Fresh | State::Open if self.partial.is_empty() => {
+                let taken = self.parse(now, bytes);
+                self.keep_rest(bytes.get(taken..).unwrap_or_default());
+            }
+            State::Fresh | State::Open => {
+                self.partial.extend_from_slice(bytes);
+                self.parse_partial(now);
+            }
+        }
+    }
+
+    /// Takes the engine's word.
+    pub fn handle_directive(&mut self, now: Now, directive: Directive) {
+        if self.state == State::Closed {
+            return;
+        }
+        match directive {
+            Directive::Accept(accepted) => {
+                self.accept(&accepted);
+                self.parse_partial(now);
+            }
+            Directive::Refuse(refusal) => self.refuse(&refusal),
+            Directive::Settle { tag, outcome, heard } => self.settle(tag, &outcome, heard),
+            Directive::Released { tag, known } => self.released(tag, known),
+            Directive::Subscribed { tag, results } => self.subscribed(tag, results),
+            Directive::Unsubscribed { tag, results } => self.unsubscribed(tag, &results),
+            Directive::Deliver(delivery) => self.deliver(now, &delivery),
+            Directive::Release { tag } => self.write_ack(kind::PUBREL, 2, Ack::success(tag.0)),
+            Directive::Close(reason) => self.closed_by_engine(&reason),
+            // Answers to questions that this machine never asks.
+            Directive::Value { .. } | Directive::Reply { .. } => {}
+        }
+    }
+
+    /// Acts on [`Server::next_timeout`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        if self.next_timeout().is_none_or(|due| due > now.moment) {
+            return;
+        }
+        match self.state {
+            State::Fresh => self.close_transport(CloseCause::NoOpen),
+            State::Open => {
+                self.say_disconnect(ReasonCode::KEEP_ALIVE_TIMEOUT, None);
+                self.end(CloseCause::KeepAlive, true, None);
+            }
+            State::Opening | State::Closed => {}
+        }
+    }
+
+    /// The transport has ended without a word.
+    pub fn handle_eof(&mut self, _now: Now) {
+        if self.state != State::Closed {
+            self.end(CloseCause::Lost, true, None);
+        }
+    }
+
+    /// The next output, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        if output.is_none() && self.outputs.capacity() > 0 {
+            // An idle connection owns no memory that it does not need.
+            self.outputs = VecDeque::new();
+        }
+        output
+    }
+
+    /// What waits to be written.
+    pub fn transmit(&mut self) -> &mut Transmit {
+        &mut self.transmit
+    }
+
+    /// When [`Server::handle_timeout`] is due: CONNECT's time, then one and a half keep alives after the last packet
+    /// (MQTT 5 §3.1.2.10). Only reading moves it, so it is asked for when it comes, not with every packet.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        match self.state {
+            State::Fresh => Some(self.last_heard + self.config.connect_timeout),
+            State::Open if self.keep_alive > 0 => {
+                Some(self.last_heard + Duration::from_millis(u64::from(self.keep_alive) * 1_500))
+            }
+            State::Opening | State::Open | State::Closed => None,
+        }
+    }
+
+    /// Whether the session is open.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// The protocol's version, for logs and metrics.
+    pub fn version(&self) -> &'static str {
+        match self.version {
+            Version::V3 => "3.1.1",
+            Version::V5 => "5.0",
+        }
+    }
+
+    /// How the connection ended, once it has.
+    pub fn close_cause(&self) -> Option<&CloseCause> {
+        self.close_cause.as_ref()
+    }
+
+    /// Keeps what came ahead of the answer to CONNECT.
+    fn hold(&mut self, bytes: &[u8]) {
+        if self.partial.len() + bytes.len() > self.config.packet_bytes as usize + AHEAD {
+            self.fail(CodecError {
+                code: ReasonCode::QUOTA_EXCEEDED,
+                problem: "too much came before CONNACK",
+            });
+            return;
+        }
+        self.partial.extend_from_slice(bytes);
+    }
+
+    fn parse_partial(&mut self, now: Now) {
+        let bytes = std::mem::take(&mut self.partial);
+        let taken = self.parse(now, &bytes);
+        if taken == 0 {
+            self.partial = bytes;
+        } else {
+            self.keep_rest(bytes.get(taken..).unwrap_or_default());
+        }
+    }
+
+    fn keep_rest(&mut self, rest: &[u8]) {
+        if self.state != State::Closed && !rest.is_empty() {
+            self.partial.extend_from_slice(rest);
+        }
+    }
+
+    /// Takes every complete packet, as long as the state lets it; returns how many bytes those were.
+    fn parse(&mut self, now: Now, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while matches!(self.state, State::Fresh | State::Open) {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let header = match fixed_header(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
+            };
+            if let Err(error) = self.admit(header) {
+                self.fail(error);
+                break;
+            }
+            let end = header.length + header.remaining;
+            let Some(body) = rest.get(header.length..end) else { break };
+            taken += end;
+            self.last_heard = now.moment;
+            if let Err(error) = self.packet(header, body) {
+                self.fail(error);
+            }
+        }
+        taken
+    }
+
+    /// Looks at a packet before its body is there: what cannot be taken is not waited for.
+    fn admit(&self, header: FixedHeader) -> Result<(), CodecError> {
+        if self.state == State::Fresh && header.kind() != kind::CONNECT {
+            return Err(CodecError::protocol("the first packet is not CONNECT"));
+        }
+        if header.length + header.remaining > self.config.packet_bytes as usize {
+            let problem = "a packet is longer than limits.packet_bytes";
+            return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
+        }
+        Ok(())
+    }
+
+    fn packet(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
+        // The commonest acknowledgements have nothing but their identifier: no buffer is made for them.
+        if let (4..=7, &[high, low]) = (header.kind(), body) {
+            let id = u16::from_be_bytes([high, low]);
+            let flags = if header.kind() == kind::PUBREL { 2 } else { 0 };
+            if id != 0 && header.flags() == flags {
+                self.acknowledged(header.kind(), Ack::success(id));
+                return Ok(());
+            }
+        }
+        match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
+            Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
+            Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
+            Packet::Publish(publish) => self.publish(publish),
+            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+                self.acknowledged(header.kind(), ack);
+                Ok(())
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            Packet::Pingreq => {
+                self.transmit.buffer().extend_from_slice(&[kind::PINGRESP << 4, 0]);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.disconnect(disconnect),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                Err(CodecError::protocol("a packet came that only servers send"))
+            }
+            Packet::Auth(_) => {
+                Err(CodecError::protocol("AUTH came without an authentication method in CONNECT"))
+            }
+        }
+    }
+
+    fn intend(&mut self, intent: Intent) {
+        self.outputs.push_back(Output::Intent(intent));
+    }
+
+    /// Ends the connection after what has been said is written, and tells the engine if it knows of the session.
+    fn end(&mut self, cause: CloseCause, with_will: bool, keep: Option<Duration>) {
+        if matches!(self.state, State::Opening | State::Open) {
+            self.intend(Intent::Close(Close { cause: cause.clone(), with_will, keep }));
+        }
+        self.close_transport(cause);
+    }
+
+    fn close_transport(&mut self, cause: CloseCause) {
+        self.state = State::Closed;
+        self.close_cause = Some(cause);
+        self.partial = Vec::new();
+        self.outputs.push_back(Output::Close);
+    }
+}

@@ -1,0 +1,201 @@
+//! PUBLISH from the client, and the acknowledgements that we owe it (MQTT 5 §3.3 to §3.7, §4.3).
+
+use super::Server;
+use super::connect::describe;
+use crate::mqtt::ReasonCode;
+use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, Publish, Version, encode, kind};
+use crate::mqtt::reason::settled;
+use windrose_event::{
+    Address, Assurance, Cause, CloseCause, Intent, Outcome, Publication, Rejection, Tag, Text,
+};
+
+/// A publication that waits for its acknowledgement.
+pub(super) struct Unsettled {
+    id: u16,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// QoS 1: PUBACK is due.
+    Puback,
+    /// QoS 2: PUBREC is due.
+    Pubrec,
+    /// QoS 2: PUBREC is sent, PUBREL is awaited.
+    Pubrel,
+}
+
+impl Server {
+    pub(super) fn publish(&mut self, publish: Publish) -> Result<(), CodecError> {
+        let named = if publish.topic.is_empty() {
+            None
+        } else {
+            let address = Address::new(publish.topic).map_err(|_| CodecError {
+                code: ReasonCode::TOPIC_NAME_INVALID,
+                problem: "a topic name contains a wildcard",
+            })?;
+            Some(address)
+        };
+        let properties = publish.properties;
+        let alias = properties.as_ref().and_then(|properties| properties.topic_alias);
+        let address = match (alias, named) {
+            (Some(alias), named) => {
+                self.aliases.get_or_insert_default().resolve(alias, named, self.config.topic_alias_maximum)?
+            }
+            (None, Some(address)) => address,
+            (None, None) => return Err(CodecError::protocol("PUBLISH has neither a topic nor an alias")),
+        };
+        if publish.payload.len() > self.config.payload_bytes as usize {
+            let problem = "a payload is larger than limits.payload_bytes";
+            return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
+        }
+        if properties.as_ref().is_some_and(|properties| !properties.subscription_identifiers.is_empty()) {
+            return Err(CodecError::protocol("PUBLISH from a client has a subscription identifier"));
+        }
+        let text = properties.as_ref().and_then(|properties| properties.payload_format_indicator) == Some(1);
+        let mut publication = Publication {
+            address,
+            payload: publish.payload,
+            assurance: publish.qos,
+            retain: publish.retain,
+            expiry: None,
+            details: None,
+        };
+        if let Some(properties) = properties {
+            describe(&mut publication, *properties)?;
+        }
+        self.owe(publish.packet_id, publish.qos)?;
+        let tag = Tag(publish.packet_id);
+        if text && std::str::from_utf8(&publication.payload).is_err() {
+            self.settle(
+                tag,
+                &Outcome::rejected_because(Cause::BadPayload, "the payload is not UTF-8"),
+                false,
+            );
+            return Ok(());
+        }
+        self.intend(Intent::Publish(windrose_event::Publish { tag, again: publish.dup, publication }));
+        Ok(())
+    }
+
+    /// Notes an acknowledgement that is due, within Receive Maximum (MQTT 5 §3.3.4).
+    fn owe(&mut self, id: u16, qos: Assurance) -> Result<(), CodecError> {
+        let phase = match qos {
+            Assurance::AtMostOnce => return Ok(()),
+            Assurance::AtLeastOnce => Phase::Puback,
+            Assurance::ExactlyOnce => Phase::Pubrec,
+        };
+        if let Some(known) = self.unsettled.iter_mut().find(|unsettled| unsettled.id == id)
+            && qos == Assurance::ExactlyOnce
+            && known.phase != Phase::Puback
+        {
+            // Sent again: counted once.
+            known.phase = Phase::Pubrec;
+            return Ok(());
+        }
+        if self.version == Version::V5 && self.unsettled.len() >= usize::from(self.config.receive_maximum) {
+            let problem = "more is unacknowledged than Receive Maximum allows";
+            return Err(CodecError { code: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, problem });
+        }
+        self.unsettled.push_back(Unsettled { id, phase });
+        Ok(())
+    }
+
+    /// The engine settled a publication. What is not owed any more is settled silently: the client will ask again.
+    pub(super) fn settle(&mut self, tag: Tag, outcome: &Outcome, heard: bool) {
+        let due = |unsettled: &Unsettled| unsettled.id == tag.0 && unsettled.phase != Phase::Pubrel;
+        let Some(index) = self.unsettled.iter().position(due) else { return };
+        let (code, detail) = match self.version {
+            Version::V5 => (settled(outcome, heard), detail(outcome)),
+            Version::V3 if outcome.is_retriable() => {
+                // 3.1.1 cannot say no: without an acknowledgement, the thing sends again on its next connection.
+                self.end(CloseCause::Ours, true, None);
+                return;
+            }
+            Version::V3 => (ReasonCode::SUCCESS, None),
+        };
+        let Some(unsettled) = self.unsettled.get_mut(index) else { return };
+        let packet = if unsettled.phase == Phase::Puback { kind::PUBACK } else { kind::PUBREC };
+        if unsettled.phase == Phase::Puback || code.is_error() {
+            self.unsettled.remove(index);
+            self.free_unsettled();
+        } else {
+            unsettled.phase = Phase::Pubrel;
+        }
+        let properties = detail.filter(|_| self.problem_information).map(|detail| {
+            Box::new(Properties { reason_string: Some(Text::from(detail)), ..Properties::default() })
+        });
+        self.write_ack(packet, 0, Ack { packet_id: tag.0, code, properties });
+    }
+
+    /// The engine forgot an exactly-once publication.
+    pub(super) fn released(&mut self, tag: Tag, known: bool) {
+        let index = self
+            .unsettled
+            .iter()
+            .position(|unsettled| unsettled.id == tag.0 && unsettled.phase == Phase::Pubrel);
+        if let Some(index) = index {
+            self.unsettled.remove(index);
+            self.free_unsettled();
+        }
+        let code = if known || self.version == Version::V3 {
+            ReasonCode::SUCCESS
+        } else {
+            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
+        };
+        self.write_ack(kind::PUBCOMP, 0, Ack { packet_id: tag.0, code, properties: None });
+    }
+
+    /// An acknowledgement from the client: of a delivery, or PUBREL.
+    pub(super) fn acknowledged(&mut self, packet: u8, ack: Ack) {
+        let tag = Tag(ack.packet_id);
+        let outcome = || match ack.code.is_error() {
+            false => Outcome::Accepted,
+            true => Outcome::Rejected(Rejection { cause: Cause::ByService, detail: None }),
+        };
+        self.intend(match packet {
+            kind::PUBREL => Intent::Release { tag },
+            kind::PUBREC if !ack.code.is_error() => Intent::Receive { tag },
+            _ => Intent::Settle { tag, outcome: outcome() },
+        });
+    }
+
+    /// Writes an acknowledgement; a reason string that would make it too long for the client is left out.
+    pub(super) fn write_ack(&mut self, packet: u8, flags: u8, ack: Ack) {
+        let out = self.transmit.buffer();
+        if self.version == Version::V3 || (ack.code == ReasonCode::SUCCESS && ack.properties.is_none()) {
+            let [high, low] = ack.packet_id.to_be_bytes();
+            out.extend_from_slice(&[packet << 4 | flags, 2, high, low]);
+            return;
+        }
+        let before = out.len();
+        let packet = |ack| match packet {
+            kind::PUBACK => Packet::Puback(ack),
+            kind::PUBREC => Packet::Pubrec(ack),
+            kind::PUBREL => Packet::Pubrel(ack),
+            _ => Packet::Pubcomp(ack),
+        };
+        let bare = Ack { properties: None, ..ack.clone() };
+        encode(&packet(ack), self.version, out);
+        if out.len() - before > self.maximum_packet_size as usize {
+            out.truncate(before);
+            encode(&packet(bare), self.version, out);
+        }
+    }
+
+    fn free_unsettled(&mut self) {
+        if self.unsettled.is_empty() && self.unsettled.capacity() > 64 {
+            self.unsettled = std::collections::VecDeque::new();
+        }
+    }
+}
+
+fn detail(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Rejected(rejection) => rejection.detail.as_deref(),
+        Outcome::TimedOut => Some("the service did not answer in time"),
+        Outcome::Unavailable { .. } => Some("the service is not available"),
+        Outcome::Busy { .. } => Some("the service is busy"),
+        Outcome::Accepted => None,
+    }
+}

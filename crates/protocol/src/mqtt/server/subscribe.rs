@@ -1,0 +1,143 @@
+//! SUBSCRIBE and UNSUBSCRIBE (MQTT 5 §3.8, §3.10).
+
+use super::Server;
+use crate::mqtt::ReasonCode;
+use crate::mqtt::codec::{CodecError, Packet, Suback, Subscribe, Unsubscribe, Version, encode};
+use crate::mqtt::reason::not_subscribed;
+use windrose_event::{Assurance, Filter, Intent, Rejection, SubscriptionRequest, Tag, Text};
+
+/// A SUBSCRIBE or UNSUBSCRIBE some of whose filters are not fit to be asked for: which ones have their code already.
+pub(super) struct Asked {
+    tag: Tag,
+    codes: Vec<Option<ReasonCode>>,
+}
+
+impl Server {
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), CodecError> {
+        let tag = Tag(subscribe.packet_id);
+        let identifier = subscribe
+            .properties
+            .as_ref()
+            .and_then(|properties| properties.subscription_identifiers.first().copied());
+        let mut requests = Vec::with_capacity(subscribe.filters.len());
+        let mut codes = Vec::with_capacity(subscribe.filters.len());
+        for wanted in subscribe.filters {
+            let Some((group, filter)) = self.filter(&wanted.filter) else {
+                codes.push(Some(self.invalid_filter()));
+                continue;
+            };
+            if group.is_some() && wanted.no_local {
+                return Err(CodecError::protocol("a shared subscription has No Local"));
+            }
+            codes.push(None);
+            requests.push(SubscriptionRequest {
+                filter,
+                group,
+                assurance: wanted.qos,
+                no_local: wanted.no_local,
+                retain_as_published: wanted.retain_as_published,
+                retained: wanted.retain_handling,
+                identifier,
+            });
+        }
+        if requests.is_empty() {
+            self.say_suback(tag, codes.into_iter().flatten().collect());
+            return Ok(());
+        }
+        self.remember(tag, codes);
+        self.intend(Intent::Subscribe { tag, requests });
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, unsubscribe: Unsubscribe) -> Result<(), CodecError> {
+        let tag = Tag(unsubscribe.packet_id);
+        let mut filters = Vec::with_capacity(unsubscribe.filters.len());
+        let mut codes = Vec::with_capacity(unsubscribe.filters.len());
+        for text in &unsubscribe.filters {
+            match self.filter(text) {
+                Some(filter) => {
+                    codes.push(None);
+                    filters.push(filter);
+                }
+                None => codes.push(Some(ReasonCode::TOPIC_FILTER_INVALID)),
+            }
+        }
+        if filters.is_empty() {
+            self.say_unsuback(tag, codes.into_iter().flatten().collect());
+            return Ok(());
+        }
+        self.remember(tag, codes);
+        self.intend(Intent::Unsubscribe { tag, filters });
+        Ok(())
+    }
+
+    /// Takes apart `$share/GROUP/FILTER` (MQTT 5 §4.8.2); `None` if it is no filter.
+    fn filter(&self, text: &Text) -> Option<(Option<Text>, Filter)> {
+        let (group, filter) = match text.strip_prefix("$share/") {
+            None if &**text == "$share" => return None,
+            None => (None, &**text),
+            Some(rest) => {
+                let (group, filter) = rest.split_once('/')?;
+                if group.is_empty() || group.contains(['+', '#']) {
+                    return None;
+                }
+                (Some(Text::from(group)), filter)
+            }
+        };
+        let filter = Filter::new(filter).ok()?;
+        (filter.levels().count() <= usize::from(self.config.address_levels)).then_some((group, filter))
+    }
+
+    fn invalid_filter(&self) -> ReasonCode {
+        match self.version {
+            Version::V3 => ReasonCode::UNSPECIFIED_ERROR,
+            Version::V5 => ReasonCode::TOPIC_FILTER_INVALID,
+        }
+    }
+
+    fn remember(&mut self, tag: Tag, codes: Vec<Option<ReasonCode>>) {
+        if codes.iter().any(Option::is_some) {
+            self.asked.push(Asked { tag, codes });
+        }
+    }
+
+    /// Puts the engine's codes where this machine has none.
+    fn merge(&mut self, tag: Tag, theirs: impl Iterator<Item = ReasonCode>) -> Vec<ReasonCode> {
+        let Some(index) = self.asked.iter().position(|asked| asked.tag == tag) else {
+            return theirs.collect();
+        };
+        let mut theirs = theirs;
+        let ours = self.asked.remove(index).codes;
+        ours.into_iter().filter_map(|code| code.or_else(|| theirs.next())).collect()
+    }
+
+    pub(super) fn subscribed(&mut self, tag: Tag, results: Vec<Result<Assurance, Rejection>>) {
+        let version = self.version;
+        let codes = results.into_iter().map(|result| match result {
+            Ok(granted) => ReasonCode(granted as u8),
+            Err(_) if version == Version::V3 => ReasonCode::UNSPECIFIED_ERROR,
+            Err(rejection) => not_subscribed(rejection.cause),
+        });
+        let codes = self.merge(tag, codes);
+        self.say_suback(tag, codes);
+    }
+
+    pub(super) fn unsubscribed(&mut self, tag: Tag, results: &[bool]) {
+        let codes = results.iter().map(|&existed| match existed {
+            true => ReasonCode::SUCCESS,
+            false => ReasonCode::NO_SUBSCRIPTION_EXISTED,
+        });
+        let codes = self.merge(tag, codes);
+        self.say_unsuback(tag, codes);
+    }
+
+    fn say_suback(&mut self, tag: Tag, codes: Vec<ReasonCode>) {
+        let suback = Suback { packet_id: tag.0, properties: None, codes };
+        encode(&Packet::Suback(suback), self.version, self.transmit.buffer());
+    }
+
+    fn say_unsuback(&mut self, tag: Tag, codes: Vec<ReasonCode>) {
+        let unsuback = Suback { packet_id: tag.0, properties: None, codes };
+        encode(&Packet::Unsuback(unsuback), self.version, self.transmit.buffer());
+    }
+}

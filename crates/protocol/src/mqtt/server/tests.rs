@@ -1,0 +1,1 @@
+//! How a server behaves, packet by packet.
