@@ -142,7 +142,7 @@ mod tests {
             lines,
             [
                 "ce-deviceid: car-7",
-                "ce-id: 019ff58a-d480-7000-8000-000000000001",
+                "ce-id: 019ff576-03e0-7000-8000-000000000001",
                 "ce-ownerid: anna",
                 "ce-protocol: mqtt",
                 "ce-source: windrose://edge-1/devices/car-7",

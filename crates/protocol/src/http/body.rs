@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let cases: [(&[(&str, &str)], &'static str, u16, &str); 12] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'static str, u16, &'a str);
+        let cases: [Case<'_>; 12] = [
             (&[AS_ONE], "no json", 400, "not a JSON object"),
             (&[AS_ONE], r#"{"specversion":"0.3","id":"1","source":"s","type":"t"}"#, 400, "specversion 1.0"),
             (&[AS_ONE], r#"{"specversion":"1.0","id":"","source":"s","type":"t"}"#, 400, "attribute id"),

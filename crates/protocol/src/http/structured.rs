@@ -112,7 +112,7 @@ mod tests {
             written(&device_event("devices/car-7/telemetry", b"{\"speed\": 81}")),
             json!({
                 "specversion": "1.0",
-                "id": "019ff58a-d480-7000-8000-000000000001",
+                "id": "019ff576-03e0-7000-8000-000000000001",
                 "source": "windrose://edge-1/devices/car-7",
                 "type": "io.windrose.event",
                 "subject": "devices/car-7/telemetry",
