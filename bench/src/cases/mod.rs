@@ -1,0 +1,166 @@
+//! What is measured: the list of cases, and what one round of a case needs.
+
+mod idle;
+mod traffic;
+
+use crate::Result;
+use crate::certificates::PemFiles;
+use crate::peers::{Peer, Setup, free_address};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use idle::Idle;
+use traffic::Traffic;
+
+/// One thing that is measured.
+pub(crate) struct Case {
+    /// Its name in the table and on the command line.
+    pub(crate) name: &'static str,
+    /// What happens in it.
+    pub(crate) about: &'static str,
+    kind: Kind,
+}
+
+enum Kind {
+    Traffic(Traffic),
+    Idle(Idle),
+}
+
+/// All cases, in the order in which they run.
+pub(crate) const CASES: &[Case] = &[
+    Case {
+        name: "fan-in-qos0",
+        about: "100 publishers to 1 subscriber, QoS 0",
+        kind: Kind::Traffic(Traffic { publishers: 100, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "fan-in-qos1",
+        about: "100 publishers to 1 subscriber, QoS 1",
+        kind: Kind::Traffic(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "fan-out-qos0",
+        about: "1 publisher to 500 subscribers, QoS 0",
+        kind: Kind::Traffic(Traffic { subscribers: 500, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "pairs-qos0",
+        about: "100 publishers to a subscriber each, QoS 0",
+        kind: Kind::Traffic(Traffic { groups: 100, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "pairs-qos1",
+        about: "100 publishers to a subscriber each, QoS 1",
+        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "rest-delivered",
+        about: "100 publishers, QoS 1, to a REST service; PUBACK after its 2xx",
+        kind: Kind::Traffic(Traffic::to_rest("delivered")),
+    },
+    Case {
+        name: "rest-received",
+        about: "100 publishers, QoS 1, to a REST service; PUBACK at once",
+        kind: Kind::Traffic(Traffic::to_rest("received")),
+    },
+    Case {
+        name: "idle-plain",
+        about: "connections that do nothing, plain text",
+        kind: Kind::Idle(Idle { tls: false }),
+    },
+    Case {
+        name: "idle-tls",
+        about: "connections that do nothing, TLS 1.3",
+        kind: Kind::Idle(Idle { tls: true }),
+    },
+];
+
+/// What holds for all cases of a run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Conditions {
+    /// How long is measured in a round.
+    pub(crate) measure: Duration,
+    /// What happens before.
+    pub(crate) warm_up: Duration,
+    /// Bytes of each payload.
+    pub(crate) payload: usize,
+    /// At most how many messages a publisher writes at once.
+    pub(crate) batch: u32,
+    /// MQTT protocol level of the clients.
+    pub(crate) mqtt: u8,
+    /// How many connections idle cases hold.
+    pub(crate) connections: usize,
+    /// Where files of this run go.
+    #[serde(skip)]
+    pub(crate) folder: PathBuf,
+    /// What listeners with TLS use.
+    #[serde(skip)]
+    pub(crate) tls: PemFiles,
+}
+
+/// What one server did in one round.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Sample {
+    /// Messages delivered, or connections made.
+    pub(crate) work: u64,
+    /// How long it took.
+    pub(crate) seconds: f64,
+    /// Processor time of the server, in seconds.
+    pub(crate) server_cpu: f64,
+    /// Processor time of the load generator, in seconds; one thread has at most `seconds`.
+    pub(crate) load_cpu: f64,
+    /// The server's resident memory at the end, in bytes.
+    pub(crate) resident: u64,
+    /// PUBACKs that publishers got.
+    pub(crate) acknowledged: u64,
+    /// Messages that never arrived.
+    pub(crate) lost: u64,
+    /// What an idle connection adds to the server's resident memory, in bytes.
+    pub(crate) connection_bytes: Option<f64>,
+}
+
+impl Sample {
+    /// Work per second of the server's processor time.
+    pub(crate) fn per_cpu_second(&self) -> f64 {
+        self.work as f64 / self.server_cpu.max(0.01)
+    }
+
+    /// Work per second.
+    pub(crate) fn per_second(&self) -> f64 {
+        self.work as f64 / self.seconds.max(0.001)
+    }
+}
+
+impl Case {
+    /// Whether it measures memory of connections, not messages.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.kind, Kind::Idle(_))
+    }
+
+    /// How often it is run when so many rounds are asked for: memory hardly varies.
+    pub(crate) fn rounds(&self, asked: usize) -> usize {
+        if self.is_idle() { asked.min(2) } else { asked }
+    }
+
+    /// Whether a server can do it at all.
+    pub(crate) fn suits(&self, peer: &dyn Peer) -> bool {
+        match &self.kind {
+            Kind::Traffic(traffic) => traffic.rest.is_none() || peer.speaks_rest(),
+            Kind::Idle(_) => true,
+        }
+    }
+
+    /// Runs one round with a fresh server.
+    pub(crate) fn run(&self, peer: &dyn Peer, conditions: &Conditions) -> Result<Sample> {
+        let folder = conditions.folder.join(peer.name());
+        // What a server of an earlier round left there is none of this one's business.
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder)?;
+        let setup = Setup { folder, address: free_address()?, tls: None, rest: None };
+        match &self.kind {
+            Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
+            Kind::Idle(idle) => idle.run(peer, setup, conditions),
+        }
+    }
+}

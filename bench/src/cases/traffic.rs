@@ -1,0 +1,81 @@
+//! Messages through a server: from publishers to subscribers, or to a REST service.
+
+use super::{Conditions, Sample};
+use crate::Result;
+use crate::helper::{Helper, Role};
+use crate::load::{Measured, Work};
+use crate::peers::{Peer, Rest, Setup};
+use crate::server::Server;
+use std::net::SocketAddr;
+
+/// Who publishes to whom.
+pub(super) struct Traffic {
+    /// QoS of publications and subscriptions.
+    pub(super) qos: u8,
+    /// Groups that have nothing to do with each other.
+    pub(super) groups: usize,
+    /// Publishers in each group.
+    pub(super) publishers: usize,
+    /// Subscribers in each group, to everything in it.
+    pub(super) subscribers: usize,
+    /// With QoS 1, how many publications of one publisher wait for their PUBACK.
+    pub(super) window: u32,
+    /// Everything goes to a REST service, and this is what its PUBACK promises.
+    pub(super) rest: Option<&'static str>,
+}
+
+impl Traffic {
+    /// One publisher, one subscriber, QoS 0.
+    pub(super) const PAIR: Self =
+        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, window: 64, rest: None };
+
+    /// A hundred publishers whose messages all go to a REST service.
+    pub(super) const fn to_rest(acknowledge: &'static str) -> Self {
+        Self { qos: 1, publishers: 100, subscribers: 0, window: 16, rest: Some(acknowledge), ..Self::PAIR }
+    }
+
+    /// Runs one round with a fresh server, and a fresh sink if it is about REST.
+    pub(super) fn run(&self, peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
+        let sink = match self.rest {
+            Some(acknowledge) => {
+                let mut sink = Helper::start(Role::Sink, &())?;
+                let service = sink.answer::<SocketAddr>()?;
+                setup.rest = Some(Rest { service, acknowledge });
+                Some((sink, service))
+            }
+            None => None,
+        };
+        let mut server = Server::start(peer, &setup)?;
+        let work = Work {
+            server: setup.address,
+            server_pid: server.pid(),
+            sink: sink.as_ref().map(|(_, service)| *service),
+            mqtt: conditions.mqtt,
+            qos: self.qos,
+            groups: self.groups,
+            publishers: self.publishers,
+            subscribers: self.subscribers,
+            window: self.window,
+            batch: conditions.batch,
+            payload: conditions.payload,
+            warm_up: conditions.warm_up,
+            measure: conditions.measure,
+        };
+        let measured = Helper::start(Role::Load, &work)?.answer::<Measured>();
+        server.check()?;
+        let measured = measured?;
+        if measured.messages == 0 {
+            return Err(format!("{}: nothing was delivered", peer.name()).into());
+        }
+        Ok(Sample {
+            work: measured.messages,
+            seconds: measured.seconds,
+            server_cpu: measured.server_cpu,
+            load_cpu: measured.load_cpu,
+            resident: measured.resident,
+            acknowledged: measured.acknowledged,
+            lost: measured.lost,
+            connection_bytes: None,
+        })
+    }
+}

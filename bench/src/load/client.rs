@@ -1,0 +1,191 @@
+//! One MQTT client of the load generator: a publisher or a subscriber, on a socket that never blocks.
+
+use super::packet::{self, Packet};
+use crate::Result;
+use mio::net::TcpStream;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a server may take to answer CONNECT or SUBSCRIBE.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longer than any run.
+const KEEP_ALIVE: u16 = 3_600;
+
+/// What one read brought.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Arrived {
+    /// PUBLISH packets.
+    pub(super) publications: u64,
+    /// PUBACK packets.
+    pub(super) acknowledgements: u64,
+}
+
+/// A connected client.
+pub(super) struct Client {
+    /// The group that it belongs to.
+    pub(super) group: usize,
+    /// What it publishes, if it does.
+    pub(super) publisher: Option<Publisher>,
+    /// Its socket.
+    pub(super) stream: TcpStream,
+    /// The beginning of a packet whose end has not arrived.
+    partial: Vec<u8>,
+    /// What the socket has not taken yet.
+    output: Vec<u8>,
+    written: usize,
+}
+
+/// What a publisher keeps.
+pub(super) struct Publisher {
+    frame: Vec<u8>,
+    /// Where the packet identifier is, with QoS 1.
+    id_at: Option<usize>,
+    next_id: u16,
+    /// At most how many may wait for their PUBACK.
+    window: u32,
+    unacknowledged: u32,
+}
+
+impl Publisher {
+    /// A publisher that sends the same PUBLISH again and again, with `window` of them unacknowledged at most.
+    pub(super) fn new((frame, id_at): (Vec<u8>, Option<usize>), window: u32) -> Self {
+        Self { frame, id_at, next_id: 1, window, unacknowledged: 0 }
+    }
+}
+
+impl Client {
+    /// Connects and, given a SUBSCRIBE packet, subscribes; waits for the answers.
+    pub(super) fn open(address: SocketAddr, connect: &[u8], subscribe: Option<&[u8]>) -> Result<Self> {
+        let mut stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(connect)?;
+        match answer(&mut stream)? {
+            Packet::ConnAck(0) => {}
+            other => return Err(format!("the server answered CONNECT with {other:?}").into()),
+        }
+        if let Some(subscribe) = subscribe {
+            stream.write_all(subscribe)?;
+            match answer(&mut stream)? {
+                Packet::SubAck(0..=2) => {}
+                other => return Err(format!("the server answered SUBSCRIBE with {other:?}").into()),
+            }
+        }
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            group: 0,
+            publisher: None,
+            stream: TcpStream::from_std(stream),
+            partial: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+        })
+    }
+
+    /// A CONNECT packet for client number `index`.
+    pub(super) fn connect(level: u8, index: usize) -> Vec<u8> {
+        packet::connect(level, &format!("bench-{index}"), KEEP_ALIVE)
+    }
+
+    /// Reads until the socket is empty, counts, and acknowledges what wants it.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Arrived> {
+        let mut arrived = Arrived::default();
+        loop {
+            // What is left of the last read goes in front, so that packets are always in one piece.
+            let left = self.partial.len();
+            scratch.get_mut(..left).ok_or("the server sent a huge packet")?.copy_from_slice(&self.partial);
+            let space = scratch.get_mut(left..).unwrap_or_default();
+            let room = space.len();
+            let read = match self.stream.read(space) {
+                Ok(0) if room > 0 => return Err("the server closed a connection".into()),
+                Ok(0) => return Err("the server sent a huge packet".into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(format!("reading from the server: {error}").into()),
+            };
+            let bytes = scratch.get(..left + read).unwrap_or_default();
+            let output = &mut self.output;
+            let mut unexpected = None;
+            let consumed = packet::scan(bytes, |packet| match packet {
+                Packet::Publish(id) => {
+                    arrived.publications += 1;
+                    output.extend(id.into_iter().flat_map(packet::puback));
+                }
+                Packet::PubAck => arrived.acknowledgements += 1,
+                other => unexpected = Some(other),
+            })?;
+            if let Some(packet) = unexpected {
+                return Err(format!("the server sent {packet:?} amid the load").into());
+            }
+            self.partial.clear();
+            self.partial.extend(bytes.get(consumed..).unwrap_or_default());
+            if read < room {
+                break;
+            }
+        }
+        if let Some(publisher) = &mut self.publisher {
+            let settled = u32::try_from(arrived.acknowledgements).unwrap_or(u32::MAX);
+            publisher.unacknowledged = publisher.unacknowledged.saturating_sub(settled);
+        }
+        self.flush()?;
+        Ok(arrived)
+    }
+
+    /// How many more messages this publisher may write now.
+    pub(super) fn room(&self) -> u32 {
+        match &self.publisher {
+            Some(publisher) if self.output.is_empty() => match publisher.id_at {
+                Some(_) => publisher.window.saturating_sub(publisher.unacknowledged),
+                None => u32::MAX,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Publishes so many messages, with one write if the socket takes it.
+    pub(super) fn publish(&mut self, messages: u32) -> Result<()> {
+        let Some(publisher) = &mut self.publisher else { return Ok(()) };
+        for _ in 0..messages {
+            let start = self.output.len();
+            self.output.extend_from_slice(&publisher.frame);
+            let Some(id_at) = publisher.id_at else { continue };
+            if let Some(place) = self.output.get_mut(start + id_at..start + id_at + 2) {
+                place.copy_from_slice(&publisher.next_id.to_be_bytes());
+            }
+            publisher.next_id = publisher.next_id.checked_add(1).unwrap_or(1);
+            publisher.unacknowledged += 1;
+        }
+        self.flush()
+    }
+
+    /// Writes what the socket takes.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
+            match self.stream.write(rest) {
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("writing to the server: {error}").into()),
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        Ok(())
+    }
+}
+
+/// Waits for one packet on a socket that blocks.
+fn answer(stream: &mut std::net::TcpStream) -> Result<Packet> {
+    let mut bytes = Vec::new();
+    let mut found = None;
+    while found.is_none() {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).map_err(|error| format!("the server does not answer: {error}"))?;
+        bytes.extend(byte);
+        packet::scan(&bytes, |packet| found = Some(packet))?;
+    }
+    found.ok_or_else(|| "the server does not answer".into())
+}

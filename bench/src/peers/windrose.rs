@@ -1,0 +1,95 @@
+//! Windrose, this workspace's own build or a given program.
+
+use super::{Peer, Setup, free_address, write_config};
+use crate::Result;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Windrose.
+pub(crate) struct Windrose {
+    program: PathBuf,
+}
+
+impl Windrose {
+    /// A program that is already there.
+    pub(crate) fn at(program: PathBuf) -> Self {
+        Self { program }
+    }
+
+    /// The workspace's own, built now in the profile of this program: figures are of the source as it stands.
+    pub(crate) fn build(profile: &str) -> Result<Self> {
+        // Cargo's name for what goes into the folder `debug`.
+        let profile = if profile == "debug" { "dev" } else { profile };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .args(["build", "--quiet", "--package", "windrose", "--profile", profile])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .status()?;
+        if !status.success() {
+            return Err("windrose does not build: nothing is measured".into());
+        }
+        Ok(Self { program: std::env::current_exe()?.with_file_name("windrose") })
+    }
+}
+
+impl Peer for Windrose {
+    fn name(&self) -> &'static str {
+        "windrose"
+    }
+
+    fn version(&self) -> Result<String> {
+        let said = Command::new(&self.program)
+            .arg("version")
+            .output()
+            .map_err(|error| format!("{} cannot be run: {error}", self.program.display()))?;
+        let said = String::from_utf8_lossy(&said.stdout);
+        Ok(said.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned())
+    }
+
+    fn speaks_rest(&self) -> bool {
+        true
+    }
+
+    fn command(&self, setup: &Setup) -> Result<Command> {
+        let document = write_config(&setup.folder, "windrose.yaml", &document(setup)?)?;
+        let mut command = Command::new(&self.program);
+        command.arg("run").arg(document).args(["--log", "warn"]);
+        Ok(command)
+    }
+}
+
+/// The document: metrics on and access judged for each event, as anybody would run it.
+///
+/// Limits are raised where a peer is told to have none, so that neither drops what a subscriber is about to read.
+fn document(setup: &Setup) -> Result<String> {
+    let mut text = format!(
+        "node: {{name: bench, data_dir: '{folder}'}}\n\
+         admin: {{bind: '{admin}'}}\n\
+         identity: {{anonymous: allow}}\n\
+         access:\n  - {{who: anyone, may: [publish, subscribe], on: '#'}}\n\
+         limits:\n  \
+         session_queue_events: 100000\n  \
+         session_queue_bytes: 67108864\n  \
+         session_in_flight: 10000\n\
+         listeners:\n  - {{name: mqtt, protocol: mqtt, bind: '{address}'{tls}}}\n",
+        folder = setup.folder.display(),
+        admin = free_address()?,
+        address = setup.address,
+        tls = if setup.tls.is_some() { ", tls: edge" } else { "" },
+    );
+    if let Some(tls) = &setup.tls {
+        let (certificate, key) = (tls.certificate.display(), tls.key.display());
+        write!(text, "tls:\n  edge: {{certificate: '{certificate}', key: '{key}'}}\n")?;
+    }
+    if let Some(rest) = &setup.rest {
+        write!(
+            text,
+            "pools:\n  sink:\n    protocol: http\n    members: ['http://{service}/events']\n\
+             routes:\n  - {{name: sink, match: 'bench/#', deliver: {{pool: sink}}, acknowledge: {acknowledge}}}\n",
+            service = rest.service,
+            acknowledge = rest.acknowledge,
+        )?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,71 @@
+//! One server under measurement: started fresh for a case, ended with it.
+
+use crate::Result;
+use crate::peers::{Peer, Setup};
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take until it listens.
+const START: Duration = Duration::from_secs(15);
+
+/// A running server; it dies with this value.
+pub(crate) struct Server {
+    name: &'static str,
+    child: Child,
+    complaints: PathBuf,
+}
+
+impl Server {
+    /// Starts a server and waits until it listens.
+    pub(crate) fn start(peer: &dyn Peer, setup: &Setup) -> Result<Self> {
+        let complaints = setup.folder.join(format!("{}.err", peer.name()));
+        let child = peer
+            .command(setup)?
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&complaints)?)
+            .spawn()
+            .map_err(|error| format!("{} cannot be started: {error}", peer.name()))?;
+        let mut server = Self { name: peer.name(), child, complaints };
+        let deadline = Instant::now() + START;
+        while TcpStream::connect(setup.address).is_err() {
+            server.check()?;
+            if Instant::now() > deadline {
+                return Err(server.complaint("does not listen").into());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server.check()?;
+        Ok(server)
+    }
+
+    /// Fails if the process has ended, with what it said.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(self.complaint(&format!("ended ({status})")).into()),
+        }
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn complaint(&self, what: &str) -> String {
+        let said = std::fs::read_to_string(&self.complaints).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(12)..).unwrap_or_default().join("\n");
+        format!("{} {what}; it said:\n{last}", self.name)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
