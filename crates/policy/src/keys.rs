@@ -1,6 +1,6 @@
 //! The keys of the operator's document. Reading it and its JSON Schema both come from these records.
 
-use crate::document::{Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
+use crate::document::{Concealed, Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
 use crate::record;
 use crate::snapshot::{
     Balance, ClientCertificate, CloudEventsMode, HttpVersion, Promise, Protocol, TlsVersion,
@@ -173,7 +173,7 @@ record! {
         /// The authorities of the members' certificates, as a PEM file. Default: the public ones.
         ca: Optional<PathBuf>,
         /// Headers sent with each request, such as `Authorization: "Bearer ${TOKEN}"`.
-        headers: Optional<Named<String>>,
+        headers: Optional<Named<Concealed>>,
     }
     later { "health" => "take it out: a member that fails is passed over by back-off for now" }
 }

@@ -1,7 +1,7 @@
 //! `pools`: services that take events.
 
 use super::{check_name, entries};
-use crate::document::{Located, Optional, Reading};
+use crate::document::{Concealed, Located, Optional, Reading};
 use crate::keys::{PoolKeys, PoolProtocol};
 use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader};
 use http::{HeaderName, HeaderValue, Uri};
@@ -102,7 +102,12 @@ fn members(list: Option<Located<Vec<Located<String>>>>, reading: &mut Reading<'_
                 reading.mistake(&url.at, "this member is there twice");
             }
             Ok(member) => members.push(member),
-            Err((message, help)) => reading.mistake(&url.at, message).help(help),
+            Err((message, help)) => {
+                if url.value.contains('@') {
+                    reading.conceal(&url.at);
+                }
+                reading.mistake(&url.at, message).help(help);
+            }
         }
     }
     members
@@ -146,7 +151,7 @@ fn member(url: &str) -> Result<Member, (String, &'static str)> {
 /// A header of each request. Its value may be a secret: no message shows it.
 fn header(
     name: &Located<String>,
-    value: &Located<String>,
+    value: &Located<Concealed>,
     reading: &mut Reading<'_>,
 ) -> Option<(String, PoolHeader)> {
     let lower = name.value.to_ascii_lowercase();
@@ -155,13 +160,13 @@ fn header(
     } else if OURS.contains(&lower.as_str()) || lower.starts_with("ce-") {
         let help = "take it out: delivery writes it as the event needs it";
         reading.mistake(&name.at, format!("the header `{}` cannot be set", name.value)).help(help);
-    } else if HeaderValue::from_str(&value.value).is_err() {
+    } else if HeaderValue::from_str(&value.value.0).is_err() {
         let message = "the value of this header has characters that headers cannot have";
         reading
             .mistake(&name.at, message)
             .help("line breaks are such characters; a file may have brought one in");
     } else {
-        return Some((name.value.clone(), PoolHeader(value.value.clone())));
+        return Some((name.value.clone(), PoolHeader(value.value.0.clone())));
     }
     None
 }

@@ -413,6 +413,20 @@ fn access_rules_say_who_and_where() {
 }
 
 #[test]
+fn secrets_are_not_shown() {
+    for text in [
+        "pools: {a: {members: ['http://b'], headers: {Authorization: s3cret, Host: x}, wrong: 1}}",
+        "pools: {a: {members: ['http://b'], headers: {Authorization: \"s3cret é\\n\"}}}",
+        "pools: {a: {members: ['http://user:s3cret@b']}}",
+    ] {
+        let mistakes = compile("f", text, &empty).unwrap_err();
+        assert!(!mistakes.to_string().contains("s3cret"), "{mistakes}");
+        assert!(!format!("{:?}", mistakes.iter().collect::<Vec<_>>()).contains("s3cret"));
+        assert!(mistakes.to_string().contains("****"), "{mistakes}");
+    }
+}
+
+#[test]
 fn a_flood_of_mistakes_is_bounded() {
     let text = format!("routes: [{}]", "{}, ".repeat(500));
     let mistakes = compile("f", &text, &empty).unwrap_err();

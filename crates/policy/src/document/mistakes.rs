@@ -41,12 +41,19 @@ pub struct Mistakes {
     source: String,
     list: Vec<Mistake>,
     omitted: usize,
+    concealed: Vec<Range<usize>>,
 }
 
 impl Mistakes {
     /// No mistakes yet in the document `source`, which messages call `name`.
     pub(super) fn new(name: &str, source: &str) -> Self {
-        Self { name: name.to_owned(), source: source.to_owned(), list: Vec::new(), omitted: 0 }
+        Self {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            list: Vec::new(),
+            omitted: 0,
+            concealed: Vec::new(),
+        }
     }
 
     /// Notes a mistake. Past the bound it is counted only.
@@ -58,6 +65,11 @@ impl Mistakes {
         let last = self.list.len();
         self.list.push(mistake);
         &mut self.list[last]
+    }
+
+    /// Notes bytes of the document that must not be shown, because they are a secret.
+    pub(super) fn conceal(&mut self, span: Range<usize>) {
+        self.concealed.push(span);
     }
 
     /// Puts them in the order of their places.
@@ -112,11 +124,13 @@ impl Mistakes {
             "" => mistake.message.clone(),
             path => format!("{path}: {}", mistake.message),
         };
-        let (line, span) = self.line_of(&mistake.span);
-        let snippet = Snippet::source(line)
+        let line = self.line_at(mistake.span.start);
+        let from = mistake.span.start.clamp(line.start, line.end);
+        let to = mistake.span.end.max(from + 1).clamp(from, line.end);
+        let snippet = Snippet::source(self.shown(&line))
             .line_start(mistake.line)
             .path(self.name.as_str())
-            .annotation(AnnotationKind::Primary.span(span));
+            .annotation(AnnotationKind::Primary.span(from - line.start..to - line.start));
         let mut group = Level::ERROR.primary_title(title).element(snippet);
         if let Some(help) = &mistake.help {
             group = group.element(Level::HELP.message(help.as_str()));
@@ -124,19 +138,26 @@ impl Mistakes {
         renderer.render(&[group])
     }
 
-    /// The line in which the span begins, and the span's part of it.
-    fn line_of(&self, span: &Range<usize>) -> (&str, Range<usize>) {
-        let start = span.start.min(self.source.len());
-        let (before, after) = match (self.source.get(..start), self.source.get(start..)) {
-            (Some(before), Some(after)) => (before, after),
-            _ => return ("", 0..0),
-        };
-        let begin = before.rfind('\n').map_or(0, |at| at + 1);
-        let end = after.find('\n').map_or(self.source.len(), |at| start + at);
-        let line = self.source.get(begin..end).unwrap_or_default().trim_end_matches('\r');
-        let from = (start - begin).min(line.len());
-        let to = (span.end.max(start + 1) - begin).clamp(from, line.len());
-        (line, from..to)
+    /// The line that a byte is in.
+    fn line_at(&self, at: usize) -> Range<usize> {
+        let at = at.min(self.source.len());
+        let begin = self.source.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |found| found + 1);
+        let rest = self.source.get(begin..).unwrap_or_default();
+        let line = rest.split('\n').next().unwrap_or_default().trim_end_matches('\r');
+        begin..begin + line.len()
+    }
+
+    /// A line as it may be shown: secrets in it become stars, a star for each byte so that nothing moves.
+    fn shown(&self, line: &Range<usize>) -> String {
+        let mut shown = String::with_capacity(line.len());
+        for (offset, character) in self.source.get(line.clone()).unwrap_or_default().char_indices() {
+            let at = line.start + offset;
+            match self.concealed.iter().any(|secret| secret.contains(&at)) {
+                true => shown.extend(std::iter::repeat_n('*', character.len_utf8())),
+                false => shown.push(character),
+            }
+        }
+        shown
     }
 }
 

@@ -16,9 +16,9 @@ mod tree;
 mod variables;
 
 pub use mistakes::{Mistake, Mistakes};
-pub use reading::{Reading, suggestion};
+pub use reading::{Environment, Reading, suggestion};
 pub use record::{Field, Keys, Optional, Required, described, key, record_schema};
-pub use scalars::{Name, Scalar, Size, Wait, Whole};
+pub use scalars::{Concealed, Name, Scalar, Size, Wait, Whole};
 pub use serde_json::Value as Json;
 pub use shape::{Located, OneOrMore, Shape, Words, or_variable};
 pub use tree::{At, Key, Node, Value};

@@ -4,17 +4,25 @@ use super::tree::{self, At, Node};
 use super::{Mistake, Mistakes, Shape};
 use std::rc::Rc;
 
+/// Answers for `${NAME}` in values.
+pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
+
 /// The state of reading a document.
 pub struct Reading<'e> {
     source: Rc<str>,
-    environment: &'e dyn Fn(&str) -> Option<String>,
+    environment: Option<Environment<'e>>,
     mistakes: Mistakes,
 }
 
 impl<'e> Reading<'e> {
     /// Begins to read `source`, which messages call `name`. `environment` answers for `${NAME}` in values.
-    pub fn new(name: &str, source: &str, environment: &'e dyn Fn(&str) -> Option<String>) -> Self {
-        Self { source: source.into(), environment, mistakes: Mistakes::new(name, source) }
+    pub fn new(name: &str, source: &str, environment: Environment<'e>) -> Self {
+        Self { source: source.into(), environment: Some(environment), mistakes: Mistakes::new(name, source) }
+    }
+
+    /// Begins to read a document in which `${NAME}` is nothing but these characters.
+    pub fn without_variables(name: &str, source: &str) -> Self {
+        Self { source: source.into(), environment: None, mistakes: Mistakes::new(name, source) }
     }
 
     /// The document's text.
@@ -22,9 +30,9 @@ impl<'e> Reading<'e> {
         self.source.clone()
     }
 
-    /// The value of an environment variable.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        (self.environment)(name)
+    /// The environment, if values may be taken from it.
+    pub(super) fn environment(&self) -> Option<Environment<'e>> {
+        self.environment
     }
 
     /// Reads the whole document. `None` if it cannot be read at all.
@@ -52,6 +60,11 @@ impl<'e> Reading<'e> {
             help: None,
             span: at.span.clone(),
         })
+    }
+
+    /// Notes that what was written there is a secret: no message shows it.
+    pub fn conceal(&mut self, at: &At) {
+        self.mistakes.conceal(at.span.clone());
     }
 
     /// Notes that `node` is not what is `expected` there.

@@ -70,6 +70,26 @@ impl Shape for String {
     }
 }
 
+/// Text that is a secret: neither messages nor `Debug` show it.
+pub struct Concealed(pub String);
+
+impl std::fmt::Debug for Concealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Concealed(..)")
+    }
+}
+
+impl Shape for Concealed {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        reading.conceal(&node.at);
+        String::read(node, reading).map(Self)
+    }
+
+    fn schema() -> Value {
+        String::schema()
+    }
+}
+
 /// `true` or `false`.
 impl Shape for bool {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {

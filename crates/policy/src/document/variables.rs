@@ -4,14 +4,15 @@
 //! `$${` stands for `${` itself.
 
 use super::Reading;
+use super::reading::Environment;
 use super::tree::At;
 use std::borrow::Cow;
 
 /// Fills in the variables of `text`. Gives the text and whether there were any; `None` after noting a mistake.
 pub(super) fn fill<'t>(text: &'t str, at: &At, reading: &mut Reading<'_>) -> Option<(Cow<'t, str>, bool)> {
-    if !text.contains("${") {
+    let Some(environment) = reading.environment().filter(|_| text.contains("${")) else {
         return Some((Cow::Borrowed(text), false));
-    }
+    };
     let (mut filled, mut any, mut complete) = (String::with_capacity(text.len()), false, true);
     let mut rest = text;
     while let Some(found) = rest.find("${") {
@@ -31,7 +32,7 @@ pub(super) fn fill<'t>(text: &'t str, at: &At, reading: &mut Reading<'_>) -> Opt
         };
         any = true;
         let inner = &variable[2..end];
-        match value(inner, reading) {
+        match value(inner, environment) {
             Ok(value) => filled.push_str(&value),
             Err((message, help)) => {
                 let place = reading.within(at, text, begin..begin + end + 1);
@@ -45,7 +46,7 @@ pub(super) fn fill<'t>(text: &'t str, at: &At, reading: &mut Reading<'_>) -> Opt
     complete.then_some((Cow::Owned(filled), any))
 }
 
-fn value(inner: &str, reading: &Reading<'_>) -> Result<String, (String, String)> {
+fn value(inner: &str, environment: Environment<'_>) -> Result<String, (String, String)> {
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -56,7 +57,7 @@ fn value(inner: &str, reading: &Reading<'_>) -> Result<String, (String, String)>
         return Err((format!("`{name}` is no name of an environment variable"), help.to_owned()));
     }
     // As in a shell, an empty variable is as good as none if there is a default.
-    let set = reading.variable(name).filter(|value| default.is_none() || !value.is_empty());
+    let set = environment(name).filter(|value| default.is_none() || !value.is_empty());
     set.or(default.map(str::to_owned)).ok_or_else(|| {
         let help = format!("set it, or give a default: `${{{name}:-default}}`");
         (format!("the environment variable `{name}` is not set"), help)
