@@ -1,0 +1,24 @@
+//! The harness of the end-to-end tests: nodes, services, things and certificates, each stopped and removed when dropped.
+//!
+//! The tests (`tests/`, a file per behaviour) start the built `windrose` binary, speak to it over real sockets with
+//! clients that nobody here wrote (mosquitto, paho, rumqttc, curl, openssl) and with a small client of the harness's own,
+//! which shares no code with the product and can misbehave. Nothing waits for a fixed time: whatever is expected is
+//! awaited up to a deadline.
+
+pub mod binary;
+pub mod certs;
+pub mod clients;
+pub mod documents;
+pub mod fleet;
+pub mod folder;
+pub mod http;
+pub mod mqtt;
+pub mod node;
+pub mod ports;
+pub mod process;
+pub mod sink;
+pub mod wait;
+
+pub use node::Node;
+pub use sink::{Answer, Sink};
+pub use wait::{eventually, wait_until};

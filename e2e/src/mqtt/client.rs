@@ -1,0 +1,362 @@
+//! The client: blocking, one packet at a time.
+
+use super::wire::{Packet, Properties, Version, packet, property, string, varint};
+use crate::wait::SOON;
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// What a client connects with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The version spoken.
+    pub version: Version,
+    /// The client identifier.
+    pub id: String,
+    /// Whether an earlier session is ended (Clean Session, Clean Start).
+    pub clean: bool,
+    /// Session Expiry Interval, in seconds; MQTT 5 only.
+    pub session_expiry: u32,
+    /// Keep Alive, in seconds.
+    pub keep_alive: u16,
+    /// User name and password.
+    pub credentials: Option<(String, String)>,
+    /// Topic and payload of the will.
+    pub will: Option<(String, String)>,
+    /// Receive Maximum; MQTT 5 only.
+    pub receive_maximum: Option<u16>,
+}
+
+impl Options {
+    /// MQTT 5 with a new session that ends with the connection.
+    pub fn v5(id: &str) -> Self {
+        Self {
+            version: Version::V5,
+            id: id.to_owned(),
+            clean: true,
+            session_expiry: 0,
+            keep_alive: 60,
+            credentials: None,
+            will: None,
+            receive_maximum: None,
+        }
+    }
+
+    /// MQTT 3.1.1 with a clean session.
+    pub fn v3(id: &str) -> Self {
+        Self { version: Version::V3, ..Self::v5(id) }
+    }
+
+    /// With a session that outlives the connection, and is taken up again.
+    pub fn persistent(self) -> Self {
+        Self { clean: false, session_expiry: 3600, ..self }
+    }
+
+    /// With user name and password.
+    pub fn credentials(self, user: &str, password: &str) -> Self {
+        Self { credentials: Some((user.to_owned(), password.to_owned())), ..self }
+    }
+
+    /// With a will.
+    pub fn will(self, topic: &str, payload: &str) -> Self {
+        Self { will: Some((topic.to_owned(), payload.to_owned())), ..self }
+    }
+
+    /// The CONNECT packet.
+    pub fn packet(&self) -> Vec<u8> {
+        let v5 = self.version == Version::V5;
+        let mut flags = 0;
+        flags |= if self.clean { 0x02 } else { 0 };
+        flags |= if self.will.is_some() { 0x04 | 0x08 } else { 0 };
+        flags |= if self.credentials.is_some() { 0xc0 } else { 0 };
+        let mut body = string("MQTT");
+        body.extend([if v5 { 5 } else { 4 }, flags]);
+        body.extend(self.keep_alive.to_be_bytes());
+        if v5 {
+            let mut properties = Vec::new();
+            if self.session_expiry > 0 {
+                properties.push(property::SESSION_EXPIRY);
+                properties.extend(self.session_expiry.to_be_bytes());
+            }
+            if let Some(most) = self.receive_maximum {
+                properties.push(property::RECEIVE_MAXIMUM);
+                properties.extend(most.to_be_bytes());
+            }
+            body.extend(varint(properties.len()));
+            body.extend(properties);
+        }
+        body.extend(string(&self.id));
+        if let Some((topic, payload)) = &self.will {
+            if v5 {
+                body.push(0);
+            }
+            body.extend(string(topic));
+            body.extend(string(payload));
+        }
+        if let Some((user, password)) = &self.credentials {
+            body.extend(string(user));
+            body.extend(string(password));
+        }
+        packet(0x10, &body)
+    }
+}
+
+/// Why there is no packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// None came in time; the connection is still open.
+    Timeout,
+    /// The server closed the connection.
+    Closed,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    stream: TcpStream,
+    version: Version,
+    buffer: Vec<u8>,
+    /// Packets that came while something else was waited for.
+    aside: VecDeque<Packet>,
+    last: u16,
+}
+
+impl Client {
+    /// Opens the transport, and says nothing yet.
+    pub fn open(address: SocketAddr, version: Version) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, version, buffer: Vec::new(), aside: VecDeque::new(), last: 0 })
+    }
+
+    /// Connects, and returns the client with the server's CONNACK: whether a session was present, code, properties.
+    pub fn try_connect(address: SocketAddr, options: &Options) -> Result<(Self, bool, u8, Properties), End> {
+        let mut client = Self::open(address, options.version).map_err(|_| End::Closed)?;
+        client.send(&options.packet());
+        match client.next(SOON)? {
+            Packet::Connack { present, code, properties } => Ok((client, present, code, properties)),
+            other => panic!("the server answers CONNECT with {other:?}"),
+        }
+    }
+
+    /// Connects.
+    ///
+    /// # Panics
+    /// If the server does not accept.
+    pub fn connect(address: SocketAddr, options: &Options) -> Self {
+        Self::resume(address, options).0
+    }
+
+    /// Connects, and says whether a session was taken up again.
+    ///
+    /// # Panics
+    /// If the server does not accept.
+    pub fn resume(address: SocketAddr, options: &Options) -> (Self, bool) {
+        match Self::try_connect(address, options) {
+            Ok((client, present, 0, _)) => (client, present),
+            other => panic!("{} is not accepted: {other:?}", options.id),
+        }
+    }
+
+    /// Sends bytes, whatever they are. What the other side does with the connection shows in [`Client::next`].
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// Publishes and waits for the answer: PUBACK, or PUBREC and PUBCOMP. Returns its code.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn publish(&mut self, topic: &str, payload: impl AsRef<[u8]>, qos: u8) -> u8 {
+        let id = self.publish_only(topic, payload, qos);
+        if qos == 0 {
+            return 0;
+        }
+        let (code, _) = self.answer(if qos == 1 { 4 } else { 5 }, id, SOON);
+        if qos == 2 && code < 0x80 {
+            self.send(&packet(0x62, &id.to_be_bytes()));
+            self.answer(7, id, SOON);
+        }
+        code
+    }
+
+    /// Publishes without waiting; returns the packet identifier.
+    pub fn publish_only(&mut self, topic: &str, payload: impl AsRef<[u8]>, qos: u8) -> u16 {
+        self.publish_with(topic, payload, qos, false, &[])
+    }
+
+    /// Publishes with the retain flag and waits for the answer.
+    pub fn retain(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> u8 {
+        let id = self.publish_with(topic, payload, 1, true, &[]);
+        self.answer(4, id, SOON).0
+    }
+
+    /// Publishes with properties as they stand on the wire; returns the packet identifier.
+    pub fn publish_with(
+        &mut self,
+        topic: &str,
+        payload: impl AsRef<[u8]>,
+        qos: u8,
+        retain: bool,
+        properties: &[u8],
+    ) -> u16 {
+        let mut body = string(topic);
+        let id = if qos > 0 { self.next_id() } else { 0 };
+        if qos > 0 {
+            body.extend(id.to_be_bytes());
+        }
+        if self.version == Version::V5 {
+            body.extend(varint(properties.len()));
+            body.extend_from_slice(properties);
+        }
+        body.extend_from_slice(payload.as_ref());
+        self.send(&packet(0x30 | qos << 1 | u8::from(retain), &body));
+        id
+    }
+
+    /// Waits for an answer of a kind (4 is PUBACK) to a packet: its code and properties.
+    ///
+    /// # Panics
+    /// If there is none in time.
+    pub fn answer(&mut self, kind: u8, id: u16, time: Duration) -> (u8, Properties) {
+        let fits = |packet: &Packet| matches!(packet, Packet::Answer { kind: k, id: i, .. } if (*k, *i) == (kind, id));
+        match self.wait(time, fits) {
+            Ok(Packet::Answer { code, properties, .. }) => (code, properties),
+            other => panic!("no answer of kind {kind} to packet {id}: {other:?}"),
+        }
+    }
+
+    /// Subscribes and waits for the answer: its code.
+    pub fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
+        let id = self.next_id();
+        let mut body = id.to_be_bytes().to_vec();
+        if self.version == Version::V5 {
+            body.push(0);
+        }
+        body.extend(string(filter));
+        body.push(qos);
+        self.send(&packet(0x82, &body));
+        match self.wait(SOON, |packet| matches!(packet, Packet::Suback { id: known, .. } if *known == id)) {
+            Ok(Packet::Suback { codes, .. }) => codes[0],
+            other => panic!("no SUBACK: {other:?}"),
+        }
+    }
+
+    /// Says good-bye.
+    pub fn disconnect(mut self) {
+        self.send(&[0xe0, 0]);
+    }
+
+    /// Asks for a sign of life and waits for it.
+    pub fn ping(&mut self) -> Result<(), End> {
+        self.send(&[0xc0, 0]);
+        self.wait(SOON, |packet| *packet == Packet::Pingresp).map(drop)
+    }
+
+    /// The next PUBLISH, acknowledged as its QoS asks: topic and payload.
+    ///
+    /// # Panics
+    /// If none comes in time.
+    pub fn message(&mut self) -> (String, String) {
+        match self.delivery(SOON) {
+            Ok(Packet::Publish { topic, payload, .. }) => {
+                (topic, String::from_utf8_lossy(&payload).into_owned())
+            }
+            other => panic!("no message: {other:?}"),
+        }
+    }
+
+    /// The next PUBLISH, whole and acknowledged as its QoS asks.
+    pub fn delivery(&mut self, time: Duration) -> Result<Packet, End> {
+        let publish = self.wait(time, |packet| matches!(packet, Packet::Publish { .. }))?;
+        if let Packet::Publish { qos, id, .. } = publish {
+            match qos {
+                0 => {}
+                1 => self.send(&packet(0x40, &id.to_be_bytes())),
+                _ => {
+                    self.send(&packet(0x50, &id.to_be_bytes()));
+                    self.answer(6, id, time);
+                    self.send(&packet(0x70, &id.to_be_bytes()));
+                }
+            }
+        }
+        Ok(publish)
+    }
+
+    /// Waits for a packet that fits; others are kept for later.
+    pub fn wait(&mut self, time: Duration, fits: impl Fn(&Packet) -> bool) -> Result<Packet, End> {
+        if let Some(index) = self.aside.iter().position(&fits) {
+            return self.aside.remove(index).ok_or(End::Timeout);
+        }
+        let until = Instant::now() + time;
+        loop {
+            let packet = self.read(until.saturating_duration_since(Instant::now()))?;
+            if fits(&packet) {
+                return Ok(packet);
+            }
+            self.aside.push_back(packet);
+        }
+    }
+
+    /// The next packet, whatever it is.
+    pub fn next(&mut self, time: Duration) -> Result<Packet, End> {
+        match self.aside.pop_front() {
+            Some(packet) => Ok(packet),
+            None => self.read(time),
+        }
+    }
+
+    /// Reads until the server closes the connection; returns the code of its DISCONNECT, if it sent one.
+    ///
+    /// # Panics
+    /// If it does not close in time.
+    pub fn closed(&mut self) -> Option<u8> {
+        self.closed_within(SOON)
+    }
+
+    /// [`Client::closed`] with another time limit.
+    ///
+    /// # Panics
+    /// If it does not close in time.
+    pub fn closed_within(&mut self, time: Duration) -> Option<u8> {
+        let until = Instant::now() + time;
+        let mut code = None;
+        loop {
+            match self.next(until.saturating_duration_since(Instant::now())) {
+                Ok(Packet::Disconnect { code: said, .. }) => code = Some(said),
+                Ok(_) => {}
+                Err(End::Closed) => return code,
+                Err(End::Timeout) => panic!("the server has not closed the connection in {time:?}"),
+            }
+        }
+    }
+
+    fn read(&mut self, time: Duration) -> Result<Packet, End> {
+        let until = Instant::now() + time;
+        loop {
+            if let Some(packet) = Packet::take(&mut self.buffer, self.version) {
+                return Ok(packet);
+            }
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(left)).map_err(|_| End::Closed)?;
+            let mut chunk = [0; 16 * 1024];
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(End::Closed),
+                Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    if Instant::now() >= until {
+                        return Err(End::Timeout);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(End::Closed),
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> u16 {
+        self.last = if self.last == u16::MAX { 1 } else { self.last + 1 };
+        self.last
+    }
+}

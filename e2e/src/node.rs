@@ -1,0 +1,239 @@
+//! A node under test.
+
+use crate::binary;
+use crate::folder::Folder;
+use crate::http::{self, Message};
+use crate::ports::Port;
+use crate::process::{Lines, Process};
+use crate::wait::{SOON, within};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+/// The document's name in the node's folder.
+const DOCUMENT: &str = "windrose.yaml";
+
+/// What a node is started with.
+#[derive(Debug, Default)]
+pub struct Setup {
+    folder: Folder,
+    environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// An empty folder and nothing in the environment but the ports.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a file that the document names, beside it.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        self.folder.write(name, text);
+        self
+    }
+
+    /// Sets a variable that the document uses as `${NAME}`.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Starts a node with a document and waits until it is ready.
+    pub fn start(self, document: &str) -> Node {
+        let ports = Ports::free();
+        let path = self.folder.write(DOCUMENT, document);
+        let mut command = Command::new(binary::windrose());
+        command.arg("run").arg(&path).args(["--log-format", "json"]).envs(ports.environment());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let process = Process::start(&mut command, "build it with `cargo build -p windrose`");
+        let mut node = Node { process, folder: self.folder, document: path, ports };
+        node.wait_ready();
+        node
+    }
+}
+
+/// The ports that documents may use.
+#[derive(Debug)]
+struct Ports {
+    mqtt: Port,
+    mqtts: Port,
+    rest: Port,
+    rests: Port,
+    admin: Port,
+}
+
+impl Ports {
+    fn free() -> Self {
+        let [mqtt, mqtts, rest, rests, admin] = std::array::from_fn(|_| Port::free());
+        Self { mqtt, mqtts, rest, rests, admin }
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let named = [
+            ("MQTT", &self.mqtt),
+            ("MQTTS", &self.mqtts),
+            ("REST", &self.rest),
+            ("RESTS", &self.rests),
+            ("ADMIN", &self.admin),
+        ];
+        named.into_iter().map(|(name, port)| (name, port.number().to_string())).collect()
+    }
+}
+
+/// A running node. Dropped, it is killed and its folder removed.
+#[derive(Debug)]
+pub struct Node {
+    process: Process,
+    folder: Folder,
+    document: PathBuf,
+    ports: Ports,
+}
+
+impl Node {
+    /// Starts a node with a document.
+    pub fn start(document: &str) -> Self {
+        Setup::new().start(document)
+    }
+
+    /// Starts a node whose document names a service's port as `${SINK}`.
+    pub fn start_with(sink: &crate::Sink, document: &str) -> Self {
+        Setup::new().set("SINK", sink.port()).start(document)
+    }
+
+    fn wait_ready(&mut self) {
+        let admin = self.ports.admin.address();
+        within(SOON, "the node's readiness", || {
+            if let Some(status) = self.process.ended() {
+                panic!("the node ended at its start with {status}:\n{}", self.process.said());
+            }
+            http::get(admin, "/readyz").is_ok_and(|answer| answer.status() == 200).then_some(())
+        });
+    }
+
+    /// Where it listens for MQTT in plain text (`${MQTT}`).
+    pub fn mqtt(&self) -> SocketAddr {
+        self.ports.mqtt.address()
+    }
+
+    /// Where it listens for MQTT over TLS (`${MQTTS}`).
+    pub fn mqtts(&self) -> SocketAddr {
+        self.ports.mqtts.address()
+    }
+
+    /// Where it listens for HTTP (`${REST}`).
+    pub fn rest(&self) -> SocketAddr {
+        self.ports.rest.address()
+    }
+
+    /// Where it listens for HTTPS (`${RESTS}`).
+    pub fn rests(&self) -> SocketAddr {
+        self.ports.rests.address()
+    }
+
+    /// The URL of a path on its REST listener.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.rest())
+    }
+
+    /// Asks its admin API.
+    pub fn admin(&self, target: &str) -> Message {
+        http::get(self.ports.admin.address(), target).expect("the admin API answers")
+    }
+
+    /// The sum of a metric's samples whose labels contain every one of `labels` (as `name="value"`).
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        sum(&self.admin("/metrics").text(), name, labels)
+    }
+
+    /// Waits until a metric is at least so much.
+    pub fn wait_metric(&self, name: &str, labels: &[&str], least: f64) {
+        let mut last = 0.0;
+        within(SOON, &format!("{name}{labels:?} of at least {least}"), || {
+            last = self.metric(name, labels);
+            (last >= least).then_some(())
+        });
+    }
+
+    /// Its log lines, JSON each.
+    pub fn log(&self) -> &Lines {
+        &self.process.err
+    }
+
+    /// Waits for a log line that contains every one of `parts`.
+    ///
+    /// # Panics
+    /// If none is written within [`SOON`].
+    pub fn wait_log(&self, parts: &[&str]) -> String {
+        self.wait_log_after(0, parts)
+    }
+
+    /// Waits for a log line after the first `seen` ones.
+    pub fn wait_log_after(&self, seen: usize, parts: &[&str]) -> String {
+        let start = std::time::Instant::now();
+        loop {
+            let lines = self.log().all();
+            let found = lines.iter().skip(seen).find(|line| parts.iter().all(|part| line.contains(part)));
+            if let Some(found) = found {
+                return found.clone();
+            }
+            assert!(start.elapsed() < SOON, "no log line with {parts:?} among:\n{}", lines.join("\n"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Replaces the document.
+    pub fn write_document(&self, document: &str) {
+        self.folder.write(DOCUMENT, document);
+    }
+
+    /// Replaces or adds a file beside the document.
+    pub fn write_file(&self, name: &str, text: &str) {
+        self.folder.write(name, text);
+    }
+
+    /// The document's path.
+    pub fn document(&self) -> &Path {
+        &self.document
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Sends it a signal: `HUP`, `TERM`.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for its end.
+    pub fn wait_end(&mut self, time: Duration) -> ExitStatus {
+        self.process.wait_for(time)
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
+        kib.expect("a running process has resident memory") * 1024
+    }
+}
+
+/// The sum of the samples of a metric in OpenMetrics text.
+pub fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
+    let samples = text.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (metric, own) = series.split_once('{').unwrap_or((series, ""));
+        (metric == name && labels.iter().all(|label| own.contains(label)))
+            .then(|| value.parse::<f64>().ok())?
+    });
+    samples.sum()
+}
