@@ -1,5 +1,6 @@
 //! Reason codes, and the table by which outcomes become them.
 
+use super::codec::kind;
 use windrose_event::{Cause, CloseReason, Outcome, RefusalCause};
 
 /// One byte that says what became of something (MQTT 5 §2.4).
@@ -42,6 +43,18 @@ impl ReasonCode {
     }
 }
 
+/// Whether a client may give this code in a packet of this kind (MQTT 5 §3.4.2.1 to §3.7.2.1, §3.14.2.1).
+pub(super) fn is_clients(packet: u8, code: ReasonCode) -> bool {
+    match packet {
+        kind::PUBACK | kind::PUBREC => {
+            matches!(code.0, 0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
+        }
+        kind::PUBREL | kind::PUBCOMP => matches!(code.0, 0x00 | 0x92),
+        kind::DISCONNECT => matches!(code.0, 0x00 | 0x04 | 0x80..=0x83 | 0x90 | 0x93..=0x99),
+        _ => false,
+    }
+}
+
 /// How a publication's outcome is acknowledged in MQTT 5.
 pub(super) fn settled(outcome: &Outcome, heard: bool) -> ReasonCode {
     match outcome {
@@ -81,8 +94,8 @@ pub(super) fn refused(cause: RefusalCause) -> ReasonCode {
         RefusalCause::AnonymousDenied | RefusalCause::NotAllowed => ReasonCode::NOT_AUTHORIZED,
         RefusalCause::BadSession => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         RefusalCause::Quota => ReasonCode::QUOTA_EXCEEDED,
-        RefusalCause::ShuttingDown => ReasonCode::SERVER_SHUTTING_DOWN,
-        RefusalCause::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
+        // CONNACK has no code for a server that is shutting down.
+        RefusalCause::ShuttingDown | RefusalCause::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
     }
 }
 

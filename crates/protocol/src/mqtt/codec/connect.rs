@@ -44,6 +44,20 @@ pub struct LastWill {
     pub properties: Option<Box<Properties>>,
 }
 
+/// The version to answer a CONNECT in, from the first bytes of its body: 3.1.1 for it and what was before it, 5.0 for all
+/// else. `None` needs more bytes, at most nine.
+pub(crate) fn answer_in(body: &[u8]) -> Option<Version> {
+    let (length, rest) = body.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    if length != 4 && length != 6 {
+        return Some(Version::V5);
+    }
+    match (rest.get(..length)?, *rest.get(length)?) {
+        (b"MQTT", 0..=4) | (b"MQIsdp", _) => Some(Version::V3),
+        _ => Some(Version::V5),
+    }
+}
+
 impl Connect {
     pub(super) fn read(body: Bytes) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);

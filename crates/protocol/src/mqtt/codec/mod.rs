@@ -8,8 +8,11 @@ mod properties;
 mod publish;
 mod read;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod write;
 
+pub(super) use connect::answer_in;
 pub use connect::{Connack, Connect, LastWill};
 pub(super) use packet::decode_body;
 pub use packet::{Ack, Auth, Disconnect, Packet, decode, encode};

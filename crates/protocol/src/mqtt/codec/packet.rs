@@ -28,6 +28,25 @@ pub enum Packet {
     Auth(Auth),
 }
 
+impl Packet {
+    /// Takes its reason string out, which its receiver can do without; `false` if it has none.
+    pub(crate) fn drop_reason(&mut self) -> bool {
+        let properties = match self {
+            Self::Connack(connack) => &mut connack.properties,
+            Self::Puback(ack) | Self::Pubrec(ack) | Self::Pubrel(ack) | Self::Pubcomp(ack) => {
+                &mut ack.properties
+            }
+            Self::Disconnect(disconnect) => &mut disconnect.properties,
+            _ => return false,
+        };
+        let had = properties.as_mut().is_some_and(|properties| properties.reason_string.take().is_some());
+        if properties.as_deref() == Some(&Properties::default()) {
+            *properties = None;
+        }
+        had
+    }
+}
+
 /// PUBACK, PUBREC, PUBREL and PUBCOMP (MQTT 5 §3.4 to §3.7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
@@ -135,9 +154,9 @@ pub(crate) fn decode_body(header: FixedHeader, body: Bytes, version: Version) ->
         kind::PUBREL => Ack::read(body, version).map(Packet::Pubrel),
         kind::PUBCOMP => Ack::read(body, version).map(Packet::Pubcomp),
         kind::SUBSCRIBE => Subscribe::read(body, version).map(Packet::Subscribe),
-        kind::SUBACK => Suback::read(body, version).map(Packet::Suback),
+        kind::SUBACK => Suback::read(body, version, true).map(Packet::Suback),
         kind::UNSUBSCRIBE => Unsubscribe::read(body, version).map(Packet::Unsubscribe),
-        kind::UNSUBACK => Suback::read(body, version).map(Packet::Unsuback),
+        kind::UNSUBACK => Suback::read(body, version, version == Version::V5).map(Packet::Unsuback),
         kind::PINGREQ => empty(Packet::Pingreq),
         kind::PINGRESP => empty(Packet::Pingresp),
         kind::DISCONNECT => {

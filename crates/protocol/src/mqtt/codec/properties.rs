@@ -109,7 +109,7 @@ impl Properties {
             return Err(CodecError::malformed("a property has an unknown identifier"));
         }
         if allowed & (1 << identifier) == 0 {
-            return Err(CodecError::protocol("a property is not one of its packet's"));
+            return Err(CodecError::malformed("a property is not one of its packet's"));
         }
         match identifier as u8 {
             0x01 => once(&mut self.payload_format_indicator, flag(reader)?),

@@ -9,7 +9,7 @@ use super::write::{put_binary, put_u16, put_u32, put_variable, variable_length};
 use super::{Version, assurance, kind};
 use crate::Transmit;
 use bytes::Bytes;
-use windrose_event::{Assurance, Delivery, Text, Timestamp};
+use windrose_event::{Assurance, Delivery, Details, Text, Timestamp};
 
 /// PUBLISH. The topic may be empty only if a topic alias stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ fn flags(dup: bool, qos: Assurance, retain: bool) -> u8 {
 }
 
 /// Appends a delivery as a PUBLISH, straight from the event. `false`, and nothing appended, if the packet would be longer
-/// than `maximum` (MQTT 5 §3.1.2.11.4, Maximum Packet Size).
+/// than `maximum` (MQTT 5 §3.1.2.11.4, Maximum Packet Size), or if the event came by a protocol that says what MQTT cannot.
 pub(crate) fn write_publish(
     transmit: &mut Transmit,
     version: Version,
@@ -77,6 +77,9 @@ pub(crate) fn write_publish(
     maximum: usize,
 ) -> bool {
     let event = &*delivery.event;
+    if version == Version::V5 && event.details.as_ref().is_some_and(|details| !can_say(details)) {
+        return false;
+    }
     let acknowledged = delivery.assurance != Assurance::AtMostOnce;
     let topic = event.address.as_bytes();
     let expiry = event.expires.map(|expires| seconds_left(expires, wall));
@@ -92,7 +95,7 @@ pub(crate) fn write_publish(
     }
     let out = transmit.buffer();
     out.reserve(remaining - event.payload.len() + 5);
-    out.push(kind::PUBLISH << 4 | flags(delivery.again, delivery.assurance, delivery.retain));
+    out.push(kind::PUBLISH << 4 | flags(delivery.again && acknowledged, delivery.assurance, delivery.retain));
     put_variable(out, remaining);
     put_binary(out, topic);
     if acknowledged {
@@ -104,6 +107,15 @@ pub(crate) fn write_publish(
     }
     transmit.payload(&event.payload);
     true
+}
+
+/// Whether every text fits a string (MQTT 5 §1.5.4), and all data its length.
+fn can_say(details: &Details) -> bool {
+    let fits = |bytes: &[u8]| bytes.len() <= usize::from(u16::MAX);
+    let text = |text: &Text| fits(text.as_bytes()) && !text.as_bytes().contains(&0);
+    details.content_type.as_ref().is_none_or(text)
+        && details.correlation.as_ref().is_none_or(|data| fits(data))
+        && details.headers.iter().all(|(name, value)| text(name) && text(value))
 }
 
 /// Whole seconds until an event expires, at least one: those that expired are not delivered at all.

@@ -156,14 +156,18 @@ pub struct Suback {
 }
 
 impl Suback {
-    pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
+    /// `has_codes` is false for UNSUBACK in 3.1.1 alone.
+    pub(super) fn read(body: Bytes, version: Version, has_codes: bool) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let packet_id = reader.packet_id()?;
         let properties = match version {
             Version::V3 => None,
             Version::V5 => Properties::read(&mut reader, properties::ACK)?,
         };
-        let codes = reader.rest().iter().map(|&code| ReasonCode(code)).collect();
+        let codes: Vec<_> = reader.rest().iter().map(|&code| ReasonCode(code)).collect();
+        if codes.is_empty() == has_codes {
+            return Err(CodecError::malformed("an acknowledgement has a wrong number of codes"));
+        }
         Ok(Self { packet_id, properties, codes })
     }
 

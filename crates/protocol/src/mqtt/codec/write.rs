@@ -48,7 +48,14 @@ pub(super) fn start(out: &mut Vec<u8>, first: u8) -> usize {
 /// Ends a packet that began with [`start`].
 pub(super) fn finish(out: &mut Vec<u8>, body: usize) {
     let length = out.len() - body;
-    let mut header = Vec::with_capacity(4);
-    put_variable(&mut header, length);
-    out.splice(body - 4..body, header);
+    let gap = 4 - variable_length(length);
+    out.drain(body - gap..body);
+    let mut rest = length;
+    for place in out.iter_mut().skip(body - 4).take(4 - gap) {
+        *place = (rest & 0x7f) as u8 | 0x80;
+        rest >>= 7;
+    }
+    if let Some(last) = out.get_mut(body - gap - 1) {
+        *last &= 0x7f;
+    }
 }

@@ -2,14 +2,19 @@
 
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{CodecError, Connack, Disconnect, Packet, Properties, Version, encode};
-use crate::mqtt::reason::closed;
+use crate::mqtt::codec::{CodecError, Connack, Disconnect, Packet, Properties, Version, encode, kind};
+use crate::mqtt::reason::{closed, is_clients};
 use std::time::Duration;
 use windrose_event::{CloseCause, CloseReason, Text};
 
 impl Server {
     /// DISCONNECT from the client.
     pub(super) fn disconnect(&mut self, disconnect: Disconnect) -> Result<(), CodecError> {
+        if !is_clients(kind::DISCONNECT, disconnect.code)
+            || disconnect.properties.as_ref().is_some_and(|properties| properties.server_reference.is_some())
+        {
+            return Err(CodecError::protocol("DISCONNECT says what only servers say"));
+        }
         let expiry = disconnect.properties.and_then(|properties| properties.session_expiry_interval);
         if expiry.is_some_and(|seconds| seconds > 0) && self.expires_at_once {
             return Err(CodecError::protocol("DISCONNECT keeps a session that CONNECT did not"));
@@ -25,20 +30,21 @@ impl Server {
 
     /// The client broke the protocol.
     pub(super) fn fail(&mut self, error: CodecError) {
-        let answerable = self.state != State::Fresh
-            || matches!(
-                error.code,
-                ReasonCode::UNSUPPORTED_PROTOCOL_VERSION
-                    | ReasonCode::BAD_AUTHENTICATION_METHOD
-                    | ReasonCode::TOPIC_NAME_INVALID
-                    | ReasonCode::PACKET_TOO_LARGE
-            );
-        match self.state {
-            State::Open => self.say_disconnect(error.code, Some(error.problem)),
-            State::Fresh | State::Opening if answerable && self.version == Version::V5 => {
+        match (self.state, self.version) {
+            (State::Open, _) => self.say_disconnect(error.code, Some(error.problem)),
+            (State::Fresh, _) if !self.version_known => {}
+            (State::Fresh | State::Opening, Version::V5) => {
                 let reason_string = Some(Text::from_static(error.problem));
                 let properties = Some(Box::new(Properties { reason_string, ..Properties::default() }));
-                self.say_connack(Connack { session_present: false, code: error.code, properties });
+                self.say(Packet::Connack(Connack { session_present: false, code: error.code, properties }));
+            }
+            (State::Fresh, Version::V3) if error.code == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
+                // 3.1.1 §3.2.2.3: unacceptable protocol version.
+                self.say(Packet::Connack(Connack {
+                    session_present: false,
+                    code: ReasonCode(1),
+                    properties: None,
+                }));
             }
             _ => {}
         }
@@ -57,6 +63,23 @@ impl Server {
         self.close_transport(CloseCause::Ours);
     }
 
+    /// Appends a packet, without its reason string if the client takes it no otherwise; `false` if it does not take it at
+    /// all (MQTT 5 §3.1.2.11.4, Maximum Packet Size).
+    pub(super) fn say(&mut self, mut packet: Packet) -> bool {
+        loop {
+            let out = self.transmit.buffer();
+            let before = out.len();
+            encode(&packet, self.version, out);
+            if out.len() - before <= self.maximum_packet_size as usize {
+                return true;
+            }
+            out.truncate(before);
+            if !packet.drop_reason() {
+                return false;
+            }
+        }
+    }
+
     /// DISCONNECT to the client; 3.1.1 has none from a server.
     pub(super) fn say_disconnect(&mut self, code: ReasonCode, detail: Option<&str>) {
         if self.version == Version::V3 {
@@ -65,13 +88,6 @@ impl Server {
         let properties = detail.map(|detail| {
             Box::new(Properties { reason_string: Some(Text::from(detail)), ..Properties::default() })
         });
-        let packet = |properties| Packet::Disconnect(Disconnect { code, properties });
-        let out = self.transmit.buffer();
-        let before = out.len();
-        encode(&packet(properties), Version::V5, out);
-        if out.len() - before > self.maximum_packet_size as usize {
-            out.truncate(before);
-            encode(&packet(None), Version::V5, out);
-        }
+        self.say(Packet::Disconnect(Disconnect { code, properties }));
     }
 }

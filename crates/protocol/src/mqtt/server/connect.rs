@@ -2,24 +2,26 @@
 
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{CodecError, Connack, Connect, LastWill, Packet, Properties, Version, encode};
+use crate::mqtt::codec::{CodecError, Connack, Connect, LastWill, Packet, Properties, Version};
 use crate::mqtt::reason::{refused, refused_v3};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Accepted, Address, CloseCause, Details, Intent, Open, Publication, Refusal, Secret, Text, Will,
+    Accepted, Address, CloseCause, Details, Intent, Now, Open, Publication, Refusal, Secret, Text, Will,
 };
 
 impl Server {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), CodecError> {
-        self.version = connect.version;
         let properties = connect.properties.map(|properties| *properties).unwrap_or_default();
+        self.problem_information = properties.request_problem_information != Some(0);
+        self.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
         if properties.authentication_method.is_some() {
             let problem = "CONNECT asks for an authentication method that is not known";
             return Err(CodecError { code: ReasonCode::BAD_AUTHENTICATION_METHOD, problem });
         }
         if self.version == Version::V3 && connect.client_id.is_empty() && !connect.clean_start {
-            self.say_connack(Connack { session_present: false, code: ReasonCode(2), properties: None });
+            let code = ReasonCode(2);
+            self.say(Packet::Connack(Connack { session_present: false, code, properties: None }));
             self.close_transport(CloseCause::Protocol(
                 "an empty client identifier needs a clean session".into(),
             ));
@@ -27,8 +29,6 @@ impl Server {
         }
         let will = connect.will.map(|will| self.will(will)).transpose()?;
 
-        self.problem_information = properties.request_problem_information != Some(0);
-        self.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
         self.keep_alive = self.bounded_keep_alive(connect.keep_alive);
         self.keep_alive_capped = self.keep_alive != connect.keep_alive;
         let keep = match (self.version, properties.session_expiry_interval) {
@@ -62,7 +62,12 @@ impl Server {
     fn bounded_keep_alive(&self, asked: u16) -> u16 {
         let Some(most) = self.config.keep_alive_max else { return asked };
         let most = u16::try_from(most.as_secs()).unwrap_or(u16::MAX).max(1);
-        if asked == 0 { most } else { asked.min(most) }
+        match (asked, self.version) {
+            (0, _) => most,
+            // 3.1.1 cannot be told another: whoever keeps to its own must not be cut off.
+            (asked, Version::V3) => asked,
+            (asked, Version::V5) => asked.min(most),
+        }
     }
 
     fn will(&self, will: LastWill) -> Result<Box<Will>, CodecError> {
@@ -70,6 +75,10 @@ impl Server {
             code: ReasonCode::TOPIC_NAME_INVALID,
             problem: "CONNECT has a will whose topic is no topic name",
         })?;
+        if !self.is_shallow(&address) {
+            let problem = "CONNECT has a will whose topic has more levels than limits.address_levels";
+            return Err(CodecError { code: ReasonCode::TOPIC_NAME_INVALID, problem });
+        }
         if will.payload.len() > self.config.payload_bytes as usize {
             let problem = "CONNECT has a will larger than limits.payload_bytes";
             return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
@@ -87,16 +96,21 @@ impl Server {
             delay = Duration::from_secs(properties.will_delay_interval.unwrap_or(0).into());
             describe(&mut publication, *properties)?;
         }
+        if !says_truly(&publication) {
+            let problem = "CONNECT has a will that is said to be text and is not UTF-8";
+            return Err(CodecError { code: ReasonCode::PAYLOAD_FORMAT_INVALID, problem });
+        }
         Ok(Box::new(Will { publication, delay }))
     }
 
     /// The engine opened the session.
-    pub(super) fn accept(&mut self, accepted: &Accepted) {
+    pub(super) fn accept(&mut self, now: Now, accepted: &Accepted) {
+        self.receive_maximum = accepted.window.min(self.config.receive_maximum).max(1);
         let mut properties = None;
         if self.version == Version::V5 {
             properties = Some(Box::new(Properties {
                 session_expiry_interval: (accepted.keep != self.asked_keep).then(|| seconds(accepted.keep)),
-                receive_maximum: (accepted.window < u16::MAX).then_some(accepted.window),
+                receive_maximum: (self.receive_maximum < u16::MAX).then_some(self.receive_maximum),
                 maximum_packet_size: Some(self.config.packet_bytes),
                 topic_alias_maximum: Some(self.config.topic_alias_maximum),
                 assigned_client_identifier: accepted.assigned.then(|| Text::from(&*accepted.session)),
@@ -104,12 +118,14 @@ impl Server {
                 ..Properties::default()
             }));
         }
-        self.say_connack(Connack {
-            session_present: accepted.resumed,
-            code: ReasonCode::SUCCESS,
-            properties,
-        });
+        let connack = Connack { session_present: accepted.resumed, code: ReasonCode::SUCCESS, properties };
+        if !self.say(Packet::Connack(connack)) {
+            self.end(CloseCause::Protocol("CONNACK is larger than the client takes".into()), true, None);
+            return;
+        }
         self.state = State::Open;
+        // However long the answer took, the client has its whole keep alive from now on.
+        self.last_heard = now.moment;
     }
 
     /// The engine did not open the session. What it says of why is for the operator, not for the peer.
@@ -118,12 +134,14 @@ impl Server {
             Version::V3 => refused_v3(refusal.cause),
             Version::V5 => refused(refusal.cause),
         };
-        self.say_connack(Connack { session_present: false, code, properties: None });
+        self.say(Packet::Connack(Connack { session_present: false, code, properties: None }));
         self.close_transport(CloseCause::Ours);
     }
 
-    pub(super) fn say_connack(&mut self, connack: Connack) {
-        encode(&Packet::Connack(connack), self.version, self.transmit.buffer());
+    /// Whether an address has no more levels than the policy allows.
+    pub(super) fn is_shallow(&self, address: &Address) -> bool {
+        let slashes = address.as_bytes().iter().filter(|&&byte| byte == b'/').count();
+        slashes < usize::from(self.config.address_levels)
     }
 }
 
@@ -148,6 +166,12 @@ pub(super) fn describe(publication: &mut Publication, properties: Properties) ->
         publication.details = Some(Box::new(details));
     }
     Ok(())
+}
+
+/// Whether a payload that is said to be text is UTF-8 (MQTT 5 §3.3.2.3.2).
+pub(super) fn says_truly(publication: &Publication) -> bool {
+    let is_text = publication.details.as_ref().is_some_and(|details| details.is_text);
+    !is_text || std::str::from_utf8(&publication.payload).is_ok()
 }
 
 fn seconds(duration: Duration) -> u32 {

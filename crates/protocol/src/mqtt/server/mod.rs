@@ -16,7 +16,7 @@ mod subscribe;
 mod tests;
 
 use super::ReasonCode;
-use super::codec::{Ack, decode_body};
+use super::codec::{Ack, answer_in, decode_body};
 use super::codec::{CodecError, FixedHeader, Packet, Version, fixed_header, kind};
 use crate::Transmit;
 use aliases::Aliases;
@@ -78,6 +78,8 @@ pub struct Server {
     config: Arc<ServerConfig>,
     state: State,
     version: Version,
+    /// Whether CONNECT has said which version to answer in.
+    version_known: bool,
     /// Whether reason strings and user properties may be sent anywhere (MQTT 5 §3.1.2.11.7).
     problem_information: bool,
     /// CONNECT's Session Expiry Interval was zero: DISCONNECT may not change that (MQTT 5 §3.14.2.2.2).
@@ -90,6 +92,8 @@ pub struct Server {
     keep_alive: u16,
     /// The largest packet that the client takes.
     maximum_packet_size: u32,
+    /// Unsettled publications at once, as announced.
+    receive_maximum: u16,
     /// When the last packet came; until CONNECT, when the transport began.
     last_heard: Moment,
     /// Taken by CONNECT.
@@ -113,12 +117,14 @@ impl Server {
             config,
             state: State::Fresh,
             version: Version::V5,
+            version_known: false,
             problem_information: true,
             expires_at_once: true,
             keep_alive_capped: false,
             asked_keep: Duration::ZERO,
             keep_alive: 0,
             maximum_packet_size: u32::MAX,
+            receive_maximum: u16::MAX,
             last_heard: now.moment,
             claim: Some(Box::new(claim)),
             partial: Vec::new(),
@@ -154,16 +160,24 @@ impl Server {
         }
         match directive {
             Directive::Accept(accepted) => {
-                self.accept(&accepted);
+                self.accept(now, &accepted);
                 self.parse_partial(now);
             }
             Directive::Refuse(refusal) => self.refuse(&refusal),
             Directive::Settle { tag, outcome, heard } => self.settle(tag, &outcome, heard),
             Directive::Released { tag, known } => self.released(tag, known),
-            Directive::Subscribed { tag, results } => self.subscribed(tag, results),
-            Directive::Unsubscribed { tag, results } => self.unsubscribed(tag, &results),
+            Directive::Subscribed { tag, results } => {
+                if let Err(error) = self.subscribed(tag, results) {
+                    self.fail(error);
+                }
+            }
+            Directive::Unsubscribed { tag, results } => {
+                if let Err(error) = self.unsubscribed(tag, &results) {
+                    self.fail(error);
+                }
+            }
             Directive::Deliver(delivery) => self.deliver(now, &delivery),
-            Directive::Release { tag } => self.write_ack(kind::PUBREL, 2, Ack::success(tag.0)),
+            Directive::Release { tag } => self.write_ack(kind::PUBREL, Ack::success(tag.0)),
             Directive::Close(reason) => self.closed_by_engine(&reason),
             // Answers to questions that this machine never asks.
             Directive::Value { .. } | Directive::Reply { .. } => {}
@@ -252,10 +266,10 @@ impl Server {
     fn parse_partial(&mut self, now: Now) {
         let bytes = std::mem::take(&mut self.partial);
         let taken = self.parse(now, &bytes);
-        if taken == 0 {
-            self.partial = bytes;
-        } else {
+        if taken > 0 {
             self.keep_rest(bytes.get(taken..).unwrap_or_default());
+        } else if self.state != State::Closed {
+            self.partial = bytes;
         }
     }
 
@@ -278,9 +292,13 @@ impl Server {
                     break;
                 }
             };
-            if let Err(error) = self.admit(header) {
-                self.fail(error);
-                break;
+            match self.admit(header, rest.get(header.length..).unwrap_or_default()) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
             }
             let end = header.length + header.remaining;
             let Some(body) = rest.get(header.length..end) else { break };
@@ -293,16 +311,23 @@ impl Server {
         taken
     }
 
-    /// Looks at a packet before its body is there: what cannot be taken is not waited for.
-    fn admit(&self, header: FixedHeader) -> Result<(), CodecError> {
-        if self.state == State::Fresh && header.kind() != kind::CONNECT {
-            return Err(CodecError::protocol("the first packet is not CONNECT"));
+    /// Looks at a packet before its body is there: what cannot be taken is not waited for. `false` needs more bytes.
+    fn admit(&mut self, header: FixedHeader, body: &[u8]) -> Result<bool, CodecError> {
+        if self.state == State::Fresh {
+            if header.kind() != kind::CONNECT {
+                return Err(CodecError::protocol("the first packet is not CONNECT"));
+            }
+            match answer_in(body.get(..header.remaining).unwrap_or(body)) {
+                Some(version) => (self.version, self.version_known) = (version, true),
+                None if body.len() < header.remaining => return Ok(false),
+                None => {}
+            }
         }
         if header.length + header.remaining > self.config.packet_bytes as usize {
             let problem = "a packet is longer than limits.packet_bytes";
             return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
         }
-        Ok(())
+        Ok(true)
     }
 
     fn packet(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
@@ -311,8 +336,7 @@ impl Server {
             let id = u16::from_be_bytes([high, low]);
             let flags = if header.kind() == kind::PUBREL { 2 } else { 0 };
             if id != 0 && header.flags() == flags {
-                self.acknowledged(header.kind(), Ack::success(id));
-                return Ok(());
+                return self.acknowledged(header.kind(), &Ack::success(id));
             }
         }
         match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
@@ -320,8 +344,7 @@ impl Server {
             Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
             Packet::Publish(publish) => self.publish(publish),
             Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
-                self.acknowledged(header.kind(), ack);
-                Ok(())
+                self.acknowledged(header.kind(), &ack)
             }
             Packet::Subscribe(subscribe) => self.subscribe(subscribe),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),

@@ -1,10 +1,10 @@
 //! PUBLISH from the client, and the acknowledgements that we owe it (MQTT 5 §3.3 to §3.7, §4.3).
 
 use super::Server;
-use super::connect::describe;
+use super::connect::{describe, says_truly};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, Publish, Version, encode, kind};
-use crate::mqtt::reason::settled;
+use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, Publish, Version, kind};
+use crate::mqtt::reason::{is_clients, settled};
 use windrose_event::{
     Address, Assurance, Cause, CloseCause, Intent, Outcome, Publication, Rejection, Tag, Text,
 };
@@ -52,7 +52,6 @@ impl Server {
         if properties.as_ref().is_some_and(|properties| !properties.subscription_identifiers.is_empty()) {
             return Err(CodecError::protocol("PUBLISH from a client has a subscription identifier"));
         }
-        let text = properties.as_ref().and_then(|properties| properties.payload_format_indicator) == Some(1);
         let mut publication = Publication {
             address,
             payload: publish.payload,
@@ -66,12 +65,17 @@ impl Server {
         }
         self.owe(publish.packet_id, publish.qos)?;
         let tag = Tag(publish.packet_id);
-        if text && std::str::from_utf8(&publication.payload).is_err() {
-            self.settle(
-                tag,
-                &Outcome::rejected_because(Cause::BadPayload, "the payload is not UTF-8"),
-                false,
-            );
+        let refusal = if !self.is_shallow(&publication.address) {
+            Some((Cause::BadAddress, "the topic has more levels than limits.address_levels"))
+        } else if !says_truly(&publication) {
+            Some((Cause::BadPayload, "the payload is said to be text and is not UTF-8"))
+        } else {
+            None
+        };
+        if let Some((cause, detail)) = refusal {
+            if publish.qos != Assurance::AtMostOnce {
+                self.settle(tag, &Outcome::rejected_because(cause, detail), false);
+            }
             return Ok(());
         }
         self.intend(Intent::Publish(windrose_event::Publish { tag, again: publish.dup, publication }));
@@ -85,15 +89,15 @@ impl Server {
             Assurance::AtLeastOnce => Phase::Puback,
             Assurance::ExactlyOnce => Phase::Pubrec,
         };
-        if let Some(known) = self.unsettled.iter_mut().find(|unsettled| unsettled.id == id)
-            && qos == Assurance::ExactlyOnce
-            && known.phase != Phase::Puback
+        let same = |unsettled: &&mut Unsettled| unsettled.id == id && unsettled.phase != Phase::Puback;
+        if phase == Phase::Pubrec
+            && let Some(known) = self.unsettled.iter_mut().find(same)
         {
             // Sent again: counted once.
             known.phase = Phase::Pubrec;
             return Ok(());
         }
-        if self.version == Version::V5 && self.unsettled.len() >= usize::from(self.config.receive_maximum) {
+        if self.version == Version::V5 && self.unsettled.len() >= usize::from(self.receive_maximum) {
             let problem = "more is unacknowledged than Receive Maximum allows";
             return Err(CodecError { code: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, problem });
         }
@@ -101,10 +105,25 @@ impl Server {
         Ok(())
     }
 
-    /// The engine settled a publication. What is not owed any more is settled silently: the client will ask again.
+    /// The engine settled a publication. One that this connection has not brought is an exactly-once publication of the
+    /// session's last connection, whose sender still waits for its PUBREC.
     pub(super) fn settle(&mut self, tag: Tag, outcome: &Outcome, heard: bool) {
         let due = |unsettled: &Unsettled| unsettled.id == tag.0 && unsettled.phase != Phase::Pubrel;
-        let Some(index) = self.unsettled.iter().position(due) else { return };
+        let index = match self.unsettled.iter().position(due) {
+            Some(index) => index,
+            None if self.unsettled.iter().any(|unsettled| unsettled.id == tag.0) => return,
+            // Its sender will send it again without a word from us.
+            None if self.version == Version::V3 && outcome.is_retriable() => return,
+            None => {
+                self.unsettled.push_back(Unsettled { id: tag.0, phase: Phase::Pubrec });
+                self.unsettled.len() - 1
+            }
+        };
+        if matches!(outcome, Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. })) {
+            let problem = "a publication is larger than the node takes";
+            self.fail(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
+            return;
+        }
         let (code, detail) = match self.version {
             Version::V5 => (settled(outcome, heard), detail(outcome)),
             Version::V3 if outcome.is_retriable() => {
@@ -125,7 +144,7 @@ impl Server {
         let properties = detail.filter(|_| self.problem_information).map(|detail| {
             Box::new(Properties { reason_string: Some(Text::from(detail)), ..Properties::default() })
         });
-        self.write_ack(packet, 0, Ack { packet_id: tag.0, code, properties });
+        self.write_ack(packet, Ack { packet_id: tag.0, code, properties });
     }
 
     /// The engine forgot an exactly-once publication.
@@ -143,11 +162,14 @@ impl Server {
         } else {
             ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
         };
-        self.write_ack(kind::PUBCOMP, 0, Ack { packet_id: tag.0, code, properties: None });
+        self.write_ack(kind::PUBCOMP, Ack { packet_id: tag.0, code, properties: None });
     }
 
     /// An acknowledgement from the client: of a delivery, or PUBREL.
-    pub(super) fn acknowledged(&mut self, packet: u8, ack: Ack) {
+    pub(super) fn acknowledged(&mut self, packet: u8, ack: &Ack) -> Result<(), CodecError> {
+        if !is_clients(packet, ack.code) {
+            return Err(CodecError::protocol("an acknowledgement has a reason code that is not its own"));
+        }
         let tag = Tag(ack.packet_id);
         let outcome = || match ack.code.is_error() {
             false => Outcome::Accepted,
@@ -158,33 +180,28 @@ impl Server {
             kind::PUBREC if !ack.code.is_error() => Intent::Receive { tag },
             _ => Intent::Settle { tag, outcome: outcome() },
         });
+        Ok(())
     }
 
-    /// Writes an acknowledgement; a reason string that would make it too long for the client is left out.
-    pub(super) fn write_ack(&mut self, packet: u8, flags: u8, ack: Ack) {
-        let out = self.transmit.buffer();
+    /// Writes an acknowledgement. It is never too large for the client: CONNACK was larger.
+    pub(super) fn write_ack(&mut self, packet: u8, ack: Ack) {
         if self.version == Version::V3 || (ack.code == ReasonCode::SUCCESS && ack.properties.is_none()) {
             let [high, low] = ack.packet_id.to_be_bytes();
-            out.extend_from_slice(&[packet << 4 | flags, 2, high, low]);
+            let flags = if packet == kind::PUBREL { 2 } else { 0 };
+            self.transmit.buffer().extend_from_slice(&[packet << 4 | flags, 2, high, low]);
             return;
         }
-        let before = out.len();
-        let packet = |ack| match packet {
+        self.say(match packet {
             kind::PUBACK => Packet::Puback(ack),
             kind::PUBREC => Packet::Pubrec(ack),
             kind::PUBREL => Packet::Pubrel(ack),
             _ => Packet::Pubcomp(ack),
-        };
-        let bare = Ack { properties: None, ..ack.clone() };
-        encode(&packet(ack), self.version, out);
-        if out.len() - before > self.maximum_packet_size as usize {
-            out.truncate(before);
-            encode(&packet(bare), self.version, out);
-        }
+        });
     }
 
+    /// A sender of one at a time keeps its few bytes; memory of a burst is given back.
     fn free_unsettled(&mut self) {
-        if self.unsettled.is_empty() && self.unsettled.capacity() > 64 {
+        if self.unsettled.is_empty() && self.unsettled.capacity() > 8 {
             self.unsettled = std::collections::VecDeque::new();
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Server;
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{CodecError, Packet, Suback, Subscribe, Unsubscribe, Version, encode};
+use crate::mqtt::codec::{CodecError, Packet, Suback, Subscribe, Unsubscribe, Version};
 use crate::mqtt::reason::not_subscribed;
 use windrose_event::{Assurance, Filter, Intent, Rejection, SubscriptionRequest, Tag, Text};
 
@@ -41,8 +41,7 @@ impl Server {
             });
         }
         if requests.is_empty() {
-            self.say_suback(tag, codes.into_iter().flatten().collect());
-            return Ok(());
+            return self.say_suback(tag, codes.into_iter().flatten().collect());
         }
         self.remember(tag, codes);
         self.intend(Intent::Subscribe { tag, requests });
@@ -63,8 +62,7 @@ impl Server {
             }
         }
         if filters.is_empty() {
-            self.say_unsuback(tag, codes.into_iter().flatten().collect());
-            return Ok(());
+            return self.say_unsuback(tag, codes.into_iter().flatten().collect());
         }
         self.remember(tag, codes);
         self.intend(Intent::Unsubscribe { tag, filters });
@@ -108,10 +106,17 @@ impl Server {
         };
         let mut theirs = theirs;
         let ours = self.asked.remove(index).codes;
+        if self.asked.is_empty() {
+            self.asked = Vec::new();
+        }
         ours.into_iter().filter_map(|code| code.or_else(|| theirs.next())).collect()
     }
 
-    pub(super) fn subscribed(&mut self, tag: Tag, results: Vec<Result<Assurance, Rejection>>) {
+    pub(super) fn subscribed(
+        &mut self,
+        tag: Tag,
+        results: Vec<Result<Assurance, Rejection>>,
+    ) -> Result<(), CodecError> {
         let version = self.version;
         let codes = results.into_iter().map(|result| match result {
             Ok(granted) => ReasonCode(granted as u8),
@@ -119,25 +124,32 @@ impl Server {
             Err(rejection) => not_subscribed(rejection.cause),
         });
         let codes = self.merge(tag, codes);
-        self.say_suback(tag, codes);
+        self.say_suback(tag, codes)
     }
 
-    pub(super) fn unsubscribed(&mut self, tag: Tag, results: &[bool]) {
+    pub(super) fn unsubscribed(&mut self, tag: Tag, results: &[bool]) -> Result<(), CodecError> {
         let codes = results.iter().map(|&existed| match existed {
             true => ReasonCode::SUCCESS,
             false => ReasonCode::NO_SUBSCRIPTION_EXISTED,
         });
         let codes = self.merge(tag, codes);
-        self.say_unsuback(tag, codes);
+        self.say_unsuback(tag, codes)
     }
 
-    fn say_suback(&mut self, tag: Tag, codes: Vec<ReasonCode>) {
-        let suback = Suback { packet_id: tag.0, properties: None, codes };
-        encode(&Packet::Suback(suback), self.version, self.transmit.buffer());
+    fn say_suback(&mut self, tag: Tag, codes: Vec<ReasonCode>) -> Result<(), CodecError> {
+        self.answer(Packet::Suback(Suback { packet_id: tag.0, properties: None, codes }))
     }
 
-    fn say_unsuback(&mut self, tag: Tag, codes: Vec<ReasonCode>) {
-        let unsuback = Suback { packet_id: tag.0, properties: None, codes };
-        encode(&Packet::Unsuback(unsuback), self.version, self.transmit.buffer());
+    fn say_unsuback(&mut self, tag: Tag, codes: Vec<ReasonCode>) -> Result<(), CodecError> {
+        self.answer(Packet::Unsuback(Suback { packet_id: tag.0, properties: None, codes }))
+    }
+
+    /// Who asks for more than the answer it takes can say would wait for it for ever.
+    fn answer(&mut self, packet: Packet) -> Result<(), CodecError> {
+        if self.say(packet) {
+            return Ok(());
+        }
+        let problem = "the answer is larger than the client's Maximum Packet Size";
+        Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem })
     }
 }
