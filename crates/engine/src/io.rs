@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Text, Verdict,
+    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Principal, Tag,
+    Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
-use crate::Session;
+use crate::{Parcel, Session};
 
 /// A shard's number, from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,6 +196,8 @@ pub enum ShardMessage {
         group: Option<Arc<str>>,
         /// How many members the sender now has; zero: none any more.
         members: u32,
+        /// How many of them are connected: the others get a group's events only when nobody is.
+        connected: u32,
     },
     /// Events for the receiver's subscribers.
     Events(Vec<Forward>),
@@ -206,13 +209,35 @@ pub enum ShardMessage {
     Take {
         /// The session's name.
         session: Arc<str>,
+        /// Who wants it: somebody else's session is not handed over.
+        principal: Principal,
     },
     /// The answer to `Take`.
     Hand {
         /// The session's name.
         session: Arc<str>,
-        /// The session, unless there is none (any more).
-        state: Option<Box<Session>>,
+        /// The session, if there is one.
+        handed: Handed,
+    },
+    /// An event for a session that the sender has handed over, published before all shards knew where the session is.
+    Late {
+        /// The session's name.
+        session: Arc<str>,
+        /// The event, addressed.
+        parcel: Box<Parcel>,
+    },
+    /// The answer to an exactly-once publication of a session that the sender has handed over meanwhile.
+    Settled {
+        /// The session's name.
+        session: Arc<str>,
+        /// The publication's tag.
+        tag: Tag,
+        /// Tells it from others that had the same tag.
+        ticket: u64,
+        /// What became of it.
+        outcome: Outcome,
+        /// Whether any route or subscriber took it.
+        heard: bool,
     },
     /// The answer to a request that the receiver's exchange waits for.
     Reply {
@@ -221,6 +246,17 @@ pub enum ShardMessage {
         /// The answer.
         event: Arc<Event>,
     },
+}
+
+/// What is handed over.
+#[derive(Debug)]
+pub enum Handed {
+    /// There is no such session (any more).
+    Nothing,
+    /// The session.
+    Session(Box<Session>),
+    /// The session belongs to somebody else and stays where it is; the sentence says whose it is.
+    Denied(String),
 }
 
 /// An event for another shard's subscribers.

@@ -1,41 +1,38 @@
 //! Floor 2: the pipeline. One instance per core, sans-IO, no locks.
+//!
+//! An [`Engine`] is told what happened as [`Input`]s and asks for what it cannot do itself as [`Output`]s: mutate once,
+//! then drain [`Engine::poll_output`] until it has nothing, before mutating again. Time is a parameter, randomness comes
+//! from a seed, so a run can be replayed.
+//!
+//! The way of an event is in `steps/`, a file a step: listen, session and identify once per connection, then inspect,
+//! route, deliver and acknowledge for each event. A step's result is a value that only the next step takes
+//! (`Identified`, `Inspected`, `Routed`) and what is owed to the sender is a `Receipt`, so a skipped step does not compile
+//! and a forgotten answer fails the tests.
+//!
+//! The engine knows no protocol's words, no socket, no runtime and no database.
+
+mod brakes;
+mod connections;
+mod counts;
+mod engine;
+mod ids;
 mod io;
+mod notices;
+mod pools;
+mod random;
+mod receipts;
+mod requests;
+mod retained;
+mod routes;
+mod sessions;
+mod shards;
+mod steps;
+mod subscriptions;
 mod tally;
+mod timers;
 
+pub use engine::{Engine, Ledger};
 pub use io::*;
+pub use notices::Notices;
+pub use sessions::{Parcel, Session};
 pub use tally::*;
-
-use std::sync::Arc;
-use windrose_event::{Moment, Now};
-use windrose_policy::Snapshot;
-
-/// One shard's engine.
-pub struct Engine {}
-
-impl Engine {
-    /// An engine without connections. `seed` drives jitter, identifiers and assigned session names.
-    pub fn new(_seat: Seat, _snapshot: Arc<Snapshot>, _seed: u64) -> Self {
-        Self {}
-    }
-    /// Takes one input. Drain [`Engine::poll_output`] until it has nothing before the next.
-    pub fn handle(&mut self, _now: Now, _input: Input) {}
-    /// The next output, if any.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        None
-    }
-    /// When `Input::Timeout` is due.
-    pub fn next_timeout(&self) -> Option<Moment> {
-        None
-    }
-    /// Counts since the start, for metrics.
-    pub fn tally(&self) -> Tally {
-        Tally::default()
-    }
-    /// Whether nothing is in flight: a drain is complete.
-    pub fn is_idle(&self) -> bool {
-        true
-    }
-}
-/// A session (stub).
-#[derive(Debug)]
-pub struct Session;

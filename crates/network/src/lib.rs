@@ -1,1 +1,20 @@
-//! Stub.
+//! Floor 3: the only crate that opens sockets. Drivers pump a protocol machine against its shard's engine.
+//!
+//! It knows neither the registry's nor the spool's files, no scripts, and not who administers the node: what it needs of
+//! them reaches it as a trait (`Registry`) or as bytes.
+
+mod clock;
+mod directory;
+pub mod exchange;
+pub mod http;
+mod listen;
+mod node;
+pub mod pump;
+pub mod samples;
+mod shard;
+pub mod tls;
+
+pub use clock::Clock;
+pub use directory::Directory;
+pub use listen::bind_admin;
+pub use node::{FileReader, Node, NodeParts};

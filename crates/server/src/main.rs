@@ -1,1 +1,19 @@
-fn main() {}
+//! The `windrose` program: the command line, and `compose`, where the adapters meet.
+
+mod admin;
+mod cli;
+mod compose;
+mod document;
+mod live_registry;
+mod process;
+mod reload;
+mod telemetry;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}

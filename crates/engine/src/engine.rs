@@ -1,0 +1,266 @@
+//! The engine: all state of one shard, and the door through which inputs come and outputs go.
+
+use crate::brakes::Brake;
+use crate::connections::Connections;
+use crate::counts::{Counts, PROMISES};
+use crate::ids::EventIds;
+use crate::io::{Input, Output, Seat, ShardMessage};
+use crate::notices::Notices;
+use crate::pools::{Desk, Done, PoolKey, Pools};
+use crate::random::Random;
+use crate::receipts::Receipts;
+use crate::requests::Requests;
+use crate::retained::{Bounds, Retained};
+use crate::routes::RouteTable;
+use crate::sessions::{QueueBounds, Sessions, Takeovers, Ticket};
+use crate::shards::Shards;
+use crate::subscriptions::{Index, Matches};
+use crate::tally::Tally;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::{ConnectionId, Directive, Intent, Moment, Now};
+use windrose_policy::{Limits, Snapshot};
+
+/// One shard's engine.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) routes: RouteTable,
+    pub(crate) connections: Connections,
+    pub(crate) sessions: Sessions,
+    pub(crate) takeovers: Takeovers,
+    pub(crate) subscriptions: Index,
+    pub(crate) retained: Retained,
+    pub(crate) pools: Pools,
+    pub(crate) shards: Shards,
+    pub(crate) receipts: Receipts,
+    pub(crate) requests: Requests,
+    pub(crate) counts: Counts,
+    pub(crate) notices: Notices,
+    pub(crate) random: Random,
+    pub(crate) ids: EventIds,
+    pub(crate) outputs: VecDeque<Output>,
+    pub(crate) draining: bool,
+    /// Reused from event to event.
+    pub(crate) matches: Matches,
+    done: Vec<(PoolKey, Done)>,
+    tickets: u64,
+}
+
+/// What was owed to senders since the start. `published` is `settled` and `in_flight` together, always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Events taken.
+    pub published: u64,
+    /// Events whose senders were answered.
+    pub settled: u64,
+    /// Events whose senders wait for a target.
+    pub in_flight: u64,
+}
+
+impl Engine {
+    /// An engine without connections. `seed` drives jitter, identifiers and assigned session names; it must differ from
+    /// shard to shard and not be guessable, for reply addresses come from it.
+    pub fn new(seat: Seat, snapshot: Arc<Snapshot>, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let ids = EventIds::new(random.next());
+        let mut engine = Self {
+            routes: RouteTable::default(),
+            connections: Connections::default(),
+            sessions: Sessions::default(),
+            takeovers: Takeovers::default(),
+            subscriptions: Index::default(),
+            retained: Retained::default(),
+            pools: Pools::default(),
+            shards: Shards::new(seat, snapshot.limits.shard_queue),
+            receipts: Receipts::default(),
+            requests: Requests::default(),
+            counts: Counts::default(),
+            notices: Notices::default(),
+            random,
+            ids,
+            outputs: VecDeque::new(),
+            draining: false,
+            matches: Matches::default(),
+            done: Vec::new(),
+            tickets: u64::from(seat.shard.0) << 48,
+            snapshot: snapshot.clone(),
+        };
+        engine.take_force(snapshot);
+        engine
+    }
+
+    /// Takes one input. Drain [`Engine::poll_output`] until it has nothing before the next.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Connect { connection, listener, peer } => self.connect(now, connection, listener, peer),
+            Input::Intent { connection, intent } => self.intent(now, connection, intent),
+            Input::Lost { connection, cause } => self.lost(now, connection, &cause),
+            Input::Congested { connection } => self.congested(connection),
+            Input::Cleared { connection } => self.cleared(now, connection),
+            Input::Identified { connection, verdict } => self.identified(now, connection, verdict),
+            Input::Located { connection, holder } => self.located(now, connection, holder),
+            Input::Shard { from, message } => match message {
+                ShardMessage::Interest { filter, group, members, connected } => {
+                    self.subscriptions.set_interest(from, &filter, group, members, connected);
+                }
+                ShardMessage::Events(events) => self.forwarded(now, from, events),
+                ShardMessage::Credit(count) => self.shard_credit(from, count),
+                ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
+                ShardMessage::Take { session, principal } => self.take(now, from, session, principal),
+                ShardMessage::Hand { session, handed } => self.handed(now, from, &session, handed),
+                ShardMessage::Late { session, parcel } => self.late(now, &session, *parcel),
+                ShardMessage::Settled { session, tag, ticket, outcome, heard } => {
+                    self.settled_elsewhere(session, tag, ticket, outcome, heard);
+                }
+                ShardMessage::Reply { address, event } => self.reply_elsewhere(&address, event),
+            },
+            Input::Answer { dispatch, answer } => {
+                self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
+            }
+            Input::Snapshot(snapshot) => self.take_force(snapshot),
+            Input::Drain => self.drain(now),
+            Input::Timeout => self.timeout(now),
+        }
+    }
+
+    /// The next output, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() {
+            self.shards.flush(&mut self.outputs);
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When `Input::Timeout` is due. A moment that has passed means at once.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        [self.sessions.next_timeout(), self.takeovers.next_timeout(), self.pools.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Counts since the start, for metrics.
+    pub fn tally(&self) -> Tally {
+        let promises = PROMISES.iter().zip(&self.counts.acknowledge);
+        Tally {
+            listeners: self.counts.listeners.clone(),
+            routes: self.counts.routes.clone(),
+            pools: self.pools.iter().map(|(_, pool)| pool.tally()).collect(),
+            dropped: self.counts.dropped.clone(),
+            paused: self.counts.paused,
+            sessions: self.sessions.len() as u64,
+            subscriptions: self.counts.subscriptions,
+            retained: self.retained.len().into(),
+            queued: self.counts.queued,
+            acknowledge: promises.map(|(promise, histogram)| (promise.name(), histogram.clone())).collect(),
+        }
+    }
+
+    /// Whether nothing is in flight and no session is open: a drain is complete.
+    pub fn is_idle(&self) -> bool {
+        self.connections.open() == 0
+            && self.ledger().in_flight == 0
+            && self.pools.is_idle()
+            && self.shards.is_idle()
+            && self.outputs.is_empty()
+    }
+
+    /// What was owed to senders since the start, for tests and simulations: nothing may be lost between its columns.
+    pub fn ledger(&self) -> Ledger {
+        let (published, settled, in_flight) = self.receipts.ledger();
+        Ledger { published, settled, in_flight }
+    }
+
+    /// Lets a document take force, between two events.
+    fn take_force(&mut self, snapshot: Arc<Snapshot>) {
+        let shards = self.shards.count();
+        let pools = self.pools.reload(&snapshot.pools, shards);
+        let keys: Vec<PoolKey> = pools.iter().map(|(key, _)| *key).collect();
+        self.routes = RouteTable::new(&snapshot, &keys, &mut self.counts);
+        self.snapshot = snapshot;
+        for (key, releases) in pools {
+            self.release(Brake::Pool(key), releases);
+        }
+        let queue = self.limits().shard_queue.max(1);
+        for shard in self.shards.others() {
+            let releases = self.shards.credit_mut(shard).map_or(0, |credit| credit.resize(queue));
+            self.release(Brake::Shard(shard), releases);
+        }
+    }
+
+    fn intent(&mut self, now: Now, connection: ConnectionId, intent: Intent) {
+        match intent {
+            Intent::Open(open) => self.open(now, connection, open),
+            Intent::Publish(publish) => self.publish(now, connection, publish),
+            Intent::Release { tag } => self.release_inbound(connection, tag),
+            Intent::Subscribe { tag, requests } => self.subscribe(now, connection, tag, requests),
+            Intent::Unsubscribe { tag, filters } => self.unsubscribe(connection, tag, &filters),
+            Intent::Receive { tag } => self.received(connection, tag),
+            Intent::Settle { tag, outcome } => self.settled_by_peer(now, connection, tag, &outcome),
+            Intent::Read { tag, address } => self.read(now, connection, tag, &address),
+            Intent::Request(publish) => self.request(now, connection, publish),
+            Intent::Close(close) => self.close(now, connection, &close),
+        }
+    }
+
+    fn timeout(&mut self, now: Now) {
+        self.with_pools(now, |pools, desk| pools.timeout(desk));
+        while let Some(name) = self.takeovers.pop_due(now.moment) {
+            self.not_handed_in_time(now, &name);
+        }
+        // Sessions that go on at once enter themselves anew, so only those that are due now are looked at.
+        let mut due = Vec::new();
+        while let Some(key) = self.sessions.pop_due(now.moment) {
+            due.push(key);
+        }
+        for key in due {
+            self.session_due(now, key);
+        }
+    }
+
+    /// Lets the pools work, then settles what they are done with.
+    pub(crate) fn with_pools<R>(&mut self, now: Now, work: impl FnOnce(&mut Pools, &mut Desk<'_>) -> R) -> R {
+        let mut done = std::mem::take(&mut self.done);
+        let mut desk = Desk { now, random: &mut self.random, outputs: &mut self.outputs, done: &mut done };
+        let result = work(&mut self.pools, &mut desk);
+        for (pool, done) in done.drain(..) {
+            self.pool_done(now, pool, done);
+        }
+        self.done = done;
+        result
+    }
+
+    /// Tells a connection's machine.
+    pub(crate) fn direct(&mut self, connection: ConnectionId, directive: Directive) {
+        self.outputs.push_back(Output::Directive { connection, directive });
+    }
+
+    /// Bounds as the document has them now.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.snapshot.limits
+    }
+
+    /// This shard's part of a bound that is for the whole node.
+    pub(crate) fn share_of(&self, bound: u32) -> usize {
+        (bound / self.shards.count()).max(1) as usize
+    }
+
+    /// Bounds on what waits for one session.
+    pub(crate) fn queue_bounds(&self) -> QueueBounds {
+        let limits = self.limits();
+        QueueBounds { events: limits.session_queue_events as usize, bytes: limits.session_queue_bytes }
+    }
+
+    /// Bounds on last values. Every shard has all of them.
+    pub(crate) fn retained_bounds(&self) -> Bounds {
+        let limits = self.limits();
+        Bounds { events: limits.retained_events, bytes: limits.retained_bytes }
+    }
+
+    /// Tells an exactly-once publication from all others of this node.
+    pub(crate) fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        self.tickets
+    }
+}

@@ -1,0 +1,128 @@
+//! Sessions: what this shard keeps of its peers, connected or not.
+
+mod outbox;
+mod session;
+mod takeovers;
+
+pub use outbox::Parcel;
+pub(crate) use outbox::{Next, Offered, Outbox, QueueBounds, Room};
+pub use session::Session;
+pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, same_principal};
+pub(crate) use takeovers::{Claimed, Stage, Takeovers};
+
+use crate::io::ShardId;
+use crate::timers::Timers;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::sync::Arc;
+use windrose_event::Moment;
+
+/// A session's place in this shard's table, until the session ends.
+pub(crate) type SessionKey = u32;
+
+/// Tells an exactly-once publication from others that had the same tag.
+pub(crate) type Ticket = u64;
+
+/// This shard's sessions, by key and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    table: Slab<Session>,
+    names: FxHashMap<Arc<str>, SessionKey>,
+    /// What stays for a moment of sessions that were handed over.
+    ghosts: FxHashMap<Arc<str>, SessionKey>,
+    timers: Timers<SessionKey>,
+}
+
+impl Sessions {
+    /// Enters a session. One that is ephemeral cannot be found by its name.
+    pub(crate) fn insert(&mut self, session: Session) -> SessionKey {
+        let name = (!session.ephemeral).then(|| session.name.clone());
+        // Bounded by `limits.sessions` and `limits.connections`, both of 32 bits.
+        let key = self.table.insert(session) as SessionKey;
+        if let Some(name) = name {
+            self.names.insert(name, key);
+        }
+        key
+    }
+
+    /// Takes a session out, with its name and timer.
+    pub(crate) fn remove(&mut self, key: SessionKey) -> Option<Session> {
+        let mut session = self.table.try_remove(key as usize)?;
+        let names = if session.moved_to.is_some() { &mut self.ghosts } else { &mut self.names };
+        if names.get(&session.name) == Some(&key) {
+            names.remove(&session.name);
+        }
+        if let Some(due) = session.timer.take() {
+            self.timers.remove(due, key);
+        }
+        Some(session)
+    }
+
+    /// Takes a session out for another shard, and leaves a ghost in its place until `until`.
+    pub(crate) fn hand_over(&mut self, key: SessionKey, to: ShardId, until: Moment) -> Option<Session> {
+        let place = self.table.get_mut(key as usize)?;
+        let ghost = place.ghost(to, until);
+        let mut session = std::mem::replace(place, ghost);
+        self.names.remove(&session.name);
+        self.ghosts.insert(session.name.clone(), key);
+        if let Some(due) = session.timer.take() {
+            self.timers.remove(due, key);
+        }
+        self.rearm(key);
+        Some(session)
+    }
+
+    /// What stays of the session of that name, if it was handed over a moment ago.
+    pub(crate) fn find_ghost(&self, name: &str) -> Option<SessionKey> {
+        self.ghosts.get(name).copied()
+    }
+
+    /// The session of that name.
+    pub(crate) fn find(&self, name: &str) -> Option<SessionKey> {
+        self.names.get(name).copied()
+    }
+
+    /// A session.
+    pub(crate) fn get(&self, key: SessionKey) -> Option<&Session> {
+        self.table.get(key as usize)
+    }
+
+    /// A session, to be changed.
+    pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
+        self.table.get_mut(key as usize)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len() - self.ghosts.len()
+    }
+
+    /// Enters a session's timer anew after what it waits for has changed.
+    pub(crate) fn rearm(&mut self, key: SessionKey) {
+        let Some(session) = self.table.get_mut(key as usize) else { return };
+        let due = session.due();
+        if due == session.timer {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut session.timer, due) {
+            self.timers.remove(old, key);
+        }
+        if let Some(due) = due {
+            self.timers.insert(due, key);
+        }
+    }
+
+    /// The next session that has something due; its timer is to be entered anew.
+    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<SessionKey> {
+        let (_, key) = self.timers.pop_due(now)?;
+        if let Some(session) = self.get_mut(key) {
+            session.timer = None;
+        }
+        Some(key)
+    }
+
+    /// When the next session has something due.
+    pub(crate) fn next_timeout(&self) -> Option<Moment> {
+        self.timers.next()
+    }
+}

@@ -1,0 +1,383 @@
+//! Outbox: what waits for one session, and what is on its way to it.
+
+use crate::subscriptions::ShareKey;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::{Assurance, Delivery, Event, Tag, Timestamp};
+
+/// An event addressed to one session. Opaque outside the engine.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    pub(crate) event: Arc<Event>,
+    /// The lesser of the event's and the subscription's.
+    pub(crate) assurance: Assurance,
+    pub(crate) retain: bool,
+    /// Numbers of the subscriptions that matched.
+    pub(crate) subscriptions: SmallVec<[u32; 2]>,
+    /// The group that it was picked for, if any.
+    pub(crate) share: Option<Arc<ShareKey>>,
+}
+
+impl Parcel {
+    /// Sends it, at most once.
+    pub(crate) fn into_delivery(self) -> Delivery {
+        let Self { event, assurance, retain, subscriptions, .. } = self;
+        Delivery { tag: Tag::NONE, event, assurance, again: false, retain, subscriptions }
+    }
+
+    fn delivery(&self, tag: Tag, again: bool) -> Delivery {
+        Delivery {
+            tag,
+            event: self.event.clone(),
+            assurance: self.assurance,
+            again,
+            retain: self.retain,
+            subscriptions: self.subscriptions.clone(),
+        }
+    }
+}
+
+/// What the session's connection takes now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Deliveries that may be unsettled.
+    pub(crate) window: usize,
+    /// Whether there is a connection with room to write.
+    pub(crate) open: bool,
+}
+
+/// Bounds on what waits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueBounds {
+    pub(crate) events: usize,
+    pub(crate) bytes: u64,
+}
+
+/// What became of a parcel that was offered.
+#[derive(Debug)]
+pub(crate) enum Offered {
+    /// Send it now.
+    Send(Delivery),
+    /// It waits.
+    Queued,
+    /// The queue is full: it is dropped.
+    Full,
+}
+
+/// What is next to be sent.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Deliver(Delivery),
+    /// The rest of an exactly-once delivery that the peer had received before its connection was lost.
+    Release(Tag),
+    /// It expired while it waited: it is dropped.
+    Expired,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Sent, or to be sent again.
+    Sent,
+    /// The peer has it (exactly once); only its `Settle` is missing.
+    Received,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    tag: Tag,
+    stage: Stage,
+    /// Not sent yet on the present connection.
+    resend: bool,
+    /// Gone once the peer has received it.
+    parcel: Option<Parcel>,
+}
+
+/// Parcels in order. Its queues own no memory while they are empty, unless they were in use lately.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: VecDeque<Parcel>,
+    queue_bytes: u64,
+    in_flight: VecDeque<InFlight>,
+    /// How many of `in_flight` are to be sent again.
+    resends: usize,
+    last_tag: u16,
+    /// Whether tags in flight are not in the order of allocation any more, because a used one was skipped.
+    skipped: bool,
+}
+
+impl Outbox {
+    /// Takes a parcel for sending, now or later.
+    pub(crate) fn offer(&mut self, parcel: Parcel, room: Room, bounds: QueueBounds) -> Offered {
+        let next = self.queue.is_empty() && self.resends == 0 && room.open;
+        if next && parcel.assurance == Assurance::AtMostOnce {
+            return Offered::Send(parcel.into_delivery());
+        }
+        if next && self.in_flight.len() < room.window {
+            return Offered::Send(self.launch(parcel));
+        }
+        let weight = parcel.event.weight() as u64;
+        if self.queue.len() >= bounds.events || self.queue_bytes + weight > bounds.bytes {
+            return Offered::Full;
+        }
+        self.queue_bytes += weight;
+        self.queue.push_back(parcel);
+        Offered::Queued
+    }
+
+    /// What can be sent now, one at a time: first again what is in flight, in its order, then what waits.
+    pub(crate) fn next(&mut self, room: Room, wall: Timestamp) -> Option<Next> {
+        if !room.open {
+            return None;
+        }
+        if self.resends > 0 {
+            if self.in_flight.len() - self.resends >= room.window {
+                return None;
+            }
+            let entry = self.in_flight.iter_mut().find(|entry| entry.resend)?;
+            entry.resend = false;
+            self.resends -= 1;
+            return Some(match &entry.parcel {
+                Some(parcel) if entry.stage == Stage::Sent => Next::Deliver(parcel.delivery(entry.tag, true)),
+                _ => Next::Release(entry.tag),
+            });
+        }
+        let parcel = self.queue.front()?;
+        if parcel.event.is_expired(wall) {
+            self.pop();
+            return Some(Next::Expired);
+        }
+        if parcel.assurance != Assurance::AtMostOnce && self.in_flight.len() >= room.window {
+            return None;
+        }
+        let parcel = self.pop()?;
+        Some(Next::Deliver(match parcel.assurance {
+            Assurance::AtMostOnce => parcel.into_delivery(),
+            _ => self.launch(parcel),
+        }))
+    }
+
+    /// The peer is done with a delivery. `false`: the tag is not known.
+    pub(crate) fn settle(&mut self, tag: Tag) -> bool {
+        let Some(index) = self.position(tag) else { return false };
+        if let Some(entry) = self.in_flight.remove(index)
+            && entry.resend
+        {
+            self.resends -= 1;
+        }
+        if self.in_flight.is_empty() {
+            self.skipped = false;
+            shrink(&mut self.in_flight);
+        }
+        true
+    }
+
+    /// The peer has an exactly-once delivery: its payload is not needed any more.
+    pub(crate) fn receive(&mut self, tag: Tag) {
+        if let Some(index) = self.position(tag)
+            && let Some(entry) = self.in_flight.get_mut(index)
+        {
+            entry.stage = Stage::Received;
+            entry.parcel = None;
+        }
+    }
+
+    /// The connection is gone: what is in flight is to be sent again, what was for this connection only is dropped.
+    /// Returns how many parcels were dropped.
+    pub(crate) fn disconnected(&mut self) -> usize {
+        for entry in &mut self.in_flight {
+            entry.resend = true;
+        }
+        self.resends = self.in_flight.len();
+        let before = self.queue.len();
+        self.queue.retain(|parcel| parcel.assurance != Assurance::AtMostOnce);
+        self.queue_bytes = self.queue.iter().map(|parcel| parcel.event.weight() as u64).sum();
+        before - self.queue.len()
+    }
+
+    /// Takes out the parcels of groups that another member may get (MQTT 5 §4.8.2): those that wait, and those sent at
+    /// least once. An exactly-once delivery that was begun must not go to anybody else.
+    pub(crate) fn take_shared(&mut self) -> Vec<Parcel> {
+        let in_flight = self.in_flight.drain(..).filter_map(|entry| entry.parcel);
+        let in_flight = in_flight.filter(|parcel| parcel.assurance == Assurance::AtLeastOnce);
+        in_flight.chain(self.queue.drain(..)).filter(|parcel| parcel.share.is_some()).collect()
+    }
+
+    /// Events that wait or are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len() + self.in_flight.len()
+    }
+
+    /// Events that are in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.resends == 0
+    }
+
+    /// Whether another delivery fits the window at once.
+    pub(crate) fn has_room(&self, room: Room) -> bool {
+        room.open && self.is_drained() && self.in_flight.len() < room.window
+    }
+
+    fn pop(&mut self) -> Option<Parcel> {
+        let parcel = self.queue.pop_front()?;
+        self.queue_bytes -= parcel.event.weight() as u64;
+        if self.queue.is_empty() {
+            shrink(&mut self.queue);
+        }
+        Some(parcel)
+    }
+
+    fn launch(&mut self, parcel: Parcel) -> Delivery {
+        let tag = self.free_tag();
+        let delivery = parcel.delivery(tag, false);
+        self.in_flight.push_back(InFlight { tag, stage: Stage::Sent, resend: false, parcel: Some(parcel) });
+        delivery
+    }
+
+    /// A tag that is not in flight; there is one, because windows are smaller than the number of tags.
+    fn free_tag(&mut self) -> Tag {
+        loop {
+            self.last_tag = self.last_tag.checked_add(1).unwrap_or(1);
+            let tag = Tag(self.last_tag);
+            // Tags go round in order, so the only one that can still be in use is the oldest, until one was skipped.
+            let used = if self.skipped {
+                self.in_flight.iter().any(|entry| entry.tag == tag)
+            } else {
+                self.in_flight.front().is_some_and(|entry| entry.tag == tag)
+            };
+            if !used {
+                return tag;
+            }
+            self.skipped = true;
+        }
+    }
+
+    fn position(&self, tag: Tag) -> Option<usize> {
+        self.in_flight.iter().position(|entry| entry.tag == tag)
+    }
+}
+
+/// Gives a burst's memory back.
+fn shrink<T>(queue: &mut VecDeque<T>) {
+    if queue.capacity() > 64 {
+        *queue = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use bytes::Bytes;
+    use windrose_event::{Address, EventId, Identity, Origin};
+
+    const OPEN: Room = Room { window: 2, open: true };
+    const BOUNDS: QueueBounds = QueueBounds { events: 3, bytes: 1 << 20 };
+
+    fn parcel(name: &str, assurance: Assurance) -> Parcel {
+        let origin = Origin {
+            identity: Identity::anonymous(),
+            session: "s".into(),
+            protocol: "test",
+            listener: "l".into(),
+        };
+        let event = Event {
+            id: EventId::new(Timestamp::default(), 0, 0),
+            time: Timestamp::default(),
+            address: Address::new(name).unwrap(),
+            origin: Arc::new(origin),
+            assurance,
+            retain: false,
+            expires: None,
+            payload: Bytes::new(),
+            details: None,
+        };
+        let event = Arc::new(event);
+        Parcel { event, assurance, retain: false, subscriptions: SmallVec::new(), share: None }
+    }
+
+    fn sent(offered: Offered) -> Tag {
+        match offered {
+            Offered::Send(delivery) => delivery.tag,
+            other => panic!("not sent: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_window_holds_and_what_waits_goes_in_order() {
+        let mut outbox = Outbox::default();
+        assert_eq!(sent(outbox.offer(parcel("a", Assurance::AtLeastOnce), OPEN, BOUNDS)), Tag(1));
+        assert_eq!(sent(outbox.offer(parcel("b", Assurance::AtLeastOnce), OPEN, BOUNDS)), Tag(2));
+        assert_eq!(sent(outbox.offer(parcel("q0", Assurance::AtMostOnce), OPEN, BOUNDS)), Tag::NONE);
+        assert!(matches!(outbox.offer(parcel("c", Assurance::AtLeastOnce), OPEN, BOUNDS), Offered::Queued));
+        assert!(
+            matches!(outbox.offer(parcel("d", Assurance::AtMostOnce), OPEN, BOUNDS), Offered::Queued),
+            "at most once does not overtake what waits"
+        );
+        assert!(outbox.next(OPEN, Timestamp::default()).is_none());
+        assert!(outbox.settle(Tag(1)));
+        assert!(!outbox.settle(Tag(1)), "settled already");
+        let mut order = Vec::new();
+        while let Some(Next::Deliver(delivery)) = outbox.next(OPEN, Timestamp::default()) {
+            order.push((delivery.event.address.as_str().to_owned(), delivery.tag));
+        }
+        assert_eq!(order, [("c".to_owned(), Tag(3)), ("d".to_owned(), Tag::NONE)]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_the_newest() {
+        let mut outbox = Outbox::default();
+        let shut = Room { window: 2, open: false };
+        for _ in 0..3 {
+            assert!(matches!(
+                outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, BOUNDS),
+                Offered::Queued
+            ));
+        }
+        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, BOUNDS), Offered::Full));
+        let narrow = QueueBounds { events: 9, bytes: outbox.queue_bytes };
+        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, narrow), Offered::Full));
+    }
+
+    #[test]
+    fn what_was_in_flight_is_sent_again_in_order_with_its_tags() {
+        let mut outbox = Outbox::default();
+        let wide = Room { window: 9, open: true };
+        for name in ["a", "b", "c"] {
+            let _ = sent(outbox.offer(parcel(name, Assurance::ExactlyOnce), wide, BOUNDS));
+        }
+        outbox.receive(Tag(2));
+        assert_eq!(outbox.disconnected(), 0);
+        let narrow = Room { window: 2, open: true };
+        assert!(matches!(
+            outbox.next(narrow, Timestamp::default()),
+            Some(Next::Deliver(Delivery { tag: Tag(1), again: true, .. }))
+        ));
+        assert!(matches!(outbox.next(narrow, Timestamp::default()), Some(Next::Release(Tag(2)))));
+        assert!(
+            outbox.next(narrow, Timestamp::default()).is_none(),
+            "the new connection's window is smaller"
+        );
+        assert!(outbox.settle(Tag(1)));
+        assert!(matches!(
+            outbox.next(narrow, Timestamp::default()),
+            Some(Next::Deliver(Delivery { tag: Tag(3), again: true, .. }))
+        ));
+    }
+
+    #[test]
+    fn tags_go_round_and_skip_those_in_use() {
+        let mut outbox = Outbox::default();
+        let first = sent(outbox.offer(parcel("stuck", Assurance::AtLeastOnce), OPEN, BOUNDS));
+        for round in 0..200_000u32 {
+            let tag = sent(outbox.offer(parcel("a", Assurance::AtLeastOnce), OPEN, BOUNDS));
+            assert!(tag != first && tag != Tag::NONE, "round {round}");
+            assert!(outbox.settle(tag));
+        }
+    }
+}

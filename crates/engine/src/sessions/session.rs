@@ -1,0 +1,262 @@
+//! Session: all that outlives a connection, and moves between shards with its owner.
+
+use super::{Outbox, Room, SessionKey, Ticket};
+use crate::counts::ListenerIndex;
+use crate::io::ShardId;
+use crate::subscriptions::{Options, Subscription};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use windrose_event::{Address, ConnectionId, Event, EventId, Filter, Moment, Origin, Principal, Tag, Will};
+
+/// A session: who it is, what it wants, what waits for it and what is unsettled with it. Opaque outside the engine; it
+/// is `Send` because a takeover moves it to the shard of the new connection.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) name: Arc<str>,
+    /// Who spoke last, and by which road.
+    pub(crate) origin: Arc<Origin>,
+    /// The connection that has it now.
+    pub(crate) connection: Option<ConnectionId>,
+    /// The listener that the connection came by.
+    pub(crate) listener: ListenerIndex,
+    /// Whether the connection has too much to write already.
+    pub(crate) congested: bool,
+    /// Whether it ends with its connection and cannot be found by its name.
+    pub(crate) ephemeral: bool,
+    /// How many unsettled deliveries the peer and the node agree on.
+    pub(crate) window: u16,
+    /// How long it outlives its connection.
+    pub(crate) keep: Duration,
+    /// When it ends, while it has no connection.
+    pub(crate) expires: Option<Moment>,
+    /// What is published when the connection is lost.
+    pub(crate) will: Option<Box<Will>>,
+    /// When the will is published, once the connection is lost.
+    pub(crate) will_due: Option<Moment>,
+    /// Its entry among the timers.
+    pub(crate) timer: Option<Moment>,
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// Made when the first delivery needs it.
+    pub(crate) outbox: Option<Box<Outbox>>,
+    /// The exactly-once publications that the peer may send again.
+    pub(crate) inbound: Option<Box<FxHashMap<Tag, Inbound>>>,
+    /// Last values that new subscriptions still have to get.
+    pub(crate) catch_up: Option<Box<VecDeque<CatchUp>>>,
+    /// Where it went: this is only its ghost, which sends on what comes for it until all shards know.
+    pub(crate) moved_to: Option<ShardId>,
+    /// What it got lately, after it came from another shard: some of it comes from there as well.
+    recent: Option<Box<Recent>>,
+}
+
+/// How long a session's ghost stays when the session is handed over.
+pub(crate) const GHOST_STAYS: Duration = Duration::from_secs(1);
+
+/// Events that are remembered at most, to tell repetitions.
+const MOST_RECENT: usize = 65_536;
+
+#[derive(Debug)]
+struct Recent {
+    events: FxHashSet<EventId>,
+    until: Moment,
+}
+
+/// An exactly-once publication of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inbound {
+    /// It is on its way; the answer will come.
+    Pending(Ticket),
+    /// It was accepted; the peer has not released its tag yet.
+    Accepted { heard: bool },
+}
+
+/// Where a new subscription is in its walk over the last values.
+#[derive(Debug)]
+pub(crate) struct CatchUp {
+    pub(crate) filter: Filter,
+    pub(crate) options: Options,
+    /// The last address that was delivered.
+    pub(crate) after: Option<Address>,
+}
+
+impl Session {
+    /// A session without a past.
+    pub(crate) fn new(name: Arc<str>, origin: Arc<Origin>, ephemeral: bool) -> Self {
+        Self {
+            name,
+            origin,
+            connection: None,
+            listener: 0,
+            congested: false,
+            ephemeral,
+            window: 1,
+            keep: Duration::ZERO,
+            expires: None,
+            will: None,
+            will_due: None,
+            timer: None,
+            subscriptions: Vec::new(),
+            outbox: None,
+            inbound: None,
+            catch_up: None,
+            moved_to: None,
+            recent: None,
+        }
+    }
+
+    /// What stays of it when it is handed over: its name and its subscriptions.
+    pub(crate) fn ghost(&self, to: ShardId, until: Moment) -> Self {
+        let mut ghost = Self::new(self.name.clone(), self.origin.clone(), true);
+        ghost.subscriptions = self.subscriptions.clone();
+        ghost.expires = Some(until);
+        ghost.moved_to = Some(to);
+        ghost
+    }
+
+    /// It came from another shard, where a ghost of it stays for a moment: an event may come by both ways.
+    pub(crate) fn arrived(&mut self, now: Moment) {
+        let until = now + 2 * GHOST_STAYS;
+        self.recent = Some(Box::new(Recent { events: FxHashSet::default(), until }));
+    }
+
+    /// Whether it got that event already by the other way.
+    pub(crate) fn is_repetition(&mut self, now: Moment, event: &Event) -> bool {
+        let Some(recent) = &mut self.recent else { return false };
+        if recent.until <= now || recent.events.len() >= MOST_RECENT {
+            self.recent = None;
+            return false;
+        }
+        !recent.events.insert(event.id)
+    }
+
+    /// What its connection takes now.
+    pub(crate) fn room(&self) -> Room {
+        Room { window: usize::from(self.window), open: self.connection.is_some() && !self.congested }
+    }
+
+    /// Whether another delivery could be sent at once.
+    pub(crate) fn has_room(&self) -> bool {
+        let room = self.room();
+        self.outbox.as_ref().map_or(room.open, |outbox| outbox.has_room(room))
+    }
+
+    /// Whether last values wait that could be delivered at once.
+    pub(crate) fn can_catch_up(&self) -> bool {
+        self.catch_up.is_some() && self.has_room()
+    }
+
+    /// Deliveries that are unsettled.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.in_flight())
+    }
+
+    /// Adds a subscription; most sessions have one or two, so room is made for no more than that.
+    pub(crate) fn add_subscription(&mut self, subscription: Subscription) {
+        if self.subscriptions.len() == self.subscriptions.capacity() {
+            self.subscriptions.reserve_exact(self.subscriptions.len().max(1));
+        }
+        self.subscriptions.push(subscription);
+    }
+
+    /// Removes a subscription, with the last values that it still had to get.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        filter: &Filter,
+        group: Option<&str>,
+    ) -> Option<Subscription> {
+        let index = self.subscriptions.iter().position(|known| known.is(filter, group))?;
+        if group.is_none() {
+            self.forget_retained(filter);
+        }
+        Some(self.subscriptions.swap_remove(index))
+    }
+
+    /// A new subscription is to get the last values that it matches.
+    pub(crate) fn await_retained(&mut self, catch_up: CatchUp) {
+        self.forget_retained(&catch_up.filter);
+        self.catch_up.get_or_insert_default().push_back(catch_up);
+    }
+
+    /// The first subscription that waited for last values has them all.
+    pub(crate) fn caught_up(&mut self) {
+        if let Some(waiting) = &mut self.catch_up {
+            waiting.pop_front();
+            if waiting.is_empty() {
+                self.catch_up = None;
+            }
+        }
+    }
+
+    fn forget_retained(&mut self, filter: &Filter) {
+        if let Some(waiting) = &mut self.catch_up {
+            waiting.retain(|catch_up| catch_up.filter != *filter);
+            if waiting.is_empty() {
+                self.catch_up = None;
+            }
+        }
+    }
+
+    /// When it is to be looked at: its end, its will, or at once if last values wait that nothing else will pull.
+    pub(crate) fn due(&self) -> Option<Moment> {
+        let catch_up = self.can_catch_up().then_some(Moment::default());
+        [self.expires, self.will_due, catch_up].into_iter().flatten().min()
+    }
+
+    /// Events that wait or are in flight.
+    pub(crate) fn queued(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    /// The connection that has it, if it is `connection`.
+    pub(crate) fn is_at(&self, connection: ConnectionId) -> bool {
+        self.connection == Some(connection)
+    }
+
+    /// How many exactly-once publications of its wait for an answer.
+    pub(crate) fn pending(&self) -> usize {
+        let pending = |state: &&Inbound| matches!(state, Inbound::Pending(_));
+        self.inbound.as_ref().map_or(0, |inbound| inbound.values().filter(pending).count())
+    }
+
+    /// Notes the answer to an exactly-once publication: an accepted one is remembered until the peer releases its tag;
+    /// the tag of any other is free at once. `false`: this is not the publication that the tag stands for now.
+    pub(crate) fn settle_inbound(&mut self, tag: Tag, ticket: Ticket, accepted: bool, heard: bool) -> bool {
+        let Some(inbound) = &mut self.inbound else { return false };
+        if inbound.get(&tag) != Some(&Inbound::Pending(ticket)) {
+            return false;
+        }
+        if accepted {
+            inbound.insert(tag, Inbound::Accepted { heard });
+        } else {
+            self.forget_inbound(tag);
+        }
+        true
+    }
+
+    /// Forgets an exactly-once publication. `false`: the tag is not known.
+    pub(crate) fn forget_inbound(&mut self, tag: Tag) -> bool {
+        let Some(inbound) = &mut self.inbound else { return false };
+        let known = inbound.remove(&tag).is_some();
+        if inbound.is_empty() {
+            self.inbound = None;
+        }
+        known
+    }
+}
+
+/// Whether two are the same somebody, so that one may take over the other's session.
+pub(crate) fn same_principal(one: &Principal, other: &Principal) -> bool {
+    match (one, other) {
+        // Whose a device is can change without making it another device.
+        (Principal::Device { id: one, .. }, Principal::Device { id: other, .. }) => one == other,
+        (one, other) => one == other,
+    }
+}
+
+/// Sessions move between shards' threads.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Session>();
+    is_send::<SessionKey>();
+};

@@ -1,0 +1,121 @@
+//! The other shards: what is forwarded to them, in batches and by credit.
+
+use crate::brakes::BrakedCredit;
+use crate::io::{Forward, Output, Seat, ShardId, ShardMessage};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::Event;
+
+#[derive(Debug)]
+struct Peer {
+    /// Events that it was sent and has not taken yet.
+    credit: BrakedCredit,
+    /// Forwarded with the next turn's end.
+    batch: Vec<Forward>,
+    /// Events of its that we took and have not told it yet.
+    owed: u32,
+}
+
+/// This shard's dealings with the others.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    seat: Seat,
+    peers: Vec<Peer>,
+    dirty: bool,
+}
+
+impl Shards {
+    /// `queue` is how many events may be on their way to one shard.
+    pub(crate) fn new(seat: Seat, queue: u32) -> Self {
+        let peer = |_| Peer { credit: BrakedCredit::new(queue.max(1)), batch: Vec::new(), owed: 0 };
+        Self { seat, peers: (0..seat.shards).map(peer).collect(), dirty: false }
+    }
+
+    /// This shard.
+    pub(crate) const fn here(&self) -> ShardId {
+        self.seat.shard
+    }
+
+    /// How many shards there are, at least one.
+    pub(crate) fn count(&self) -> u32 {
+        u32::from(self.seat.shards).max(1)
+    }
+
+    /// All shards but this one.
+    pub(crate) fn others(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let here = self.seat.shard;
+        (0..self.seat.shards).map(ShardId).filter(move |shard| *shard != here)
+    }
+
+    /// Puts an event into the batch for another shard. `false`: brake its sender.
+    pub(crate) fn forward(&mut self, to: ShardId, forward: Forward) -> bool {
+        let Some(peer) = self.peers.get_mut(usize::from(to.0)) else { return true };
+        self.dirty = true;
+        peer.batch.push(forward);
+        peer.credit.take()
+    }
+
+    /// Adds a group to the event at the end of the batch, if it is `event`; otherwise puts the event into the batch.
+    pub(crate) fn forward_to_group(
+        &mut self,
+        to: ShardId,
+        event: &Arc<Event>,
+        group: (Arc<str>, windrose_event::Filter),
+    ) -> bool {
+        let last = self.peers.get_mut(usize::from(to.0)).and_then(|peer| peer.batch.last_mut());
+        if let Some(last) = last
+            && Arc::ptr_eq(&last.event, event)
+        {
+            last.groups.push(group);
+            return true;
+        }
+        let groups = smallvec::smallvec![group];
+        self.forward(to, Forward { event: event.clone(), everyone: false, groups })
+    }
+
+    /// Sends a last value to another shard. `false`: brake its sender.
+    pub(crate) fn remember(
+        &mut self,
+        to: ShardId,
+        event: &Arc<Event>,
+        outputs: &mut VecDeque<Output>,
+    ) -> bool {
+        outputs.push_back(Output::Shard { to, message: ShardMessage::Remember(event.clone()) });
+        self.peers.get_mut(usize::from(to.0)).is_none_or(|peer| peer.credit.take())
+    }
+
+    /// Events of another shard were taken: it gets its credit back at the turn's end.
+    pub(crate) fn took(&mut self, from: ShardId, events: u32) {
+        if let Some(peer) = self.peers.get_mut(usize::from(from.0)) {
+            peer.owed += events;
+            self.dirty = true;
+        }
+    }
+
+    /// The credit for events on their way to a shard.
+    pub(crate) fn credit_mut(&mut self, shard: ShardId) -> Option<&mut BrakedCredit> {
+        self.peers.get_mut(usize::from(shard.0)).map(|peer| &mut peer.credit)
+    }
+
+    /// The end of a turn: sends what was batched.
+    pub(crate) fn flush(&mut self, outputs: &mut VecDeque<Output>) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
+        }
+        for (shard, peer) in (0u16..).map(ShardId).zip(&mut self.peers) {
+            if !peer.batch.is_empty() {
+                let message = ShardMessage::Events(std::mem::take(&mut peer.batch));
+                outputs.push_back(Output::Shard { to: shard, message });
+            }
+            let owed = std::mem::take(&mut peer.owed);
+            if owed > 0 {
+                outputs.push_back(Output::Shard { to: shard, message: ShardMessage::Credit(owed) });
+            }
+        }
+    }
+
+    /// Whether events are on their way to other shards.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.peers.iter().all(|peer| peer.credit.credit().used() == 0)
+    }
+}

@@ -1,0 +1,231 @@
+//! Step 6, deliver: to the pools that the routes picked, to subscribers here and on other shards, and into memory as its
+//! address's last value.
+
+use crate::brakes::Brake;
+use crate::counts::drop_cause;
+use crate::engine::Engine;
+use crate::io::{Forward, Reply};
+use crate::pools::{Done, Job, PoolKey};
+use crate::requests::ReplyAddress;
+use crate::sessions::{Parcel, Sessions};
+use crate::steps::route::{Delivered, Routed, Target};
+use crate::subscriptions::{Matches, Picked, ShareKey, Subscriber};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+use windrose_event::{Assurance, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
+use windrose_policy::Promise;
+
+impl Engine {
+    /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
+    pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
+        let Delivered { event, mut receipt, from, targets, subscribers } = routed.into_parts();
+        if event.retain {
+            self.remember(now, &event, from);
+        }
+        let heard = subscribers && self.distribute(now, &event, from);
+        receipt.heard = heard || !targets.is_empty();
+        receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
+        let promised = |target: &&Target| target.promise == Promise::Delivered;
+        let owed = targets.iter().filter(promised).count();
+        if owed == 0 {
+            for target in targets {
+                self.send_to_pool(now, &event, target, None, from);
+            }
+            return self.acknowledge(now, receipt);
+        }
+        let mut shares = self.receipts.keep(receipt, owed);
+        for target in targets {
+            let share = if target.promise == Promise::Delivered { shares.pop() } else { None };
+            self.send_to_pool(now, &event, target, share, from);
+        }
+    }
+
+    /// Gives an event to all who subscribed to its address, here and elsewhere. `false`: nobody did.
+    pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
+        let mut matches = std::mem::take(&mut self.matches);
+        self.subscriptions.collect(event.address.as_str(), &mut matches);
+        let mut heard = self.deliver_here(now, event, &mut matches);
+        for shard in matches.shards.iter() {
+            heard = true;
+            let forward = Forward { event: event.clone(), everyone: true, groups: SmallVec::new() };
+            if !self.shards.forward(shard, forward) {
+                self.brake(from, Brake::Shard(shard));
+            }
+        }
+        for group in &matches.groups {
+            let Some(group) = self.subscriptions.group_mut(*group) else { continue };
+            let key = group.key.clone();
+            let picked = group.pick(|session| has_room(&self.sessions, session));
+            heard |= picked.is_some();
+            self.deliver_to_member(now, event, picked, &key, from);
+        }
+        self.matches = matches;
+        heard
+    }
+
+    /// Gives an event to this shard's plain subscribers that matched, to each once. `false`: there was none.
+    pub(crate) fn deliver_here(&mut self, now: Now, event: &Arc<Event>, matches: &mut Matches) -> bool {
+        if matches.overlapping {
+            matches.plain.sort_by_key(|subscriber| subscriber.session);
+        }
+        let mut heard = false;
+        for subscribers in matches.plain.chunk_by(|one, other| one.session == other.session) {
+            heard |= self.deliver_to_session(now, event, subscribers);
+        }
+        heard
+    }
+
+    /// Gives an event to one session, once for all its subscriptions that matched: as surely as the surest asks for.
+    fn deliver_to_session(&mut self, now: Now, event: &Arc<Event>, subscribers: &[Subscriber]) -> bool {
+        let Some(first) = subscribers.first() else { return false };
+        let wants =
+            |subscriber: &&Subscriber| !subscriber.options.no_local || !self.is_own(subscriber, event);
+        let mut parcel: Option<Parcel> = None;
+        for Subscriber { options, .. } in subscribers.iter().filter(wants) {
+            let parcel = parcel.get_or_insert_with(|| Parcel {
+                event: event.clone(),
+                assurance: Assurance::AtMostOnce,
+                retain: false,
+                subscriptions: SmallVec::new(),
+                share: None,
+            });
+            parcel.assurance = parcel.assurance.max(options.assurance.min(event.assurance));
+            parcel.retain |= options.retain_as_published && event.retain;
+            if options.identifier != 0 {
+                parcel.subscriptions.push(options.identifier);
+            }
+        }
+        let Some(parcel) = parcel else { return false };
+        self.offer(now, first.session, parcel);
+        true
+    }
+
+    /// Whether the subscriber published the event itself.
+    fn is_own(&self, subscriber: &Subscriber, event: &Event) -> bool {
+        self.sessions.get(subscriber.session).is_some_and(|session| *session.name == *event.origin.session)
+    }
+
+    /// Gives an event to the member of a group that was picked.
+    pub(crate) fn deliver_to_member(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        picked: Option<Picked>,
+        key: &Arc<ShareKey>,
+        from: Option<ConnectionId>,
+    ) {
+        match picked {
+            Some(Picked::Here(subscriber)) => {
+                let options = subscriber.options;
+                let parcel = Parcel {
+                    event: event.clone(),
+                    assurance: options.assurance.min(event.assurance),
+                    retain: options.retain_as_published && event.retain,
+                    subscriptions: match options.identifier {
+                        0 => SmallVec::new(),
+                        identifier => smallvec![identifier],
+                    },
+                    share: Some(key.clone()),
+                };
+                self.offer(now, subscriber.session, parcel);
+            }
+            Some(Picked::There(shard)) => {
+                let group = (key.group.clone(), key.filter.clone());
+                if !self.shards.forward_to_group(shard, event, group) {
+                    self.brake(from, Brake::Shard(shard));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Finds another member for what a group's former member did not get.
+    pub(crate) fn reassign(&mut self, now: Now, parcel: Parcel) {
+        let Some(key) = parcel.share else { return };
+        let picked =
+            self.subscriptions.pick(&key.group, &key.filter, |session| has_room(&self.sessions, session));
+        self.deliver_to_member(now, &parcel.event, picked, &key, None);
+    }
+
+    fn send_to_pool(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        target: Target,
+        receipt: Option<crate::receipts::ReceiptId>,
+        from: Option<ConnectionId>,
+    ) {
+        let job = Job {
+            event: event.clone(),
+            receipt,
+            route: target.route,
+            deadline: now.moment + target.deadline,
+            since: now.moment,
+            attempts: 0,
+            avoid: None,
+            timed_out: false,
+            alone: false,
+        };
+        if !self.with_pools(now, |pools, desk| pools.push(target.pool, job, desk)) {
+            self.brake(from, Brake::Pool(target.pool));
+        }
+    }
+
+    /// A pool is done with an event: whoever waits for it hears, and its permit goes to the next.
+    pub(crate) fn pool_done(&mut self, now: Now, key: PoolKey, done: Done) {
+        let Done { job, outcome, reply } = done;
+        self.counts.routed(job.route, &outcome);
+        if let Outcome::Rejected(rejection) = &outcome {
+            self.note_rejected(now, &job.event.origin, &job.event.address, rejection);
+        }
+        if let Some(reply) = reply
+            && job.event.reply_to().is_some()
+        {
+            self.publish_reply(now, key, &job.event, reply);
+        }
+        let silent = job.receipt.as_ref().is_none_or(|id| self.receipts.is_silent(id));
+        if silent && !outcome.is_accepted() {
+            self.counts.drop(drop_cause(&outcome));
+        }
+        if let Some(receipt) = job.receipt.and_then(|id| self.receipts.target_settled(id, outcome)) {
+            self.acknowledge(now, receipt);
+        }
+        let releases = self.pools.get_mut(key).map_or(0, |pool| pool.braked_credit().give(1));
+        self.release(Brake::Pool(key), releases);
+    }
+
+    /// Publishes what a service answered to where the event wants its answer, if its sender may hear of that address.
+    fn publish_reply(&mut self, now: Now, key: PoolKey, event: &Arc<Event>, reply: Reply) {
+        let Some(address) = event.reply_to() else { return };
+        let Some(origin) = self.pools.get(key).map(|pool| pool.origin().clone()) else { return };
+        let is_reply = ReplyAddress::is_meant(address);
+        let asker = &event.origin.identity;
+        if !is_reply && !self.snapshot.access.permits(asker, Permission::Subscribe, address) {
+            return self.counts.drop("reply_not_permitted");
+        }
+        let details = Details {
+            content_type: reply.content_type,
+            correlation: event.correlation().cloned(),
+            ..Details::default()
+        };
+        let publication = Publication {
+            address: address.clone(),
+            payload: reply.payload,
+            assurance: event.assurance,
+            retain: false,
+            expiry: None,
+            details: Some(Box::new(details)),
+        };
+        let answer = self.make_event(now, &origin, publication);
+        if !is_reply {
+            self.distribute(now, &answer, None);
+        } else if let Some(address) = ReplyAddress::parse(address) {
+            self.reply(address, answer);
+        }
+    }
+}
+
+/// Whether a session can be sent something at once.
+pub(crate) fn has_room(sessions: &Sessions, session: u32) -> bool {
+    sessions.get(session).is_some_and(|session| session.has_room())
+}

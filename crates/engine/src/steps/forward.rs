@@ -1,0 +1,95 @@
+//! Deliver, between shards: events for subscribers elsewhere, last values that every shard keeps, and who wants what.
+
+use crate::brakes::Brake;
+use crate::engine::Engine;
+use crate::io::{Forward, ShardId, ShardMessage};
+use crate::steps::deliver::has_room;
+use crate::subscriptions::{Change, Picked, ShareKey};
+use std::sync::Arc;
+use windrose_event::{ConnectionId, Event, Filter, Now};
+
+impl Engine {
+    /// Events that another shard's peers published for this shard's subscribers.
+    pub(crate) fn forwarded(&mut self, now: Now, from: ShardId, events: Vec<Forward>) {
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        for Forward { event, everyone, groups } in events {
+            if everyone {
+                let mut matches = std::mem::take(&mut self.matches);
+                self.subscriptions.collect(event.address.as_str(), &mut matches);
+                self.deliver_here(now, &event, &mut matches);
+                self.matches = matches;
+            }
+            for (group, filter) in groups {
+                self.deliver_to_group(now, &event, group, filter);
+            }
+        }
+        self.shards.took(from, count);
+    }
+
+    /// The other shard picked this one to pick a member of a group.
+    fn deliver_to_group(&mut self, now: Now, event: &Arc<Event>, group: Arc<str>, filter: Filter) {
+        let sessions = &self.sessions;
+        let picked = self.subscriptions.pick_here(&group, &filter, |session| has_room(sessions, session));
+        if let Some((subscriber, key)) = picked {
+            return self.deliver_to_member(now, event, Some(Picked::Here(subscriber)), &key, None);
+        }
+        // The last member here left while the event was on its way. A shard that we think has members has told us so
+        // after it learnt that we have none, or will tell us that it has none either: this ends.
+        let key = Arc::new(ShareKey { group, filter });
+        let picked = self.subscriptions.pick(&key.group, &key.filter, |_| true);
+        if picked.is_none() {
+            self.counts.drop("no_member");
+        }
+        self.deliver_to_member(now, event, picked, &key, None);
+    }
+
+    /// Another shard took events: credit is back.
+    pub(crate) fn shard_credit(&mut self, from: ShardId, count: u32) {
+        let releases = self.shards.credit_mut(from).map_or(0, |credit| credit.give(count));
+        self.release(Brake::Shard(from), releases);
+    }
+
+    /// Keeps an event as its address's last value, on every shard.
+    pub(crate) fn remember(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) {
+        if !self.retained.remember(now, event, self.retained_bounds()) {
+            self.counts.drop("retained_full");
+            if let Some(suppressed) = self.notices.allow(now, "retained_full") {
+                tracing::warn!(
+                    address = event.address.as_str(),
+                    suppressed,
+                    "last value not kept: as many are held as 'limits.retained_events' and \
+                     'limits.retained_bytes' allow"
+                );
+            }
+            return;
+        }
+        for shard in self.shards.others() {
+            if !self.shards.remember(shard, event, &mut self.outputs) {
+                self.brake(from, Brake::Shard(shard));
+            }
+        }
+    }
+
+    /// Another shard's last value.
+    pub(crate) fn remember_elsewhere(&mut self, now: Now, from: ShardId, event: &Arc<Event>) {
+        if !self.retained.remember(now, event, self.retained_bounds()) {
+            self.counts.drop("retained_full");
+        }
+        self.shards.took(from, 1);
+    }
+
+    /// Tells the other shards what this one's sessions want of a filter now.
+    pub(crate) fn announce(&mut self, filter: &Filter, group: Option<&Arc<str>>, change: &Change) {
+        for shard in self.shards.others() {
+            self.tell(
+                shard,
+                ShardMessage::Interest {
+                    filter: filter.clone(),
+                    group: group.cloned(),
+                    members: change.0.members,
+                    connected: change.0.connected,
+                },
+            );
+        }
+    }
+}

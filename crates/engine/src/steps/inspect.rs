@@ -1,0 +1,252 @@
+//! Step 4, inspect: limits and rules. What passes becomes an event; what does not is settled as rejected.
+
+use crate::counts::ListenerIndex;
+use crate::engine::Engine;
+use crate::receipts::{Debtor, Receipt};
+use crate::requests::ReplyAddress;
+use crate::sessions::{Inbound, Ticket};
+use crate::steps::identify::Identified;
+use std::sync::Arc;
+use windrose_event::{
+    Address, Assurance, Cause, ConnectionId, Directive, Event, Identity, Now, Origin, Permission,
+    Publication, Publish, Rejection, Tag, Will,
+};
+
+/// The most levels that an address can have, whatever the document allows: walks over last values go one call deeper a
+/// level.
+const MOST_LEVELS: usize = 1_000;
+
+/// Proof that an event may be delivered. Only this step makes it, only `route` takes it.
+#[derive(Debug)]
+pub(crate) struct Inspected {
+    event: Arc<Event>,
+    receipt: Receipt,
+    from: Option<ConnectionId>,
+}
+
+impl Inspected {
+    /// The event, what is owed for it, and the connection to brake if credit is gone.
+    pub(super) fn into_parts(self) -> (Arc<Event>, Receipt, Option<ConnectionId>) {
+        (self.event, self.receipt, self.from)
+    }
+}
+
+impl Engine {
+    /// Inspects a publication. `None`: it needs no more steps, its sender has its answer or will get it.
+    pub(crate) fn inspect(&mut self, now: Now, by: Identified, publish: Publish) -> Option<Inspected> {
+        let Publish { tag, publication, .. } = publish;
+        let exactly_once = tag != Tag::NONE && publication.assurance == Assurance::ExactlyOnce;
+        if exactly_once && self.is_repetition(&by, tag) {
+            return None;
+        }
+        let debtor = Debtor::Connection { connection: by.connection(), tag };
+        let mut receipt = self.owe(now, &by, tag, debtor);
+        let is_reply = ReplyAddress::is_meant(&publication.address);
+        let checked = if is_reply {
+            self.check_limits(&publication)
+        } else {
+            self.check(&by.origin().identity, Permission::Publish, &publication)
+        };
+        if let Err(rejection) = checked {
+            self.reject(now, by.origin(), &publication.address, receipt, rejection);
+            return None;
+        }
+        if exactly_once {
+            let ticket = self.remember_inbound(&by, tag);
+            receipt.debtor =
+                Debtor::Session { session: by.session(), connection: by.connection(), tag, ticket };
+        }
+        let event = self.make_event(now, by.origin(), publication);
+        if is_reply {
+            // Whoever knows the address was asked: no rule is needed, and nobody else is told.
+            receipt.heard =
+                ReplyAddress::parse(&event.address).is_some_and(|address| self.reply(address, event));
+            self.acknowledge(now, receipt);
+            return None;
+        }
+        Some(Inspected { event, receipt, from: Some(by.connection()) })
+    }
+
+    /// Inspects a request: like a publication that names where its one reply goes.
+    pub(crate) fn inspect_request(
+        &mut self,
+        now: Now,
+        by: Identified,
+        publish: Publish,
+    ) -> Option<Inspected> {
+        let Publish { tag, mut publication, .. } = publish;
+        let token = self.random.token();
+        let debtor = Debtor::Request { connection: by.connection(), tag, token };
+        let receipt = self.owe(now, &by, tag, debtor);
+        self.await_reply(by.connection(), tag, token);
+        if let Err(rejection) = self.check(&by.origin().identity, Permission::Request, &publication) {
+            self.reject(now, by.origin(), &publication.address, receipt, rejection);
+            return None;
+        }
+        let details = publication.details.get_or_insert_default();
+        details.reply_to = ReplyAddress { shard: self.shards.here(), token }.to_address();
+        if details.correlation.is_none() {
+            details.correlation = Some(token.to_be_bytes().to_vec().into());
+        }
+        publication.retain = false;
+        let event = self.make_event(now, by.origin(), publication);
+        Some(Inspected { event, receipt, from: Some(by.connection()) })
+    }
+
+    /// Inspects a will, by the rules as they are now.
+    pub(crate) fn inspect_will(
+        &mut self,
+        now: Now,
+        origin: &Arc<Origin>,
+        listener: ListenerIndex,
+        will: Will,
+    ) -> Option<Inspected> {
+        if !self.may_will(&origin.identity, &will) {
+            self.counts.drop(Cause::NotPermitted.name());
+            return None;
+        }
+        self.counts.at(listener).events_in += 1;
+        let receipt = self.receipts.issue(Debtor::Nobody, listener, now.moment);
+        let event = self.make_event(now, origin, will.publication);
+        Some(Inspected { event, receipt, from: None })
+    }
+
+    /// Whether somebody may do that with an event, and the event is within the limits.
+    pub(crate) fn check(
+        &self,
+        identity: &Identity,
+        permission: Permission,
+        publication: &Publication,
+    ) -> Result<(), Rejection> {
+        self.check_limits(publication)?;
+        let address = &publication.address;
+        // Addresses that begin with `$` are the node's own, whatever the rules say.
+        if address.is_system() || !self.snapshot.access.permits(identity, permission, address) {
+            let detail = format!("{identity} may not {} on '{address}'", permission.name());
+            return Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) });
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self, publication: &Publication) -> Result<(), Rejection> {
+        let limits = self.limits();
+        if publication.payload.len() > limits.payload_bytes as usize {
+            let detail = format!(
+                "the payload has {} bytes, {} are allowed by 'limits.payload_bytes'",
+                publication.payload.len(),
+                limits.payload_bytes
+            );
+            return Err(Rejection { cause: Cause::TooLarge, detail: Some(detail.into()) });
+        }
+        self.check_levels(publication.address.as_bytes())
+    }
+
+    /// Whether an address or filter has no more levels than allowed.
+    pub(crate) fn check_levels(&self, path: &[u8]) -> Result<(), Rejection> {
+        let most = usize::from(self.limits().address_levels).min(MOST_LEVELS);
+        // A path can have at most one level more than it has bytes: most are short enough not to be looked at.
+        if path.len() >= most && path.iter().filter(|byte| **byte == b'/').count() >= most {
+            let detail = format!("it has more levels than the {most} of 'limits.address_levels'");
+            return Err(Rejection { cause: Cause::BadAddress, detail: Some(detail.into()) });
+        }
+        Ok(())
+    }
+
+    /// An event as the node knows it.
+    pub(crate) fn make_event(
+        &mut self,
+        now: Now,
+        origin: &Arc<Origin>,
+        publication: Publication,
+    ) -> Arc<Event> {
+        Arc::new(Event {
+            id: self.ids.next(now.wall),
+            time: now.wall,
+            address: publication.address,
+            origin: origin.clone(),
+            assurance: publication.assurance,
+            retain: publication.retain,
+            expires: publication.expiry.map(|expiry| now.wall + expiry),
+            payload: publication.payload,
+            details: publication.details,
+        })
+    }
+
+    /// Takes on the debt for a publication.
+    fn owe(&mut self, now: Now, by: &Identified, tag: Tag, debtor: Debtor) -> Receipt {
+        self.counts.at(by.listener()).events_in += 1;
+        if tag != Tag::NONE {
+            self.count_unsettled(by.connection());
+        }
+        self.receipts.issue(debtor, by.listener(), now.moment)
+    }
+
+    /// Whether an exactly-once publication came before. Settled, it is answered again; otherwise its answer will come.
+    fn is_repetition(&mut self, by: &Identified, tag: Tag) -> bool {
+        let session = self.sessions.get(by.session());
+        let inbound = session.and_then(|session| session.inbound.as_ref());
+        match inbound.and_then(|inbound| inbound.get(&tag)) {
+            None => false,
+            Some(Inbound::Pending(_)) => true,
+            Some(Inbound::Accepted { heard }) => {
+                let heard = *heard;
+                let outcome = windrose_event::Outcome::Accepted;
+                self.direct(by.connection(), Directive::Settle { tag, outcome, heard });
+                true
+            }
+        }
+    }
+
+    fn remember_inbound(&mut self, by: &Identified, tag: Tag) -> Ticket {
+        let ticket = self.next_ticket();
+        if let Some(session) = self.sessions.get_mut(by.session()) {
+            session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(ticket));
+        }
+        ticket
+    }
+
+    /// The peer of an exactly-once publication has our answer.
+    pub(crate) fn release_inbound(&mut self, connection: ConnectionId, tag: Tag) {
+        let Some(by) = self.identify(connection) else { return };
+        let session = self.sessions.get_mut(by.session());
+        let known = session.is_some_and(|session| session.forget_inbound(tag));
+        self.direct(connection, Directive::Released { tag, known });
+    }
+
+    /// Settles what was not let through, with a line that says why.
+    fn reject(
+        &mut self,
+        now: Now,
+        origin: &Origin,
+        address: &Address,
+        mut receipt: Receipt,
+        rejection: Rejection,
+    ) {
+        self.counts.drop(rejection.cause.name());
+        self.note_rejected(now, origin, address, &rejection);
+        receipt.note(windrose_event::Outcome::Rejected(rejection));
+        self.acknowledge(now, receipt);
+    }
+
+    /// A line about an event that was rejected, unless there were many of the kind.
+    pub(crate) fn note_rejected(
+        &mut self,
+        now: Now,
+        origin: &Origin,
+        address: &Address,
+        rejection: &Rejection,
+    ) {
+        if let Some(suppressed) = self.notices.allow(now, rejection.cause.name()) {
+            tracing::warn!(
+                listener = &*origin.listener,
+                session = &*origin.session,
+                identity = %origin.identity,
+                address = address.as_str(),
+                cause = rejection.cause.name(),
+                detail = rejection.detail.as_deref(),
+                suppressed,
+                "event rejected"
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Deliver, the last hop: what goes out to one session, what waits for it, and what its peer says of it.
+
+use crate::counts::bump;
+use crate::engine::Engine;
+use crate::io::{Output, ShardMessage};
+use crate::sessions::{Next, Offered, Parcel, SessionKey};
+use smallvec::{SmallVec, smallvec};
+use std::sync::Arc;
+use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag};
+
+/// Last values that a session gets at once; then others have their turn.
+const CATCH_UP_AT_ONCE: usize = 256;
+
+impl Engine {
+    /// Gives a session an event that matched, unless it got it already by way of the shard that it came from. The
+    /// ghost of one that left sends it on.
+    pub(crate) fn offer(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if let Some(to) = session.moved_to {
+            let message = ShardMessage::Late { session: session.name.clone(), parcel: Box::new(parcel) };
+            return self.tell(to, message);
+        }
+        // A group picks one member for each event, so nothing for a group comes by two ways.
+        if parcel.share.is_none() && session.is_repetition(now.moment, &parcel.event) {
+            return;
+        }
+        self.enqueue(now, key, parcel);
+    }
+
+    /// Sends a parcel to a session, or lets it wait there.
+    fn enqueue(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
+        let bounds = self.queue_bounds();
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let room = session.room();
+        let fleeting = parcel.assurance == Assurance::AtMostOnce;
+        let connection = match session.connection {
+            None if fleeting => return,
+            // Most sessions that take events at most once never need an outbox.
+            Some(connection) if fleeting && room.open && session.outbox.is_none() => {
+                self.counts.at(session.listener).events_out[0] += 1;
+                return self.direct(connection, Directive::Deliver(parcel.into_delivery()));
+            }
+            connection => connection,
+        };
+        let outbox = session.outbox.get_or_insert_default();
+        match (outbox.offer(parcel, room, bounds), connection) {
+            (Offered::Send(delivery), Some(connection)) => {
+                if fleeting {
+                    self.counts.at(session.listener).events_out[0] += 1;
+                } else {
+                    self.counts.queued += 1;
+                }
+                self.direct(connection, Directive::Deliver(delivery));
+            }
+            (Offered::Send(_) | Offered::Queued, _) => self.counts.queued += 1,
+            (Offered::Full, _) => {
+                let name = session.name.clone();
+                bump(&mut self.counts.dropped, "queue_full");
+                self.note_queue_full(now, &name);
+            }
+        }
+    }
+
+    /// Sends a session what waits for it, as far as it has room.
+    pub(crate) fn pump(&mut self, now: Now, key: SessionKey) {
+        self.pump_outbox(now, key);
+        self.catch_up(now, key);
+    }
+
+    fn pump_outbox(&mut self, now: Now, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let room = session.room();
+        let (Some(outbox), Some(connection)) = (&mut session.outbox, session.connection) else { return };
+        while let Some(next) = outbox.next(room, now.wall) {
+            let directive = match next {
+                Next::Deliver(delivery) => {
+                    if delivery.tag == Tag::NONE {
+                        self.counts.queued -= 1;
+                        self.counts.at(session.listener).events_out[0] += 1;
+                    }
+                    Directive::Deliver(delivery)
+                }
+                Next::Release(tag) => Directive::Release { tag },
+                Next::Expired => {
+                    self.counts.queued -= 1;
+                    self.counts.drop("expired");
+                    continue;
+                }
+            };
+            self.outputs.push_back(Output::Directive { connection, directive });
+        }
+    }
+
+    /// Sends a session some of the last values that its new subscriptions have still to get. If it could take more,
+    /// its timer is due at once.
+    fn catch_up(&mut self, now: Now, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.can_catch_up() {
+            return;
+        }
+        let in_window = usize::from(session.window) - session.in_flight();
+        let Some(current) = session.catch_up.as_mut().and_then(|waiting| waiting.front_mut()) else { return };
+        let options = current.options;
+        let room = match options.assurance {
+            Assurance::AtMostOnce => CATCH_UP_AT_ONCE,
+            _ => CATCH_UP_AT_ONCE.min(in_window),
+        };
+        let after = current.after.as_ref().map(|address| address.as_str());
+        let values = self.retained.matching(&current.filter, after, now.wall, room);
+        if let Some(last) = values.last() {
+            current.after = Some(last.address.clone());
+        }
+        if values.len() < room {
+            session.caught_up();
+        }
+        let name = session.name.clone();
+        for event in values {
+            if options.no_local && *event.origin.session == *name {
+                continue;
+            }
+            let subscriptions: SmallVec<[u32; 2]> = match options.identifier {
+                0 => SmallVec::new(),
+                identifier => smallvec![identifier],
+            };
+            let assurance = options.assurance.min(event.assurance);
+            self.enqueue(now, key, Parcel { event, assurance, retain: true, subscriptions, share: None });
+        }
+        self.sessions.rearm(key);
+    }
+
+    /// More waits to be written to a connection than it should: its deliveries are held.
+    pub(crate) fn congested(&mut self, connection: ConnectionId) {
+        if let Some(key) = self.connections.get(connection).and_then(|connection| connection.session())
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.congested = true;
+            self.sessions.rearm(key);
+        }
+    }
+
+    /// What waited to be written has been.
+    pub(crate) fn cleared(&mut self, now: Now, connection: ConnectionId) {
+        if let Some(key) = self.connections.get(connection).and_then(|connection| connection.session())
+            && let Some(session) = self.sessions.get_mut(key)
+        {
+            session.congested = false;
+            self.pump(now, key);
+        }
+    }
+
+    /// The peer has an exactly-once delivery. It is told to forget the tag even if we do not know it, or it would ask
+    /// for ever.
+    pub(crate) fn received(&mut self, connection: ConnectionId, tag: Tag) {
+        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session()) else {
+            return;
+        };
+        if let Some(outbox) = self.sessions.get_mut(key).and_then(|session| session.outbox.as_mut()) {
+            outbox.receive(tag);
+        }
+        self.direct(connection, Directive::Release { tag });
+    }
+
+    /// The peer is done with a delivery: the next can go out.
+    pub(crate) fn settled_by_peer(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: Tag,
+        outcome: &Outcome,
+    ) {
+        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session()) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        if !session.outbox.as_mut().is_some_and(|outbox| outbox.settle(tag)) {
+            return;
+        }
+        self.counts.queued -= 1;
+        self.counts.at(session.listener).events_out[outcome.rank()] += 1;
+        self.pump(now, key);
+    }
+
+    fn note_queue_full(&mut self, now: Now, session: &Arc<str>) {
+        if let Some(suppressed) = self.notices.allow(now, "queue_full") {
+            tracing::warn!(
+                session = &**session,
+                suppressed,
+                "event dropped: as many wait for the session as 'limits.session_queue_events' and \
+                 'limits.session_queue_bytes' allow"
+            );
+        }
+    }
+}
+
+/// A delivery is moved through several queues: it must stay small.
+const _: () = assert!(size_of::<Delivery>() <= 64);

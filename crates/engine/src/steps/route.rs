@@ -1,0 +1,100 @@
+//! Step 5, route: the document picks the targets, in its order, until one says `stop`.
+
+use crate::counts::RouteIndex;
+use crate::engine::Engine;
+use crate::pools::PoolKey;
+use crate::receipts::Receipt;
+use crate::steps::inspect::Inspected;
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::time::Duration;
+use windrose_event::{ConnectionId, Event, Now};
+use windrose_policy::Promise;
+
+/// Where an event goes north.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) pool: PoolKey,
+    pub(super) route: RouteIndex,
+    pub(super) promise: Promise,
+    pub(super) deadline: Duration,
+}
+
+/// Proof that an event's targets were picked by the document. Only this step makes it, only `deliver` takes it.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    event: Arc<Event>,
+    receipt: Receipt,
+    from: Option<ConnectionId>,
+    targets: SmallVec<[Target; 2]>,
+    subscribers: bool,
+}
+
+/// A [`Routed`], taken apart by `deliver`.
+pub(super) struct Delivered {
+    pub(super) event: Arc<Event>,
+    pub(super) receipt: Receipt,
+    pub(super) from: Option<ConnectionId>,
+    pub(super) targets: SmallVec<[Target; 2]>,
+    pub(super) subscribers: bool,
+}
+
+impl Routed {
+    pub(super) fn into_parts(self) -> Delivered {
+        let Self { event, receipt, from, targets, subscribers } = self;
+        Delivered { event, receipt, from, targets, subscribers }
+    }
+}
+
+impl Engine {
+    /// Picks an event's targets. One that no route matches is for subscribers only.
+    pub(crate) fn route(&mut self, now: Now, inspected: Inspected) -> Routed {
+        let (event, receipt, from) = inspected.into_parts();
+        let mut targets = SmallVec::new();
+        let mut subscribers = true;
+        let mut matching = SmallVec::new();
+        self.routes.matching(event.address.as_str(), &mut matching);
+        for index in matching {
+            let Some(prepared) = self.routes.get(index) else { continue };
+            let route = prepared.route.clone();
+            match route.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&event)) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    self.note_condition(now, &route.name, &event, &error);
+                    continue;
+                }
+            }
+            subscribers &= route.subscribers;
+            if let Some(pool) = prepared.pool {
+                targets.push(Target {
+                    pool,
+                    route: prepared.tally,
+                    promise: route.acknowledge,
+                    deadline: route.deadline,
+                });
+            } else {
+                let route = prepared.tally;
+                self.counts.routed(route, &windrose_event::Outcome::Accepted);
+            }
+            if route.stop {
+                break;
+            }
+        }
+        Routed { event, receipt, from, targets, subscribers }
+    }
+
+    /// A condition that could not be told: its route does not match.
+    fn note_condition(&mut self, now: Now, route: &str, event: &Event, error: &str) {
+        self.counts.drop("condition_failed");
+        if let Some(suppressed) = self.notices.allow(now, "condition_failed") {
+            tracing::warn!(
+                route,
+                address = event.address.as_str(),
+                error,
+                suppressed,
+                "the route's 'when' could not be told for an event: the route did not take it"
+            );
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Subscriptions and last values: what peers ask for that is no event of theirs.
+
+use crate::engine::Engine;
+use crate::sessions::{CatchUp, Session, SessionKey};
+use crate::steps::identify::Identified;
+use crate::subscriptions::{Options, ShareKey, Subscriber, Subscription};
+use std::sync::Arc;
+use windrose_event::{
+    Address, Assurance, Cause, ConnectionId, Directive, Filter, Now, Permission, Rejection, RetainedDelivery,
+    SubscriptionRequest, Tag, Text,
+};
+
+impl Engine {
+    /// Subscribes to what may be subscribed to, then sends the last values that the new subscriptions match.
+    pub(crate) fn subscribe(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: Tag,
+        requests: Vec<SubscriptionRequest>,
+    ) {
+        let Some(by) = self.identify(connection) else { return };
+        let results = requests.into_iter().map(|request| self.subscribe_one(&by, request)).collect();
+        self.direct(connection, Directive::Subscribed { tag, results });
+        self.pump(now, by.session());
+        self.sessions.rearm(by.session());
+    }
+
+    fn subscribe_one(
+        &mut self,
+        by: &Identified,
+        request: SubscriptionRequest,
+    ) -> Result<Assurance, Rejection> {
+        let SubscriptionRequest { filter, group, assurance, .. } = request;
+        self.check_levels(filter.as_str().as_bytes())?;
+        let identity = &by.origin().identity;
+        // Replies are for those who asked: whatever the rules say, nobody listens in.
+        if filter.levels().next() == Some("$reply")
+            || !self.snapshot.access.permits_filter(identity, Permission::Subscribe, &filter)
+        {
+            let detail = format!("{identity} may not subscribe to '{filter}'");
+            return Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) });
+        }
+        let most = self.limits().subscriptions_per_session as usize;
+        let options = Options {
+            assurance,
+            no_local: request.no_local,
+            retain_as_published: request.retain_as_published,
+            identifier: request.identifier.unwrap_or(0),
+        };
+        let key = by.session();
+        let Some(session) = self.sessions.get_mut(key) else {
+            return Err(Rejection { cause: Cause::Unsupported, detail: None });
+        };
+        let known = session.subscriptions.iter().position(|known| known.is(&filter, group.as_deref()));
+        if known.is_none() && session.subscriptions.len() >= most {
+            let detail =
+                format!("the session has the {most} subscriptions of 'limits.subscriptions_per_session'");
+            return Err(Rejection { cause: Cause::Quota, detail: Some(detail.into()) });
+        }
+        let is_new = known.is_none();
+        let subscription = match known {
+            Some(index) => {
+                session.subscriptions[index].options = options;
+                session.subscriptions[index].clone()
+            }
+            None => {
+                let share = group
+                    .map(|group| Arc::new(ShareKey { group: group.as_str().into(), filter: filter.clone() }));
+                let subscription = Subscription { filter, share, options };
+                session.add_subscription(subscription.clone());
+                self.counts.subscriptions += 1;
+                subscription
+            }
+        };
+        let wants_retained = match request.retained {
+            RetainedDelivery::Always => true,
+            RetainedDelivery::IfNew => is_new,
+            RetainedDelivery::Never => false,
+        };
+        // Last values are not sent to groups (MQTT 5 §4.8.2).
+        if wants_retained && subscription.share.is_none() {
+            session.await_retained(CatchUp { filter: subscription.filter.clone(), options, after: None });
+        }
+        self.enter_subscription(key, &subscription, true);
+        Ok(assurance)
+    }
+
+    /// Unsubscribes.
+    pub(crate) fn unsubscribe(
+        &mut self,
+        connection: ConnectionId,
+        tag: Tag,
+        filters: &[(Option<Text>, Filter)],
+    ) {
+        let Some(by) = self.identify(connection) else { return };
+        let key = by.session();
+        let results = filters
+            .iter()
+            .map(|(group, filter)| {
+                let session = self.sessions.get_mut(key);
+                match session.and_then(|session| session.remove_subscription(filter, group.as_deref())) {
+                    Some(subscription) => {
+                        self.withdraw_subscription(key, &subscription);
+                        true
+                    }
+                    None => false,
+                }
+            })
+            .collect();
+        self.direct(connection, Directive::Unsubscribed { tag, results });
+    }
+
+    /// Reads an address's last value.
+    pub(crate) fn read(&mut self, now: Now, connection: ConnectionId, tag: Tag, address: &Address) {
+        let Some(by) = self.identify(connection) else { return };
+        let identity = &by.origin().identity;
+        let value = if self.snapshot.access.permits(identity, Permission::Read, address) {
+            Ok(self.retained.get(address.as_str(), now.wall).cloned())
+        } else {
+            let detail = format!("{identity} may not read '{address}'");
+            Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) })
+        };
+        self.direct(connection, Directive::Value { tag, value });
+    }
+
+    /// Enters all subscriptions of a session that came from another shard.
+    pub(crate) fn enter_subscriptions(&mut self, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let connected = session.connection.is_some();
+        for subscription in session.subscriptions.clone() {
+            self.enter_subscription(key, &subscription, connected);
+            self.counts.subscriptions += 1;
+        }
+    }
+
+    fn enter_subscription(&mut self, key: SessionKey, subscription: &Subscription, connected: bool) {
+        let Subscription { filter, share, options } = subscription;
+        let subscriber = Subscriber { session: key, options: *options };
+        let change = match share {
+            None => self.subscriptions.subscribe(filter, subscriber),
+            Some(share) => Some(self.subscriptions.join(share, subscriber, connected)),
+        };
+        if let Some(change) = change {
+            self.announce(filter, share.as_ref().map(|share| &share.group), &change);
+        }
+    }
+
+    /// Removes all subscriptions of a session that ends or leaves this shard.
+    pub(crate) fn withdraw(&mut self, key: SessionKey, session: &Session) {
+        for subscription in &session.subscriptions {
+            self.withdraw_subscription(key, subscription);
+        }
+    }
+
+    fn withdraw_subscription(&mut self, key: SessionKey, subscription: &Subscription) {
+        let Subscription { filter, share, .. } = subscription;
+        self.counts.subscriptions -= 1;
+        let change = match share {
+            None => self.subscriptions.unsubscribe(filter, key),
+            Some(share) => self.subscriptions.leave(share, key),
+        };
+        if let Some(change) = change {
+            self.announce(filter, share.as_ref().map(|share| &share.group), &change);
+        }
+    }
+
+    /// A session's connection came or went: its groups prefer members that are connected.
+    pub(crate) fn group_members_connected(&mut self, key: SessionKey, connected: bool) {
+        let Some(session) = self.sessions.get(key) else { return };
+        let shares: Vec<_> =
+            session.subscriptions.iter().filter_map(|subscription| subscription.share.clone()).collect();
+        for share in shares {
+            if let Some(change) = self.subscriptions.member_connected(&share, key, connected) {
+                self.announce(&share.filter, Some(&share.group), &change);
+            }
+        }
+    }
+}

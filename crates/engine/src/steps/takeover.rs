@@ -1,0 +1,198 @@
+//! Takeovers between shards: a session follows its owner to the shard of the owner's new connection.
+
+use crate::engine::Engine;
+use crate::io::{Handed, Output, ShardId, ShardMessage};
+use crate::sessions::{GHOST_STAYS, Parcel, Session, SessionKey, Stage, same_principal};
+use crate::steps::listen::Entry;
+use crate::steps::session::not_yours;
+use std::sync::Arc;
+use windrose_event::{
+    CloseReason, ConnectionId, Directive, Now, Outcome, Principal, Refusal, RefusalCause, Tag,
+};
+
+/// No connection: the directory's answer is for nobody.
+const NOBODY: ConnectionId = ConnectionId { slot: u32::MAX, generation: u32::MAX };
+
+impl Engine {
+    /// The directory's answer: the name is ours from now on, and who had it before.
+    pub(crate) fn located(&mut self, now: Now, id: ConnectionId, holder: Option<ShardId>) {
+        let Some(name) = self.takeovers.answered(id) else { return };
+        let Some(takeover) = self.takeovers.get_mut(&name) else { return };
+        match holder.filter(|holder| *holder != self.shards.here()) {
+            Some(holder) => {
+                let principal = takeover.principal.clone();
+                self.takeovers.take_from(&name, holder, now.moment);
+                self.tell(holder, ShardMessage::Take { session: name, principal });
+            }
+            None if takeover.superseded => {
+                // A later claim elsewhere got the session while ours was on its way to the directory.
+                if let Some(claimant) = takeover.claimant {
+                    self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
+                }
+                if let Some(takeover) = self.takeovers.finish(&name) {
+                    for (shard, principal) in takeover.waiting {
+                        self.take(now, shard, name.clone(), principal);
+                    }
+                }
+            }
+            None => self.conclude(now, &name),
+        }
+    }
+
+    /// Another shard wants a session, for a connection that came after ours.
+    pub(crate) fn take(&mut self, now: Now, from: ShardId, name: Arc<str>, principal: Principal) {
+        let here = self.shards.here();
+        let takeover = self.takeovers.get_mut(&name);
+        let Some(session) = self.sessions.find(&name).and_then(|key| self.sessions.get(key)) else {
+            match takeover {
+                // Each waits for the other and neither has it, because it ended amid the claims: one must go first.
+                Some(takeover) if takeover.stage == Stage::Taking(from) && here < from => {}
+                Some(takeover) => return takeover.waiting.push((from, principal)),
+                None => {}
+            }
+            return self.tell(from, ShardMessage::Hand { session: name, handed: Handed::Nothing });
+        };
+        if !same_principal(&session.origin.identity.principal, &principal) {
+            let handed = Handed::Denied(not_yours(session));
+            // The directory has named the other shard on its word; set that right.
+            self.outputs.push_back(Output::Locate { connection: NOBODY, session: name.clone() });
+            return self.tell(from, ShardMessage::Hand { session: name, handed });
+        }
+        if let Some(takeover) = takeover
+            && takeover.stage == Stage::Locating
+        {
+            takeover.superseded = true;
+        }
+        if let Some(old) = session.connection {
+            self.send_away(now, old, CloseReason::TakenOver, true, Entry::Kept);
+        }
+        // It may have ended with its connection.
+        let key = self.sessions.find(&name);
+        let session = key.and_then(|key| self.hand_over(now, key, from));
+        let handed = session.map_or(Handed::Nothing, |session| Handed::Session(Box::new(session)));
+        self.tell(from, ShardMessage::Hand { session: name, handed });
+    }
+
+    /// Another shard's answer: the session, if there was one.
+    pub(crate) fn handed(&mut self, now: Now, from: ShardId, name: &Arc<str>, handed: Handed) {
+        let expected =
+            self.takeovers.get_mut(name).is_some_and(|takeover| takeover.stage == Stage::Taking(from));
+        match handed {
+            Handed::Session(session) if self.sessions.find(name).is_none() => self.adopt(now, *session),
+            // It came so late that another was begun in its place, or there is none.
+            Handed::Session(_) | Handed::Nothing => {}
+            Handed::Denied(detail) => {
+                if expected && let Some(takeover) = self.takeovers.finish(name) {
+                    if let Some(claimant) = takeover.claimant {
+                        let refusal = Refusal { cause: RefusalCause::NotAllowed, detail: detail.clone() };
+                        self.refuse(now, claimant, refusal);
+                    }
+                    for (shard, _) in takeover.waiting {
+                        let handed = Handed::Denied(detail.clone());
+                        self.tell(shard, ShardMessage::Hand { session: name.clone(), handed });
+                    }
+                }
+                return;
+            }
+        }
+        if expected {
+            self.conclude(now, name);
+        }
+    }
+
+    /// The other shard did not hand the session over in time: the claimant begins a new one.
+    pub(crate) fn not_handed_in_time(&mut self, now: Now, name: &Arc<str>) {
+        if let Some(suppressed) = self.notices.allow(now, "hand_over") {
+            tracing::warn!(
+                session = &**name,
+                suppressed,
+                "another shard did not hand the session over in time: it begins anew"
+            );
+        }
+        self.conclude(now, name);
+    }
+
+    /// The answer to a publication that a session made before it came here.
+    pub(crate) fn settled_elsewhere(
+        &mut self,
+        name: Arc<str>,
+        tag: Tag,
+        ticket: u64,
+        outcome: Outcome,
+        heard: bool,
+    ) {
+        if let Some(key) = self.sessions.find(&name)
+            && let Some(session) = self.sessions.get_mut(key)
+            && session.settle_inbound(tag, ticket, outcome.is_accepted(), heard)
+        {
+            if let Some(connection) = session.connection {
+                self.direct(connection, Directive::Settle { tag, outcome, heard });
+            }
+        } else if let Some(shard) = self.takeovers.forward_answer(&name) {
+            self.tell(shard, ShardMessage::Settled { session: name, tag, ticket, outcome, heard });
+        }
+    }
+
+    /// All that a claim waited for is here: its claimant begins, unless a later claim elsewhere waits.
+    fn conclude(&mut self, now: Now, name: &Arc<str>) {
+        let Some(takeover) = self.takeovers.finish(name) else { return };
+        if takeover.waiting.is_empty() {
+            match takeover.claimant {
+                Some(claimant) => self.begin(now, claimant),
+                None if self.sessions.find(name).is_none() => {
+                    self.outputs.push_back(Output::Forget { session: name.clone() });
+                }
+                None => {}
+            }
+            return;
+        }
+        if let Some(claimant) = takeover.claimant {
+            self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
+        }
+        for (shard, principal) in takeover.waiting {
+            self.take(now, shard, name.clone(), principal);
+        }
+    }
+
+    /// Takes a session out of this shard, whole. Its ghost keeps its subscriptions until all shards know those of the
+    /// session where it is now, so that no event is missed between.
+    fn hand_over(&mut self, now: Now, key: SessionKey, to: ShardId) -> Option<Session> {
+        let session = self.sessions.hand_over(key, to, now.moment + GHOST_STAYS)?;
+        self.counts.queued -= session.queued() as u64;
+        let pending = session.pending();
+        if pending > 0 {
+            let ours = self.receipts.readdress(key, to, &session.name);
+            if pending > ours {
+                self.takeovers.departed(&session.name, to, pending - ours);
+            }
+        }
+        Some(session)
+    }
+
+    /// An event that came to the session's ghost on another shard.
+    pub(crate) fn late(&mut self, now: Now, name: &str, parcel: Parcel) {
+        // It may have gone on from here already.
+        if let Some(key) = self.sessions.find(name).or_else(|| self.sessions.find_ghost(name)) {
+            self.offer(now, key, parcel);
+        }
+    }
+
+    /// Takes in a session from another shard, still without a connection.
+    fn adopt(&mut self, now: Now, mut session: Session) {
+        if let Some(ghost) = self.sessions.find_ghost(&session.name) {
+            self.end_session(now, ghost, Entry::Kept);
+        }
+        session.timer = None;
+        session.arrived(now.moment);
+        session.listener = self.counts.listener(&session.origin.listener, session.origin.protocol);
+        self.counts.queued += session.queued() as u64;
+        let key = self.sessions.insert(session);
+        self.enter_subscriptions(key);
+        self.sessions.rearm(key);
+    }
+
+    /// Tells another shard.
+    pub(crate) fn tell(&mut self, to: ShardId, message: ShardMessage) {
+        self.outputs.push_back(Output::Shard { to, message });
+    }
+}

@@ -1,0 +1,192 @@
+//! Audience: all who want what one filter matches.
+
+use super::Options;
+use super::shared::Group;
+use crate::io::ShardId;
+use crate::sessions::SessionKey;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+/// A session's subscription, as found when an event matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Subscriber {
+    pub(crate) session: SessionKey,
+    pub(crate) options: Options,
+}
+
+/// Everybody who subscribed to one filter.
+#[derive(Debug, Default)]
+pub(crate) struct Audience {
+    /// Sessions of this shard, each for itself.
+    pub(crate) plain: Subscribers,
+    /// Groups with members here or elsewhere.
+    pub(crate) groups: Vec<Group>,
+    /// Other shards with plain subscribers.
+    pub(crate) elsewhere: ShardSet,
+}
+
+impl Audience {
+    /// Whether nobody is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_empty() && self.elsewhere.is_empty() && self.groups.is_empty()
+    }
+}
+
+/// Entries from which a map is kept of where each session's is.
+const MAP_FROM: usize = 16;
+
+/// Sessions in a row, each at most once; adding, replacing and removing cost the same however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Subscribers {
+    row: SmallVec<[Subscriber; 1]>,
+    places: Option<Box<FxHashMap<SessionKey, u32>>>,
+}
+
+impl Subscribers {
+    /// Adds or replaces a session's entry.
+    pub(crate) fn insert(&mut self, subscriber: Subscriber) {
+        if let Some(place) = self.position(subscriber.session) {
+            self.row[place] = subscriber;
+            return;
+        }
+        if let Some(places) = &mut self.places {
+            places.insert(subscriber.session, self.row.len() as u32);
+        }
+        self.row.push(subscriber);
+        if self.places.is_none() && self.row.len() > MAP_FROM {
+            let places = self.row.iter().enumerate().map(|(place, entry)| (entry.session, place as u32));
+            self.places = Some(Box::new(places.collect()));
+        }
+    }
+
+    /// Removes a session's entry.
+    pub(crate) fn remove(&mut self, session: SessionKey) {
+        let Some(place) = self.position(session) else { return };
+        self.row.swap_remove(place);
+        if let Some(places) = &mut self.places {
+            places.remove(&session);
+            if let Some(moved) = self.row.get(place) {
+                places.insert(moved.session, place as u32);
+            }
+            if self.row.len() <= MAP_FROM / 2 {
+                self.places = None;
+                self.row.shrink_to_fit();
+            }
+        }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.row.is_empty()
+    }
+
+    /// All entries.
+    pub(crate) fn as_slice(&self) -> &[Subscriber] {
+        &self.row
+    }
+
+    fn position(&self, session: SessionKey) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(&session).map(|place| *place as usize),
+            None => self.row.iter().position(|entry| entry.session == session),
+        }
+    }
+}
+
+/// A set of shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShardSet(SmallVec<[u64; 1]>);
+
+impl ShardSet {
+    /// Adds a shard.
+    pub(crate) fn insert(&mut self, shard: ShardId) {
+        let word = usize::from(shard.0 / 64);
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (shard.0 % 64);
+    }
+
+    /// Removes a shard.
+    pub(crate) fn remove(&mut self, shard: ShardId) {
+        if let Some(word) = self.0.get_mut(usize::from(shard.0 / 64)) {
+            *word &= !(1 << (shard.0 % 64));
+        }
+    }
+
+    /// Adds all shards of another set.
+    pub(crate) fn extend(&mut self, other: &ShardSet) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
+            *mine |= theirs;
+        }
+    }
+
+    /// Removes all shards.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// The shards, ascending.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ShardId> + '_ {
+        (0u16..).zip(&self.0).flat_map(|(index, word)| {
+            let word = *word;
+            (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| ShardId(index * 64 + bit))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windrose_event::Assurance;
+
+    const OPTIONS: Options = Options {
+        assurance: Assurance::AtMostOnce,
+        no_local: false,
+        retain_as_published: false,
+        identifier: 0,
+    };
+
+    #[test]
+    fn many_subscribers_come_and_go_and_each_is_there_once() {
+        let mut subscribers = Subscribers::default();
+        for session in (0..100).chain(0..100) {
+            subscribers.insert(Subscriber { session, options: OPTIONS });
+        }
+        assert_eq!(subscribers.as_slice().len(), 100);
+        for session in (0..100).filter(|session| session % 7 != 0) {
+            subscribers.remove(session);
+        }
+        let mut left: Vec<_> = subscribers.as_slice().iter().map(|entry| entry.session).collect();
+        left.sort_unstable();
+        assert_eq!(left, (0..100).filter(|session| session % 7 == 0).collect::<Vec<_>>());
+        for session in 0..100 {
+            subscribers.remove(session);
+        }
+        assert!(subscribers.is_empty());
+    }
+
+    #[test]
+    fn a_set_of_shards_holds_any_shard() {
+        let mut set = ShardSet::default();
+        for shard in [0, 63, 64, 200] {
+            set.insert(ShardId(shard));
+        }
+        set.remove(ShardId(63));
+        set.remove(ShardId(999));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [ShardId(0), ShardId(64), ShardId(200)]);
+        let mut all = ShardSet::default();
+        all.extend(&set);
+        assert_eq!(all, set);
+        all.clear();
+        assert!(all.is_empty());
+    }
+}

@@ -1,0 +1,239 @@
+//! The index of all subscriptions: this shard's sessions, and what the other shards said that theirs want.
+
+use super::audience::Audience;
+use super::shared::{Group, Headcount};
+use super::trie::Place;
+use super::{Change, Picked, ShardSet, ShareKey, Subscriber, Trie};
+use crate::io::ShardId;
+use crate::sessions::SessionKey;
+use std::sync::Arc;
+use windrose_event::Filter;
+
+/// A group that matched, until the index changes.
+pub(crate) type GroupRef = (Place, usize);
+
+/// Who wants an event. Reused from event to event, so that matching allocates nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Matches {
+    /// Sessions of this shard, each once for every filter of its that matched.
+    pub(crate) plain: Vec<Subscriber>,
+    /// Whether a session can be in `plain` more than once.
+    pub(crate) overlapping: bool,
+    /// Groups of which one member gets it.
+    pub(crate) groups: Vec<GroupRef>,
+    /// Other shards whose plain subscribers want it.
+    pub(crate) shards: ShardSet,
+}
+
+impl Matches {
+    fn clear(&mut self) {
+        self.plain.clear();
+        self.overlapping = false;
+        self.groups.clear();
+        self.shards.clear();
+    }
+}
+
+/// All subscriptions by filter.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    trie: Trie<Audience>,
+}
+
+impl Index {
+    /// Adds or replaces a session's own subscription. Says what to tell the other shards, if anything.
+    pub(crate) fn subscribe(&mut self, filter: &Filter, subscriber: Subscriber) -> Option<Change> {
+        let plain = &mut self.trie.value_or_default(filter).plain;
+        let first = plain.is_empty();
+        plain.insert(subscriber);
+        first.then_some(Change(Headcount { members: 1, connected: 1 }))
+    }
+
+    /// Removes a session's own subscription.
+    pub(crate) fn unsubscribe(&mut self, filter: &Filter, session: SessionKey) -> Option<Change> {
+        let place = self.trie.find(filter)?;
+        let audience = self.trie.value_mut(place)?;
+        if audience.plain.is_empty() {
+            return None;
+        }
+        audience.plain.remove(session);
+        let last = audience.plain.is_empty();
+        self.tidy(place);
+        last.then_some(Change(Headcount::default()))
+    }
+
+    /// Adds a session to a group, or replaces its options.
+    pub(crate) fn join(&mut self, key: &Arc<ShareKey>, subscriber: Subscriber, connected: bool) -> Change {
+        let groups = &mut self.trie.value_or_default(&key.filter).groups;
+        let index = groups.iter().position(|group| group.key.group == key.group).unwrap_or_else(|| {
+            groups.push(Group::new(key.clone()));
+            groups.len() - 1
+        });
+        groups[index].insert(subscriber, connected);
+        Change(groups[index].headcount())
+    }
+
+    /// Removes a session from a group.
+    pub(crate) fn leave(&mut self, key: &ShareKey, session: SessionKey) -> Option<Change> {
+        self.change_group(key, |group| group.remove(session))
+    }
+
+    /// The connection of a group's member came or went.
+    pub(crate) fn member_connected(
+        &mut self,
+        key: &ShareKey,
+        session: SessionKey,
+        connected: bool,
+    ) -> Option<Change> {
+        self.change_group(key, |group| group.set_connected(session, connected))
+    }
+
+    /// What another shard says that its sessions want.
+    pub(crate) fn set_interest(
+        &mut self,
+        from: ShardId,
+        filter: &Filter,
+        group: Option<Arc<str>>,
+        members: u32,
+        connected: u32,
+    ) {
+        if members == 0 && self.trie.find(filter).is_none() {
+            return;
+        }
+        let audience = self.trie.value_or_default(filter);
+        match group {
+            None if members > 0 => audience.elsewhere.insert(from),
+            None => audience.elsewhere.remove(from),
+            Some(name) => {
+                let groups = &mut audience.groups;
+                let index = groups.iter().position(|group| group.key.group == name).unwrap_or_else(|| {
+                    groups.push(Group::new(Arc::new(ShareKey { group: name, filter: filter.clone() })));
+                    groups.len() - 1
+                });
+                groups[index].set_elsewhere(from, Headcount { members, connected });
+            }
+        }
+        if members == 0
+            && let Some(place) = self.trie.find(filter)
+        {
+            self.tidy(place);
+        }
+    }
+
+    /// Finds all who want an event at `address`.
+    pub(crate) fn collect(&self, address: &str, matches: &mut Matches) {
+        matches.clear();
+        self.trie.matches(address, |place, audience| {
+            let plain = audience.plain.as_slice();
+            matches.overlapping |= !plain.is_empty() && !matches.plain.is_empty();
+            matches.plain.extend_from_slice(plain);
+            matches.shards.extend(&audience.elsewhere);
+            matches.groups.extend((0..audience.groups.len()).map(|index| (place, index)));
+        });
+    }
+
+    /// The group at a reference that [`Index::collect`] gave.
+    pub(crate) fn group_mut(&mut self, (place, index): GroupRef) -> Option<&mut Group> {
+        self.trie.value_mut(place)?.groups.get_mut(index)
+    }
+
+    /// Picks who takes an event for a group, by the group's name.
+    pub(crate) fn pick(
+        &mut self,
+        group: &str,
+        filter: &Filter,
+        has_room: impl Fn(SessionKey) -> bool,
+    ) -> Option<Picked> {
+        let group = self.named(group, filter)?;
+        group.pick(has_room)
+    }
+
+    /// Picks a member of this shard, by the group's name.
+    pub(crate) fn pick_here(
+        &mut self,
+        group: &str,
+        filter: &Filter,
+        has_room: impl Fn(SessionKey) -> bool,
+    ) -> Option<(Subscriber, Arc<ShareKey>)> {
+        let group = self.named(group, filter)?;
+        let key = group.key.clone();
+        group.pick_here(has_room).map(|subscriber| (subscriber, key))
+    }
+
+    fn named(&mut self, name: &str, filter: &Filter) -> Option<&mut Group> {
+        let place = self.trie.find(filter)?;
+        let groups = &mut self.trie.value_mut(place)?.groups;
+        groups.iter_mut().find(|group| *group.key.group == *name)
+    }
+
+    fn change_group(&mut self, key: &ShareKey, change: impl FnOnce(&mut Group)) -> Option<Change> {
+        let group = self.named(&key.group, &key.filter)?;
+        let before = group.headcount();
+        change(group);
+        let after = group.headcount();
+        if let Some(place) = self.trie.find(&key.filter) {
+            self.tidy(place);
+        }
+        (before != after).then_some(Change(after))
+    }
+
+    /// Removes empty groups, and the filter if nobody is left.
+    fn tidy(&mut self, place: Place) {
+        let Some(audience) = self.trie.value_mut(place) else { return };
+        audience.groups.retain(|group| !group.is_empty());
+        if audience.is_empty() {
+            self.trie.remove(place);
+        }
+    }
+
+    /// Whether nothing is kept, for tests.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trie.nodes() == 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::Options;
+    use super::*;
+    use windrose_event::Assurance;
+
+    const OPTIONS: Options = Options {
+        assurance: Assurance::AtLeastOnce,
+        no_local: false,
+        retain_as_published: false,
+        identifier: 0,
+    };
+
+    #[test]
+    fn other_shards_hear_of_the_first_and_the_last_subscriber_only() {
+        let mut index = Index::default();
+        let filter = Filter::new("a/+").unwrap();
+        let subscriber = |session| Subscriber { session, options: OPTIONS };
+        assert!(index.subscribe(&filter, subscriber(1)).is_some());
+        assert!(index.subscribe(&filter, subscriber(2)).is_none());
+        assert!(index.subscribe(&filter, subscriber(2)).is_none(), "the same one again");
+        assert!(index.unsubscribe(&filter, 1).is_none());
+        assert_eq!(index.unsubscribe(&filter, 2), Some(Change(Headcount::default())));
+        assert!(index.is_empty());
+    }
+
+    #[test]
+    fn what_others_want_comes_and_goes_without_a_trace() {
+        let mut index = Index::default();
+        let filter = Filter::new("a/#").unwrap();
+        index.set_interest(ShardId(1), &filter, None, 1, 1);
+        index.set_interest(ShardId(2), &filter, Some("g".into()), 2, 0);
+        let mut matches = Matches::default();
+        index.collect("a/b", &mut matches);
+        assert_eq!(matches.shards.iter().collect::<Vec<_>>(), [ShardId(1)]);
+        assert_eq!(matches.groups.len(), 1);
+        assert_eq!(index.pick("g", &filter, |_| true), Some(Picked::There(ShardId(2))));
+        index.set_interest(ShardId(1), &filter, None, 0, 0);
+        index.set_interest(ShardId(2), &filter, Some("g".into()), 0, 0);
+        index.set_interest(ShardId(2), &Filter::new("never").unwrap(), None, 0, 0);
+        assert!(index.is_empty());
+    }
+}

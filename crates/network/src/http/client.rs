@@ -1,0 +1,107 @@
+//! The client that carries events to the members of pools, one for each shard.
+
+pub use super::tls::{ClientTlsError, load_client_tls};
+
+use super::member::MemberClient;
+use super::tls::read_client_tls;
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+use windrose_engine::{Answer, Dispatch, DispatchId};
+use windrose_event::Outcome;
+use windrose_policy::Pool;
+
+/// How often idle connections are looked at.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// A shard's connections to all members of all pools.
+pub struct PoolClient {
+    node: Arc<str>,
+    /// By the document's pools; a handful, found by their address in memory.
+    pools: RefCell<Vec<PoolEntry>>,
+    sweeping: Cell<bool>,
+}
+
+struct PoolEntry {
+    pool: Arc<Pool>,
+    members: Vec<Rc<MemberClient>>,
+}
+
+impl PoolClient {
+    /// A client without connections. `node` is the node's name in the `source` of events.
+    pub fn new(node: Arc<str>) -> Rc<Self> {
+        Rc::new(Self { node, pools: RefCell::default(), sweeping: Cell::new(false) })
+    }
+
+    /// Sends events to a member and calls `done` once with its answer, within the dispatch's time limit.
+    /// Must be called on a thread that runs a `LocalSet`.
+    pub fn dispatch(self: &Rc<Self>, dispatch: Dispatch, done: impl FnOnce(DispatchId, Answer) + 'static) {
+        self.sweep();
+        let member = self.member(&dispatch.pool, dispatch.member);
+        let node = Arc::clone(&self.node);
+        tokio::task::spawn_local(async move {
+            let Dispatch { id, events, timeout: limit, .. } = dispatch;
+            let answer = match member {
+                Some(member) => match timeout(limit, member.send(&node, &events)).await {
+                    Ok(answer) => answer,
+                    Err(_) => member.timed_out(limit),
+                },
+                None => Answer { outcome: Outcome::unavailable(), reply: None },
+            };
+            done(id, answer);
+        });
+    }
+
+    /// Closes the idle connections of pools that a new document no longer has. What is under way is finished.
+    pub fn retain_pools(&self, pools: &[Arc<Pool>]) {
+        let mut entries = self.pools.borrow_mut();
+        entries.retain_mut(|entry| match pools.iter().find(|pool| **pool == entry.pool) {
+            // The same pool in a new document keeps its connections, unless its authorities may have changed in the file.
+            Some(pool) if pool.ca.is_none() => {
+                entry.pool = Arc::clone(pool);
+                true
+            }
+            _ => false,
+        });
+    }
+
+    fn member(&self, pool: &Arc<Pool>, index: usize) -> Option<Rc<MemberClient>> {
+        let mut entries = self.pools.borrow_mut();
+        let position = entries.iter().position(|entry| Arc::ptr_eq(&entry.pool, pool));
+        let entry = match position {
+            Some(position) => &entries[position],
+            None => {
+                let tls = read_client_tls(pool);
+                if let Err(error) = &tls {
+                    tracing::warn!(pool = %pool.name, %error, "no event can be sent to the pool's https members");
+                }
+                let tls = tls.ok().flatten();
+                let members = pool.members.iter();
+                let members =
+                    members.map(|member| Rc::new(MemberClient::new(pool, member, tls.clone()))).collect();
+                entries.push(PoolEntry { pool: Arc::clone(pool), members });
+                entries.last()?
+            }
+        };
+        entry.members.get(index).map(Rc::clone)
+    }
+
+    /// Closes connections that were idle for long, from now on and as long as this client lives.
+    fn sweep(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let client: Weak<Self> = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                sleep(SWEEP).await;
+                let Some(client) = client.upgrade() else { break };
+                for entry in client.pools.borrow().iter() {
+                    entry.members.iter().for_each(|member| member.close_idle());
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,13 @@
+//! HTTP on real sockets, both directions.
+//!
+//! North, [`client`] carries events to the members of pools. South, [`server`] answers REST callers: each request is an
+//! exchange with the shard's engine. [`sample_service`] is a small service to try it all with.
+
+pub mod client;
+mod connection;
+mod local;
+mod member;
+mod notice;
+pub mod sample_service;
+pub mod server;
+mod tls;

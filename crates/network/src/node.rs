@@ -1,0 +1,352 @@
+//! The node: its shards' threads, and the words that reach all of them: a new document, a drain, a question.
+
+use crate::http::client::load_client_tls;
+use crate::listen::{BindError, bind};
+use crate::shard::{Inbox, Link, Shard, ShardParts, accept, links};
+use crate::tls::TlsTable;
+use crate::{Clock, Directory};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, LocalSet};
+use windrose_engine::{Seat, ShardId, Tally};
+use windrose_event::Registry;
+use windrose_policy::{Listener, Snapshot};
+
+/// Commands that wait for one shard.
+const COMMANDS: usize = 64;
+
+/// How often a drain looks whether it is complete.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// Threads of one shard that verify passwords: each takes a core for as long as it works.
+const BLOCKING_THREADS: usize = 2;
+
+/// What a node is made of.
+pub struct NodeParts {
+    /// The document.
+    pub snapshot: Arc<Snapshot>,
+    /// Answers who somebody is.
+    pub registry: Arc<dyn Registry>,
+    /// Reads the files that the document names (certificates).
+    pub read: FileReader,
+    /// Drives jitter and identifiers: random bits, fresh at every start.
+    pub seed: u64,
+}
+
+/// Reads a file whole.
+pub type FileReader = Box<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync>;
+
+/// A running node.
+pub struct Node {
+    shards: Vec<ShardHandle>,
+    tls: Arc<TlsTable>,
+    read: FileReader,
+    /// What is listened on, by the document's address.
+    bound: Mutex<BTreeMap<SocketAddr, Bound>>,
+}
+
+struct Bound {
+    listener: Arc<Listener>,
+    /// The address in fact: differs where the document says port 0.
+    address: SocketAddr,
+}
+
+struct ShardHandle {
+    commands: mpsc::Sender<Command>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Command {
+    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, TcpListener)>, done: oneshot::Sender<()> },
+    Tally(oneshot::Sender<Tally>),
+    Drain,
+    IsIdle(oneshot::Sender<bool>),
+    Stop,
+}
+
+impl Node {
+    /// Starts the shards and listens. Either everything that the document asks for works, or nothing is left running
+    /// and every reason is returned.
+    pub async fn start(parts: NodeParts) -> Result<Self, Vec<String>> {
+        let NodeParts { snapshot, registry, read, seed } = parts;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = snapshot.node.shards.unwrap_or(cores).clamp(1, 64);
+        let count = u16::try_from(count).unwrap_or(64);
+        let tls = Arc::new(TlsTable::default());
+        let clock = Clock::start();
+        let directory = Arc::new(Directory::default());
+        let (senders, inboxes) = links(count);
+        let mut shards = Vec::with_capacity(inboxes.len());
+        for (index, inbox) in (0..count).zip(inboxes) {
+            let (commands, received) = mpsc::channel(COMMANDS);
+            let seat = Seat { shard: ShardId(index), shards: count };
+            let make = ShardMaker {
+                seat,
+                seed: seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+                clock,
+                snapshot: Arc::clone(&snapshot),
+                directory: Arc::clone(&directory),
+                registry: Arc::clone(&registry),
+                tls: Arc::clone(&tls),
+                senders: senders.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || run(make, inbox, received))
+                .map_err(|error| vec![format!("cannot start a shard's thread: {error}")])?;
+            shards.push(ShardHandle { commands, thread: Mutex::new(Some(thread)) });
+        }
+        let node = Self { shards, tls, read, bound: Mutex::default() };
+        match node.apply(snapshot).await {
+            Ok(()) => Ok(node),
+            Err(errors) => {
+                node.stop().await;
+                Err(errors)
+            }
+        }
+    }
+
+    /// Puts a document into force, whole or not at all. Connections stay as they are; listeners that are new listen,
+    /// listeners that are gone no longer do.
+    pub async fn apply(&self, snapshot: Arc<Snapshot>) -> Result<(), Vec<String>> {
+        let mut errors = Vec::new();
+        let tls = self
+            .tls
+            .prepare(&snapshot, &*self.read)
+            .map_err(|bad| bad.iter().map(ToString::to_string).collect());
+        for pool in &snapshot.pools {
+            if let Err(error) = load_client_tls(pool, &*self.read) {
+                errors.push(error.to_string());
+            }
+        }
+        let mut sockets: Vec<Vec<(SocketAddr, TcpListener)>> =
+            self.shards.iter().map(|_| Vec::new()).collect();
+        let mut added = BTreeMap::new();
+        for listener in &snapshot.listeners {
+            if let Some(bound) = self.bound().get(&listener.bind) {
+                added.insert(listener.bind, Bound { listener: Arc::clone(listener), address: bound.address });
+                continue;
+            }
+            match self.listen(listener, &mut sockets) {
+                Ok(address) => {
+                    added.insert(listener.bind, Bound { listener: Arc::clone(listener), address });
+                }
+                Err(error) => {
+                    let (listener, bind) = (Arc::clone(&listener.name), listener.bind);
+                    errors.push(BindError { listener, bind, error }.to_string());
+                }
+            }
+        }
+        let tls = match tls {
+            Ok(tls) if errors.is_empty() => tls,
+            Ok(_) => return Err(errors),
+            Err(bad) => {
+                errors.extend::<Vec<String>>(bad);
+                return Err(errors);
+            }
+        };
+        self.tls.apply(tls);
+        *self.bound() = added;
+        for (shard, sockets) in self.shards.iter().zip(sockets) {
+            let (done, finished) = oneshot::channel();
+            let command = Command::Apply { snapshot: Arc::clone(&snapshot), sockets, done };
+            if shard.commands.send(command).await.is_err() || finished.await.is_err() {
+                return Err(vec!["a shard has stopped; restart the node".to_owned()]);
+            }
+        }
+        Ok(())
+    }
+
+    fn listen(
+        &self,
+        listener: &Listener,
+        sockets: &mut [Vec<(SocketAddr, TcpListener)>],
+    ) -> io::Result<SocketAddr> {
+        let bound = bind(listener.bind, self.shards.len())?;
+        let address = bound.first().map_or(Ok(listener.bind), TcpListener::local_addr)?;
+        for (shard, socket) in sockets.iter_mut().zip(bound) {
+            shard.push((listener.bind, socket));
+        }
+        Ok(address)
+    }
+
+    /// What is listened on: listeners and their addresses in fact.
+    pub fn addresses(&self) -> Vec<(Arc<Listener>, SocketAddr)> {
+        self.bound().values().map(|bound| (Arc::clone(&bound.listener), bound.address)).collect()
+    }
+
+    /// Every shard's counts.
+    pub async fn tallies(&self) -> Vec<Tally> {
+        let mut tallies = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let (answer, asked) = oneshot::channel();
+            if shard.commands.send(Command::Tally(answer)).await.is_ok()
+                && let Ok(tally) = asked.await
+            {
+                tallies.push(tally);
+            }
+        }
+        tallies
+    }
+
+    /// Stops accepting, finishes what is in flight, tells the peers. `true` if all of it was done within `deadline`.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let start = Instant::now();
+        for shard in &self.shards {
+            let _ = shard.commands.send(Command::Drain).await;
+        }
+        loop {
+            let mut idle = true;
+            for shard in &self.shards {
+                let (answer, asked) = oneshot::channel();
+                let sent = shard.commands.send(Command::IsIdle(answer)).await.is_ok();
+                idle &= !sent || asked.await.unwrap_or(true);
+            }
+            if idle || start.elapsed() >= deadline {
+                return idle;
+            }
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// Ends the shards' threads. What is still open is cut.
+    pub async fn stop(&self) {
+        for shard in &self.shards {
+            let _ = shard.commands.send(Command::Stop).await;
+        }
+        for shard in &self.shards {
+            let thread = shard.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(thread) = thread {
+                let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+            }
+        }
+    }
+
+    fn bound(&self) -> std::sync::MutexGuard<'_, BTreeMap<SocketAddr, Bound>> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a shard's thread makes its shard of: all of it may cross threads.
+struct ShardMaker {
+    seat: Seat,
+    seed: u64,
+    clock: Clock,
+    snapshot: Arc<Snapshot>,
+    directory: Arc<Directory>,
+    registry: Arc<dyn Registry>,
+    tls: Arc<TlsTable>,
+    senders: Vec<mpsc::Sender<(ShardId, Vec<windrose_engine::ShardMessage>)>>,
+}
+
+/// A shard's thread.
+fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "a shard's runtime cannot start");
+            return;
+        }
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let own = make.seat.shard;
+        let links = make
+            .senders
+            .into_iter()
+            .zip(0..)
+            .map(|(sender, index)| (ShardId(index) != own).then(|| Link::new(sender)));
+        let shard = Shard::new(ShardParts {
+            seat: make.seat,
+            seed: make.seed,
+            clock: make.clock,
+            snapshot: make.snapshot,
+            directory: make.directory,
+            registry: make.registry,
+            tls: make.tls,
+            links: links.collect(),
+        });
+        tokio::task::spawn_local(Rc::clone(&shard).keep_time());
+        tokio::task::spawn_local(hear(Rc::clone(&shard), inbox));
+        obey(shard, commands).await;
+    });
+}
+
+/// Takes the other shards' messages.
+async fn hear(shard: Rc<Shard>, mut inbox: Inbox) {
+    while let Some((from, messages)) = inbox.recv().await {
+        shard.messages(from, messages);
+    }
+}
+
+/// A listener's accepting task. The listener may be replaced by a reload while its socket stays.
+struct Accepting {
+    listener: Rc<RefCell<Arc<Listener>>>,
+    task: AbortHandle,
+}
+
+/// Does as the node says, until it says stop.
+async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
+    let mut accepting: BTreeMap<SocketAddr, Accepting> = BTreeMap::new();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Apply { snapshot, sockets, done } => {
+                shard.apply(Arc::clone(&snapshot));
+                reconcile(&shard, &mut accepting, &snapshot, sockets);
+                let _ = done.send(());
+            }
+            Command::Tally(answer) => drop(answer.send(shard.tally())),
+            Command::Drain => {
+                for (_, accepting) in std::mem::take(&mut accepting) {
+                    accepting.task.abort();
+                }
+                shard.drain();
+            }
+            Command::IsIdle(answer) => drop(answer.send(shard.is_idle())),
+            Command::Stop => break,
+        }
+    }
+}
+
+/// Accepts on what is new, no longer on what is gone, and as the new document says on what stays.
+fn reconcile(
+    shard: &Rc<Shard>,
+    accepting: &mut BTreeMap<SocketAddr, Accepting>,
+    snapshot: &Snapshot,
+    sockets: Vec<(SocketAddr, TcpListener)>,
+) {
+    let wanted: BTreeMap<SocketAddr, &Arc<Listener>> =
+        snapshot.listeners.iter().map(|listener| (listener.bind, listener)).collect();
+    accepting.retain(|bind, accepting| {
+        let stays = wanted.get(bind);
+        match stays {
+            Some(listener) => *accepting.listener.borrow_mut() = Arc::clone(listener),
+            None => accepting.task.abort(),
+        }
+        stays.is_some()
+    });
+    for (bind, socket) in sockets {
+        let Some(listener) = wanted.get(&bind) else { continue };
+        match tokio::net::TcpListener::from_std(socket) {
+            Ok(socket) => {
+                let listener = Rc::new(RefCell::new(Arc::clone(listener)));
+                let task = accept(Rc::clone(shard), Rc::clone(&listener), socket);
+                let task = tokio::task::spawn_local(task).abort_handle();
+                accepting.insert(bind, Accepting { listener, task });
+            }
+            Err(error) => tracing::error!(%bind, %error, "a listener's socket cannot be used"),
+        }
+    }
+}

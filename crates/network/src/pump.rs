@@ -1,0 +1,390 @@
+//! The pump: one shard's machines and its engine, and the turn that carries words between them.
+//!
+//! It is sans-IO like what it joins: the shard's drivers feed it on real sockets, the simulator on a virtual network.
+//! Whatever neither the engine nor a machine can do by itself leaves as an [`Effect`].
+
+use crate::exchange::ExchangeQueue;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use windrose_engine::{Dispatch, Engine, Input, Output, ShardId, ShardMessage};
+use windrose_event::{Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
+use windrose_policy::{Listener, Snapshot};
+use windrose_protocol::{Transmit, mqtt};
+
+/// What a turn wants from the world.
+#[derive(Debug)]
+pub enum Effect {
+    /// The connection has bytes to write.
+    Flush(ConnectionId),
+    /// Write what waits, then close the transport; then call [`Pump::remove`].
+    Close(ConnectionId),
+    /// Stop reading from the connection.
+    Pause(ConnectionId),
+    /// Read from it again.
+    Resume(ConnectionId),
+    /// Ask the registry; answer with `Input::Identified`.
+    Identify(ConnectionId, Box<Claim>),
+    /// Ask the directory; answer with `Input::Located`.
+    Locate(ConnectionId, Arc<str>),
+    /// Tell the directory that the session is over.
+    Forget(Arc<str>),
+    /// Tell another shard.
+    Shard(ShardId, ShardMessage),
+    /// Send to a pool's member; answer with `Input::Answer`.
+    Dispatch(Dispatch),
+}
+
+/// The code at a connection's end of the engine.
+enum Endpoint {
+    Mqtt(Box<mqtt::Server>),
+    Exchange(Rc<ExchangeQueue>),
+}
+
+struct Peer {
+    endpoint: Endpoint,
+    /// The earliest moment in `timers` for it.
+    armed: Option<Moment>,
+    /// Whether the engine was told that too much waits to be written.
+    congested: bool,
+    /// Whether `Effect::Flush` is on its way.
+    dirty: bool,
+    closing: bool,
+}
+
+struct Slot {
+    generation: u32,
+    peer: Option<Peer>,
+}
+
+/// One shard's machines and engine.
+pub struct Pump {
+    engine: Engine,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    connections: usize,
+    /// What the engine is told once its outputs are drained.
+    inputs: VecDeque<Input>,
+    effects: VecDeque<Effect>,
+    timers: BinaryHeap<Reverse<(Moment, ConnectionId)>>,
+    output_bytes: usize,
+}
+
+/// Deliveries that an exchange may leave unread before its deliveries are held.
+const EXCHANGE_QUEUE: usize = 256;
+
+impl Pump {
+    /// A pump without connections.
+    pub fn new(engine: Engine, snapshot: &Snapshot) -> Self {
+        Self {
+            engine,
+            slots: Vec::new(),
+            free: Vec::new(),
+            connections: 0,
+            inputs: VecDeque::new(),
+            effects: VecDeque::new(),
+            timers: BinaryHeap::new(),
+            output_bytes: snapshot.limits.output_bytes,
+        }
+    }
+
+    /// A new MQTT connection; its transport is up.
+    pub fn connect_mqtt(
+        &mut self,
+        now: Now,
+        config: Arc<mqtt::ServerConfig>,
+        listener: Arc<Listener>,
+        claim: Claim,
+    ) -> ConnectionId {
+        let peer = claim.peer;
+        let machine = Box::new(mqtt::Server::new(config, claim, now));
+        let id = self.insert(now, listener, peer, Endpoint::Mqtt(machine));
+        self.arm(id);
+        id
+    }
+
+    /// A new exchange, driven by code instead of a machine.
+    pub fn connect_exchange(
+        &mut self,
+        now: Now,
+        listener: Arc<Listener>,
+        peer: Option<SocketAddr>,
+        queue: Rc<ExchangeQueue>,
+    ) -> ConnectionId {
+        self.insert(now, listener, peer, Endpoint::Exchange(queue))
+    }
+
+    fn insert(
+        &mut self,
+        now: Now,
+        listener: Arc<Listener>,
+        address: Option<SocketAddr>,
+        endpoint: Endpoint,
+    ) -> ConnectionId {
+        let peer = Peer { endpoint, armed: None, congested: false, dirty: false, closing: false };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, peer: None });
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.peer = Some(peer);
+        let connection = ConnectionId { slot, generation: entry.generation };
+        self.connections += 1;
+        self.engine.handle(now, Input::Connect { connection, listener, peer: address });
+        self.turn(now);
+        connection
+    }
+
+    /// Forgets a connection whose transport is gone. The engine is told unless it knows.
+    pub fn remove(&mut self, now: Now, id: ConnectionId, cause: CloseCause) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        if !peer.closing {
+            match &mut peer.endpoint {
+                Endpoint::Mqtt(machine) => {
+                    machine.handle_eof(now);
+                    self.collect(id);
+                }
+                Endpoint::Exchange(_) => {}
+            }
+            self.turn(now);
+        }
+        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+        else {
+            return;
+        };
+        if slot.peer.take().is_some() {
+            slot.generation = slot.generation.wrapping_add(1);
+            self.free.push(id.slot);
+            self.connections -= 1;
+        }
+        // Ignored by the engine if the machine has said `Close` already.
+        self.input(now, Input::Lost { connection: id, cause });
+    }
+
+    /// A whole read from the connection's peer.
+    pub fn bytes(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
+        let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) else {
+            return;
+        };
+        machine.handle_bytes(now, bytes);
+        self.collect(id);
+        self.turn(now);
+    }
+
+    /// An intent of an exchange.
+    pub fn intent(&mut self, now: Now, id: ConnectionId, intent: Intent) {
+        self.inputs.push_back(Input::Intent { connection: id, intent });
+        self.turn(now);
+    }
+
+    /// An answer to an effect, or any other word for the engine.
+    pub fn input(&mut self, now: Now, input: Input) {
+        if let Input::Snapshot(snapshot) = &input {
+            self.output_bytes = snapshot.limits.output_bytes;
+        }
+        self.engine.handle(now, input);
+        self.turn(now);
+    }
+
+    /// When [`Pump::timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let machine = self.timers.peek().map(|Reverse((moment, _))| *moment);
+        match (machine, self.engine.next_timeout()) {
+            (Some(machine), Some(engine)) => Some(machine.min(engine)),
+            (machine, engine) => machine.or(engine),
+        }
+    }
+
+    /// Lets machines and engine act on the time.
+    pub fn timeout(&mut self, now: Now) {
+        while let Some(Reverse((moment, id))) = self.timers.peek().copied() {
+            if moment > now.moment {
+                break;
+            }
+            self.timers.pop();
+            let Some(peer) = self.peer_mut(id) else { continue };
+            if peer.armed != Some(moment) {
+                continue;
+            }
+            peer.armed = None;
+            if let Endpoint::Mqtt(machine) = &mut peer.endpoint {
+                if machine.next_timeout().is_some_and(|due| due <= now.moment) {
+                    machine.handle_timeout(now);
+                    self.collect(id);
+                }
+                self.arm(id);
+            }
+            self.turn(now);
+        }
+        if self.engine.next_timeout().is_some_and(|due| due <= now.moment) {
+            self.input(now, Input::Timeout);
+        }
+    }
+
+    /// The next effect, if any.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        let effect = self.effects.pop_front();
+        if let Some(Effect::Flush(id)) = effect
+            && let Some(peer) = self.peer_mut(id)
+        {
+            peer.dirty = false;
+        }
+        effect
+    }
+
+    /// What waits to be written to a connection.
+    pub fn transmit(&mut self, id: ConnectionId) -> Option<&mut Transmit> {
+        match &mut self.peer_mut(id)?.endpoint {
+            Endpoint::Mqtt(machine) => Some(machine.transmit()),
+            Endpoint::Exchange(_) => None,
+        }
+    }
+
+    /// Tells the engine when a congested connection has room again: call after writing.
+    pub fn written(&mut self, now: Now, id: ConnectionId) {
+        let room = self.output_bytes / 2;
+        let Some(peer) = self.peer_mut(id) else { return };
+        let clear = match &mut peer.endpoint {
+            Endpoint::Mqtt(machine) => machine.transmit().len() <= room,
+            Endpoint::Exchange(queue) => queue.len() <= EXCHANGE_QUEUE / 2,
+        };
+        if peer.congested && clear {
+            peer.congested = false;
+            self.input(now, Input::Cleared { connection: id });
+        }
+    }
+
+    /// Connections, of machines and exchanges.
+    pub fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// The engine, for its tally and state.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The machine of a connection, if it has one.
+    pub fn machine(&self, id: ConnectionId) -> Option<&mqtt::Server> {
+        match &self
+            .slots
+            .get(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)?
+            .peer
+            .as_ref()?
+            .endpoint
+        {
+            Endpoint::Mqtt(machine) => Some(machine),
+            Endpoint::Exchange(_) => None,
+        }
+    }
+
+    /// Carries words between machines and engine until neither has any left.
+    fn turn(&mut self, now: Now) {
+        loop {
+            while let Some(output) = self.engine.poll_output() {
+                match output {
+                    Output::Directive { connection, directive } => self.direct(now, connection, directive),
+                    Output::Identify { connection, claim } => {
+                        self.effects.push_back(Effect::Identify(connection, claim));
+                    }
+                    Output::Locate { connection, session } => {
+                        self.effects.push_back(Effect::Locate(connection, session));
+                    }
+                    Output::Forget { session } => self.effects.push_back(Effect::Forget(session)),
+                    Output::Shard { to, message } => self.effects.push_back(Effect::Shard(to, message)),
+                    Output::Dispatch(dispatch) => self.effects.push_back(Effect::Dispatch(dispatch)),
+                    Output::Pause { connection } => self.brake(connection, true),
+                    Output::Resume { connection } => self.brake(connection, false),
+                }
+            }
+            let Some(input) = self.inputs.pop_front() else { break };
+            self.engine.handle(now, input);
+        }
+    }
+
+    /// Stops or resumes what a connection sends: a socket is not read, an exchange's caller is told to come back later.
+    fn brake(&mut self, id: ConnectionId, paused: bool) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        match &peer.endpoint {
+            Endpoint::Exchange(queue) => queue.set_paused(paused),
+            Endpoint::Mqtt(_) if paused => self.effects.push_back(Effect::Pause(id)),
+            Endpoint::Mqtt(_) => self.effects.push_back(Effect::Resume(id)),
+        }
+    }
+
+    fn direct(&mut self, now: Now, id: ConnectionId, directive: Directive) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        let waiting = match &mut peer.endpoint {
+            Endpoint::Exchange(queue) => {
+                queue.push(directive);
+                queue.len() > EXCHANGE_QUEUE
+            }
+            Endpoint::Mqtt(machine) => {
+                let opened = matches!(directive, Directive::Accept(_));
+                machine.handle_directive(now, directive);
+                self.collect(id);
+                if opened {
+                    self.arm(id);
+                }
+                let limit = self.output_bytes;
+                self.peer_mut(id).is_some_and(|peer| match &mut peer.endpoint {
+                    Endpoint::Mqtt(machine) => machine.transmit().len() > limit,
+                    Endpoint::Exchange(_) => false,
+                })
+            }
+        };
+        if waiting
+            && let Some(peer) = self.peer_mut(id)
+            && !peer.congested
+        {
+            peer.congested = true;
+            // The engine is amid its outputs: it hears of this as soon as they are drained.
+            self.inputs.push_front(Input::Congested { connection: id });
+        }
+    }
+
+    /// Takes what a machine put out.
+    fn collect(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+        else {
+            return;
+        };
+        let Some(peer) = slot.peer.as_mut() else { return };
+        let Endpoint::Mqtt(machine) = &mut peer.endpoint else { return };
+        let mut close = false;
+        while let Some(output) = machine.poll_output() {
+            match output {
+                mqtt::Output::Intent(intent) => {
+                    self.inputs.push_back(Input::Intent { connection: id, intent })
+                }
+                mqtt::Output::Close => close = true,
+            }
+        }
+        if !machine.transmit().is_empty() && !peer.dirty {
+            peer.dirty = true;
+            self.effects.push_back(Effect::Flush(id));
+        }
+        if close && !peer.closing {
+            peer.closing = true;
+            self.effects.push_back(Effect::Close(id));
+        }
+    }
+
+    /// Enters the machine's next timeout, unless an earlier entry will look at it anyway.
+    fn arm(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        let Endpoint::Mqtt(machine) = &peer.endpoint else { return };
+        let Some(due) = machine.next_timeout() else { return };
+        if peer.armed.is_none_or(|armed| due < armed) {
+            peer.armed = Some(due);
+            self.timers.push(Reverse((due, id)));
+        }
+    }
+
+    fn peer_mut(&mut self, id: ConnectionId) -> Option<&mut Peer> {
+        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.peer.as_mut()
+    }
+}

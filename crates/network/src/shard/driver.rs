@@ -1,0 +1,281 @@
+//! A connection's driver: a future of a few words that waits for its socket and moves bytes between it and the pump.
+
+use super::Shard;
+use super::socket::Socket;
+use rustls::ServerConnection;
+use std::future::Future;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Sleep, sleep};
+use windrose_event::{Claim, CloseCause, ConnectionId};
+use windrose_policy::Listener;
+
+/// Reads of one wake-up, before other connections have their turn.
+const READS: usize = 4;
+
+/// How long a closed connection's last words may take to be fetched before it is reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that are read and thrown away meanwhile.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Drives one MQTT connection until it is closed.
+pub(super) struct Driver {
+    shard: Rc<Shard>,
+    reader: OwnedReadHalf,
+    id: ConnectionId,
+    /// When a peer that does not read is cut, and how much it had read when the wait began.
+    stalled: Option<Box<Stall>>,
+    lingering: Option<Box<Linger>>,
+}
+
+struct Stall {
+    sleep: Pin<Box<Sleep>>,
+    written: u64,
+}
+
+struct Linger {
+    sleep: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl Shard {
+    /// Enters a connection whose transport is up (after its TLS handshake, if it has one) and drives it.
+    pub(super) fn enter_mqtt(
+        self: &Rc<Self>,
+        stream: TcpStream,
+        tls: Option<Box<ServerConnection>>,
+        listener: Arc<Listener>,
+        claim: Claim,
+    ) {
+        let now = self.now();
+        let (reader, writer) = stream.into_split();
+        let secured = tls.is_some();
+        let id = {
+            let mut core = self.core.borrow_mut();
+            let id = core.pump.connect_mqtt(now, self.mqtt_config(), listener, claim);
+            let index = id.slot as usize;
+            if core.sockets.len() <= index {
+                core.sockets.resize_with(index + 1, || None);
+            }
+            core.sockets[index] = Some(Socket::new(id, writer, tls));
+            id
+        };
+        self.act(now);
+        if secured {
+            // The client's first words may have come with the end of its handshake.
+            let fed = self.feed_tls(id, &[]);
+            if fed.is_err() {
+                self.remove(id, CloseCause::Lost);
+                return;
+            }
+        }
+        let shard = Rc::clone(self);
+        tokio::task::spawn_local(Driver { shard, reader, id, stalled: None, lingering: None });
+    }
+
+    /// Decrypts what was read and hands it on.
+    fn feed_tls(self: &Rc<Self>, id: ConnectionId, mut bytes: &[u8]) -> io::Result<()> {
+        let now = self.now();
+        let mut plain = self.plain.borrow_mut();
+        let mut closed = false;
+        loop {
+            let mut length = 0;
+            let mut failure = None;
+            {
+                let mut core = self.core.borrow_mut();
+                let Some(tls) = core.socket(id).and_then(|socket| socket.tls.as_deref_mut()) else {
+                    return Ok(());
+                };
+                if !bytes.is_empty() {
+                    tls.read_tls(&mut bytes)?;
+                }
+                if let Err(error) = tls.process_new_packets() {
+                    failure = Some(error);
+                }
+                while length < plain.len() {
+                    match tls.reader().read(&mut plain[length..]) {
+                        Ok(0) => {
+                            closed = true;
+                            break;
+                        }
+                        Ok(read) => length += read,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            if length > 0 {
+                self.received(now, id, &plain[..length]);
+            }
+            if let Some(error) = failure {
+                // The alert that says why is on its way out.
+                self.flush(now, id);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            if closed {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if length < plain.len() && bytes.is_empty() {
+                break;
+            }
+        }
+        // Answers of TLS itself (key updates) have no machine to ask for their flush.
+        let wants_write = self.core.borrow_mut().socket(id).is_some_and(|socket| socket.tls_wants_write());
+        if wants_write {
+            self.flush(now, id);
+        }
+        drop(plain);
+        self.act(now);
+        Ok(())
+    }
+}
+
+/// What a driver does next.
+enum Step {
+    Read,
+    Wait,
+    Close,
+    Broken,
+}
+
+impl Driver {
+    /// Writes if the transport takes bytes again, and says what is next.
+    fn step(&mut self, cx: &mut Context<'_>) -> Step {
+        let mut core = self.shard.core.borrow_mut();
+        let Some(socket) = core.socket(self.id) else { return Step::Broken };
+        if socket.waker.is_none() {
+            socket.waker = Some(cx.waker().clone());
+        }
+        if socket.broken {
+            return Step::Broken;
+        }
+        if socket.blocked {
+            let writable = socket.writer.as_ref().poll_write_ready(cx);
+            if writable.is_ready() {
+                socket.blocked = false;
+                drop(core);
+                let now = self.shard.now();
+                self.shard.flush(now, self.id);
+                self.shard.act(now);
+                core = self.shard.core.borrow_mut();
+                // If the transport is full again, the readiness that was consumed must be asked for anew.
+                match core.socket(self.id) {
+                    None => return Step::Broken,
+                    Some(socket) if socket.broken => return Step::Broken,
+                    Some(socket) if socket.blocked => {
+                        let _ = socket.writer.as_ref().poll_write_ready(cx);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let Some(socket) = core.socket(self.id) else { return Step::Broken };
+        if !socket.blocked {
+            self.stalled = None;
+        } else {
+            let written = socket.written;
+            let limit = self.shard.write_timeout();
+            let stall = self
+                .stalled
+                .get_or_insert_with(|| Box::new(Stall { sleep: Box::pin(sleep(limit)), written }));
+            if stall.written != written {
+                **stall = Stall { sleep: Box::pin(sleep(limit)), written };
+            }
+            if stall.sleep.as_mut().poll(cx).is_ready() {
+                return Step::Broken;
+            }
+        }
+        match (socket.closing, socket.blocked, socket.paused) {
+            (true, false, _) => Step::Close,
+            (true, true, _) | (false, _, true) => Step::Wait,
+            (false, _, false) => Step::Read,
+        }
+    }
+
+    /// Reads once. `Ready(Ok(false))` is the end of the stream.
+    fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut scratch = self.shard.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer))?;
+        let bytes = buffer.filled();
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(false));
+        }
+        if let Some(linger) = &mut self.lingering {
+            linger.bytes += bytes.len();
+            return Poll::Ready(Ok(linger.bytes <= LINGER_BYTES));
+        }
+        let secured = self.shard.core.borrow_mut().socket(self.id).is_some_and(|socket| socket.tls.is_some());
+        if secured {
+            self.shard.feed_tls(self.id, bytes)?;
+        } else {
+            let now = self.shard.now();
+            self.shard.received(now, self.id, bytes);
+            self.shard.act(now);
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    /// Everything is written: the writing end closes, and the peer is given time to read the last words, because closing
+    /// with unread bytes would reset the connection and destroy them.
+    fn linger(&mut self) {
+        {
+            let mut core = self.shard.core.borrow_mut();
+            if let Some(socket) = core.socket(self.id)
+                && let Some(tls) = &mut socket.tls
+            {
+                tls.send_close_notify();
+            }
+        }
+        let now = self.shard.now();
+        self.shard.flush(now, self.id);
+        // Dropping the writing half shuts that direction down.
+        self.shard.remove(self.id, CloseCause::Ours);
+        self.lingering = Some(Box::new(Linger { sleep: Box::pin(sleep(LINGER)), bytes: 0 }));
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        for _ in 0..READS {
+            if let Some(linger) = &mut this.lingering {
+                if linger.sleep.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+            } else {
+                match this.step(cx) {
+                    Step::Read => {}
+                    Step::Wait => return Poll::Pending,
+                    Step::Close => this.linger(),
+                    Step::Broken => {
+                        this.shard.remove(this.id, CloseCause::Lost);
+                        return Poll::Ready(());
+                    }
+                }
+            }
+            match ready!(this.read(cx)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => {
+                    if this.lingering.is_none() {
+                        this.shard.remove(this.id, CloseCause::Lost);
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+        // Others first; then again.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,45 @@
+//! The shard as the host of exchanges.
+
+use super::Shard;
+use crate::exchange::{ExchangeHost, ExchangeQueue};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use windrose_event::{CloseCause, ConnectionId, Intent};
+use windrose_policy::{Listener, Snapshot};
+
+/// A shard that hosts exchanges.
+pub(super) struct Host(pub(super) Rc<Shard>);
+
+impl ExchangeHost for Host {
+    fn connect(&self, listener: &Arc<Listener>, peer: SocketAddr, queue: Rc<ExchangeQueue>) -> ConnectionId {
+        let now = self.0.now();
+        let id = self.0.core.borrow_mut().pump.connect_exchange(now, Arc::clone(listener), Some(peer), queue);
+        self.0.act(now);
+        id
+    }
+
+    fn intent(&self, exchange: ConnectionId, intent: Intent) {
+        let now = self.0.now();
+        self.0.core.borrow_mut().pump.intent(now, exchange, intent);
+        self.0.act(now);
+    }
+
+    fn drained(&self, exchange: ConnectionId) {
+        let now = self.0.now();
+        self.0.core.borrow_mut().pump.written(now, exchange);
+        self.0.act(now);
+    }
+
+    fn disconnect(&self, exchange: ConnectionId) {
+        self.0.remove(exchange, CloseCause::Goodbye);
+    }
+
+    fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.draining.get()
+    }
+}

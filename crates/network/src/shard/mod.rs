@@ -1,0 +1,262 @@
+//! A shard: one thread, one runtime, one engine, its connections, and its links to the other shards.
+
+mod accept;
+mod driver;
+mod exchanges;
+mod handshakes;
+mod identify;
+mod link;
+mod socket;
+mod timer;
+
+pub(crate) use accept::accept;
+pub(crate) use link::{Inbox, Link, links};
+
+use crate::http::client::PoolClient;
+use crate::pump::{Effect, Pump};
+use crate::tls::TlsTable;
+use crate::{Clock, Directory};
+use handshakes::Handshakes;
+use socket::Socket;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use windrose_engine::{Engine, Input, Notices, Seat, ShardId, Tally};
+use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
+use windrose_policy::Snapshot;
+use windrose_protocol::mqtt;
+
+/// A read's size: one read per wake-up, shared by all connections of the shard.
+const SCRATCH: usize = 64 * 1024;
+
+/// Everything that one shard's thread owns.
+pub(crate) struct Shard {
+    pub(crate) id: ShardId,
+    pub(crate) clock: Clock,
+    core: RefCell<Core>,
+    /// What was read; an idle connection owns no buffer.
+    scratch: RefCell<Box<[u8]>>,
+    /// What TLS decrypted.
+    plain: RefCell<Box<[u8]>>,
+    links: Vec<Option<Link>>,
+    directory: Arc<Directory>,
+    registry: Arc<dyn Registry>,
+    client: Rc<PoolClient>,
+    pub(crate) tls: Arc<TlsTable>,
+    settings: RefCell<Settings>,
+    timer: Notify,
+    armed: Cell<Option<Moment>>,
+    pub(crate) draining: Cell<bool>,
+    /// Claims that wait for the registry.
+    identifying: Cell<usize>,
+    pub(crate) handshakes: RefCell<Handshakes>,
+    pub(crate) notices: RefCell<Notices>,
+}
+
+struct Core {
+    pump: Pump,
+    /// By the connection's slot.
+    sockets: Vec<Option<Socket>>,
+}
+
+/// What the snapshot says, in the form that drivers use.
+pub(crate) struct Settings {
+    pub(crate) snapshot: Arc<Snapshot>,
+    mqtt: Arc<mqtt::ServerConfig>,
+    /// This shard's part of `limits.connections`.
+    connections: usize,
+}
+
+/// What a shard is made of.
+pub(crate) struct ShardParts {
+    pub(crate) seat: Seat,
+    pub(crate) seed: u64,
+    pub(crate) clock: Clock,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) tls: Arc<TlsTable>,
+    pub(crate) links: Vec<Option<Link>>,
+}
+
+impl Shard {
+    pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
+        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, links } = parts;
+        let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
+        let pump = Pump::new(engine, &snapshot);
+        Rc::new(Self {
+            id: seat.shard,
+            clock,
+            core: RefCell::new(Core { pump, sockets: Vec::new() }),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            plain: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            links,
+            directory,
+            registry,
+            client: PoolClient::new(Arc::clone(&snapshot.node.name)),
+            tls,
+            settings: RefCell::new(Settings::new(snapshot, seat.shards)),
+            timer: Notify::new(),
+            armed: Cell::new(None),
+            draining: Cell::new(false),
+            identifying: Cell::new(0),
+            handshakes: RefCell::new(Handshakes::default()),
+            notices: RefCell::new(Notices::default()),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The document in force.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.settings.borrow().snapshot)
+    }
+
+    /// A new document takes force: for new connections at once, for the engine between two events.
+    pub(crate) fn apply(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
+        self.client.retain_pools(&snapshot.pools);
+        let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
+        *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
+        self.input(Input::Snapshot(snapshot));
+    }
+
+    /// Finishes what is in flight and tells every peer.
+    pub(crate) fn drain(self: &Rc<Self>) {
+        self.draining.set(true);
+        self.input(Input::Drain);
+    }
+
+    /// Whether a drain is complete.
+    pub(crate) fn is_idle(&self) -> bool {
+        let core = self.core.borrow();
+        core.pump.engine().is_idle()
+            && core.pump.connections() == 0
+            && self.links.iter().flatten().all(Link::is_empty)
+    }
+
+    /// Counts of the engine and of connections that never reached it.
+    pub(crate) fn tally(&self) -> Tally {
+        let mut tally = self.core.borrow().pump.engine().tally();
+        self.handshakes.borrow().add_to(&mut tally);
+        tally
+    }
+
+    /// Tells the engine, and acts on what follows.
+    pub(crate) fn input(self: &Rc<Self>, input: Input) {
+        let now = self.now();
+        self.core.borrow_mut().pump.input(now, input);
+        self.act(now);
+    }
+
+    /// Messages from another shard.
+    pub(crate) fn messages(self: &Rc<Self>, from: ShardId, messages: Vec<windrose_engine::ShardMessage>) {
+        let now = self.now();
+        {
+            let mut core = self.core.borrow_mut();
+            for message in messages {
+                core.pump.input(now, Input::Shard { from, message });
+            }
+        }
+        self.act(now);
+    }
+
+    /// Whether another connection may be admitted (`limits.connections`).
+    pub(crate) fn has_room(&self) -> bool {
+        self.core.borrow().pump.connections() < self.settings.borrow().connections
+    }
+
+    /// Does what the turn asked for, until nothing is left to do.
+    fn act(self: &Rc<Self>, now: Now) {
+        loop {
+            let effect = self.core.borrow_mut().pump.poll_effect();
+            let Some(effect) = effect else { break };
+            match effect {
+                Effect::Flush(id) => self.flush(now, id),
+                Effect::Close(id) => self.close(now, id),
+                Effect::Pause(id) => self.set_paused(id, true),
+                Effect::Resume(id) => self.set_paused(id, false),
+                Effect::Identify(id, claim) => self.identify(now, id, claim),
+                Effect::Locate(connection, session) => {
+                    let holder = self.directory.claim(&session, self.id);
+                    self.core.borrow_mut().pump.input(now, Input::Located { connection, holder });
+                }
+                Effect::Forget(session) => self.directory.forget(&session, self.id),
+                Effect::Shard(to, message) => {
+                    if let Some(Some(link)) = self.links.get(usize::from(to.0)) {
+                        link.push(message);
+                    }
+                }
+                Effect::Dispatch(dispatch) => {
+                    let shard = Rc::clone(self);
+                    self.client.dispatch(dispatch, move |dispatch, answer| {
+                        shard.input(Input::Answer { dispatch, answer });
+                    });
+                }
+            }
+        }
+        for link in self.links.iter().flatten() {
+            link.flush(self.id);
+        }
+        self.rearm();
+    }
+
+    /// A read from a connection's peer, decrypted.
+    fn received(self: &Rc<Self>, now: Now, id: ConnectionId, bytes: &[u8]) {
+        self.core.borrow_mut().pump.bytes(now, id, bytes);
+    }
+
+    /// Forgets a connection whose transport is gone.
+    fn remove(self: &Rc<Self>, id: ConnectionId, cause: CloseCause) {
+        let now = self.now();
+        {
+            let mut core = self.core.borrow_mut();
+            if let Some(slot) = core.sockets.get_mut(id.slot as usize)
+                && slot.as_ref().is_some_and(|socket| socket.id == id)
+            {
+                *slot = None;
+            }
+            core.pump.remove(now, id, cause);
+        }
+        self.act(now);
+    }
+}
+
+impl Settings {
+    fn new(snapshot: Arc<Snapshot>, shards: u16) -> Self {
+        let limits = &snapshot.limits;
+        let mqtt = Arc::new(mqtt::ServerConfig {
+            packet_bytes: limits.packet_bytes,
+            payload_bytes: limits.payload_bytes,
+            receive_maximum: limits.receive_maximum,
+            keep_alive_max: limits.keep_alive_max,
+            connect_timeout: limits.connect_timeout,
+            session_expiry_max: limits.session_expiry,
+            topic_alias_maximum: 16,
+            address_levels: limits.address_levels,
+        });
+        let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
+        Self { snapshot, mqtt, connections }
+    }
+
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.snapshot.limits.handshake_timeout
+    }
+}
+
+impl Shard {
+    pub(crate) fn handshake_timeout(&self) -> Duration {
+        self.settings.borrow().handshake_timeout()
+    }
+
+    fn write_timeout(&self) -> Duration {
+        self.settings.borrow().snapshot.limits.write_timeout
+    }
+
+    fn mqtt_config(&self) -> Arc<mqtt::ServerConfig> {
+        Arc::clone(&self.settings.borrow().mqtt)
+    }
+}

@@ -1,0 +1,175 @@
+//! A connection's writing end: what the shard itself does with it, in the turn that produced the bytes.
+
+use super::Shard;
+use rustls::ServerConnection;
+use std::io::{self, IoSlice, Write};
+use std::rc::Rc;
+use std::task::Waker;
+use tokio::net::tcp::OwnedWriteHalf;
+use windrose_event::{ConnectionId, Now};
+use windrose_protocol::Transmit;
+
+/// Segments of one vectored write.
+const SLICES: usize = 16;
+
+/// Plain text that TLS may hold encrypted at once: what more there is waits in the machine's `Transmit`.
+const TLS_BUFFER: usize = 32 * 1024;
+
+/// A connection's writing end and what its driver must know.
+pub(super) struct Socket {
+    pub(super) id: ConnectionId,
+    pub(super) writer: OwnedWriteHalf,
+    pub(super) tls: Option<Box<ServerConnection>>,
+    /// Wakes the driver.
+    pub(super) waker: Option<Waker>,
+    /// No credit for what it sends: it is not read.
+    pub(super) paused: bool,
+    /// The transport takes no more now: the driver waits until it does.
+    pub(super) blocked: bool,
+    /// Bytes written so far: tells the driver whether a slow peer makes progress.
+    pub(super) written: u64,
+    /// Close once everything is written.
+    pub(super) closing: bool,
+    /// The transport failed.
+    pub(super) broken: bool,
+}
+
+impl Socket {
+    pub(super) fn new(
+        id: ConnectionId,
+        writer: OwnedWriteHalf,
+        mut tls: Option<Box<ServerConnection>>,
+    ) -> Self {
+        if let Some(tls) = &mut tls {
+            tls.set_buffer_limit(Some(TLS_BUFFER));
+        }
+        Self {
+            id,
+            writer,
+            tls,
+            waker: None,
+            paused: false,
+            blocked: false,
+            written: 0,
+            closing: false,
+            broken: false,
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(waker) = &self.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Writes what waits, as far as the transport takes it.
+    fn write(&mut self, transmit: &mut Transmit) -> io::Result<()> {
+        match self.tls.as_deref_mut() {
+            None => {
+                while !transmit.is_empty() {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let filled = transmit.io_slices(&mut slices);
+                    let step = self.writer.try_write_vectored(&slices[..filled])?;
+                    if step == 0 {
+                        return Err(io::ErrorKind::WriteZero.into());
+                    }
+                    self.written += step as u64;
+                    transmit.advance(step);
+                }
+                Ok(())
+            }
+            Some(tls) => loop {
+                while !transmit.is_empty() {
+                    let mut slices = [IoSlice::new(&[]); SLICES];
+                    let filled = transmit.io_slices(&mut slices);
+                    let step = tls.writer().write_vectored(&slices[..filled])?;
+                    if step == 0 {
+                        break;
+                    }
+                    transmit.advance(step);
+                }
+                while tls.wants_write() {
+                    self.written += tls.write_tls(&mut Nonblocking(&self.writer))? as u64;
+                }
+                if transmit.is_empty() {
+                    return Ok(());
+                }
+            },
+        }
+    }
+
+    /// Whether TLS has bytes of its own to write.
+    pub(super) fn tls_wants_write(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+}
+
+/// The socket as TLS writes to it.
+struct Nonblocking<'a>(&'a OwnedWriteHalf);
+
+impl Write for Nonblocking<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// Writes what waits for a connection; what the transport does not take now, the driver writes later.
+    pub(super) fn flush(self: &Rc<Self>, now: Now, id: ConnectionId) {
+        let mut core = self.core.borrow_mut();
+        let core = &mut *core;
+        let Some(socket) = core.sockets.get_mut(id.slot as usize).and_then(Option::as_mut) else { return };
+        if socket.id != id || socket.blocked || socket.broken {
+            return;
+        }
+        let mut nothing = Transmit::default();
+        let transmit = core.pump.transmit(id).unwrap_or(&mut nothing);
+        match socket.write(transmit) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                socket.blocked = true;
+                socket.wake();
+            }
+            Err(_) => {
+                socket.broken = true;
+                socket.wake();
+            }
+        }
+        core.pump.written(now, id);
+    }
+
+    /// Begins to close: what waits is written first, by the driver if it must be.
+    pub(super) fn close(self: &Rc<Self>, now: Now, id: ConnectionId) {
+        self.flush(now, id);
+        let mut core = self.core.borrow_mut();
+        if let Some(socket) = core.socket(id) {
+            socket.closing = true;
+            socket.wake();
+        }
+    }
+
+    /// Stops or resumes reading.
+    pub(super) fn set_paused(self: &Rc<Self>, id: ConnectionId, paused: bool) {
+        let mut core = self.core.borrow_mut();
+        if let Some(socket) = core.socket(id) {
+            socket.paused = paused;
+            if !paused {
+                socket.wake();
+            }
+        }
+    }
+}
+
+impl super::Core {
+    pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
+        self.sockets.get_mut(id.slot as usize)?.as_mut().filter(|socket| socket.id == id)
+    }
+}

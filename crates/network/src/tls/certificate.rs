@@ -1,0 +1,60 @@
+//! What a client's certificate says of it.
+
+use sha2::{Digest, Sha256};
+use windrose_event::CertificateClaim;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// Reads a certificate that TLS has verified. `None` if it cannot be read after all.
+pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject();
+    let common_name =
+        subject.iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned);
+    Some(CertificateClaim {
+        subject: rfc4514(subject),
+        common_name,
+        alternative_names: names(&certificate, true),
+        fingerprint: Sha256::digest(der).into(),
+    })
+}
+
+/// The DNS names that a server's certificate is for.
+pub(super) fn dns_names(der: &[u8]) -> Vec<String> {
+    X509Certificate::from_der(der).map(|(_, certificate)| names(&certificate, false)).unwrap_or_default()
+}
+
+fn names(certificate: &X509Certificate<'_>, all: bool) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let names = extension.value.general_names.iter();
+    names
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::URI(name) | GeneralName::RFC822Name(name) if all => Some((*name).to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The subject as RFC 4514 text: the most specific name first, special characters escaped.
+fn rfc4514(subject: &x509_parser::x509::X509Name<'_>) -> String {
+    let mut parts = Vec::new();
+    for attribute in subject.iter_attributes() {
+        let registry = x509_parser::objects::oid_registry();
+        let kind = x509_parser::objects::oid2abbrev(attribute.attr_type(), registry)
+            .map_or_else(|_| attribute.attr_type().to_id_string(), str::to_owned);
+        let value = attribute.as_str().unwrap_or_default();
+        let mut escaped = String::with_capacity(value.len());
+        for (index, character) in value.char_indices() {
+            let edge = (index == 0 && matches!(character, ' ' | '#'))
+                || (index + 1 == value.len() && character == ' ');
+            if edge || matches!(character, ',' | '+' | '"' | '\\' | '<' | '>' | ';') {
+                escaped.push('\\');
+            }
+            escaped.push(character);
+        }
+        parts.push(format!("{kind}={escaped}"));
+    }
+    parts.reverse();
+    parts.join(",")
+}

@@ -1,0 +1,10 @@
+//! TLS at the listeners: certificates by name, reloaded without touching connections; handshakes; what a client's
+//! certificate says.
+
+mod certificate;
+mod handshake;
+mod material;
+
+pub use certificate::certificate_claim;
+pub(crate) use handshake::handshake;
+pub use material::{TlsError, TlsTable, TlsTableUpdate};

@@ -1,0 +1,94 @@
+//! Where the adapters meet: document, registry, node, admin API, signals.
+
+use crate::admin::Admin;
+use crate::document::{self, Loaded};
+use crate::live_registry::LiveRegistry;
+use crate::reload::{self, Reloader};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use windrose_network::{Node, NodeParts};
+
+/// Runs a node until it is told to stop.
+pub(crate) fn run(file: Option<PathBuf>) -> Result<ExitCode, String> {
+    let loaded = document::load(file.as_deref()).map_err(|error| error.render(false))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(serve(file, loaded))
+}
+
+async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String> {
+    // Asked for first, so that no signal is missed while the node starts.
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+
+    let Loaded { snapshot, registry } = loaded;
+    let registry = Arc::new(LiveRegistry::new(registry));
+    let node = Node::start(NodeParts {
+        snapshot: Arc::clone(&snapshot),
+        registry: Arc::clone(&registry) as _,
+        read: Box::new(windrose_storage::read_file),
+        seed: random_seed(),
+    });
+    let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
+    let mut admin = Admin::new(Arc::clone(&node));
+    let prepared = admin.prepare(&snapshot).await?;
+    admin.commit(prepared);
+
+    for (listener, address) in node.addresses() {
+        let (protocol, tls) = (listener.protocol.name(), listener.tls.as_deref().unwrap_or("none"));
+        tracing::info!(listener = %listener.name, protocol, %address, tls, "listening");
+    }
+    if snapshot.identity.allow_anonymous {
+        tracing::warn!(
+            "identity.anonymous is allow: anyone who reaches a listener is let in, as far as access says"
+        );
+    }
+    tracing::info!(node = %snapshot.node.name, version = env!("CARGO_PKG_VERSION"), "ready");
+
+    let mut changes = reload::watch(&document::files(file.as_deref(), &snapshot));
+    let mut reloader = Reloader::new(file, Arc::clone(&snapshot), registry, Arc::clone(&node));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                reloader.reload("SIGHUP", &mut admin, &mut changes).await;
+            }
+            () = changes.changed() => {
+                reloader.reload("a file changed", &mut admin, &mut changes).await;
+            }
+        }
+    }
+
+    let deadline = reloader.snapshot().node.shutdown_deadline;
+    tracing::info!(?deadline, "draining: nothing new is accepted, what is in flight is finished");
+    admin.draining();
+    let drained = tokio::select! {
+        drained = node.drain(deadline) => drained,
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+    };
+    node.stop().await;
+    if drained {
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        tracing::warn!(
+            "stopped before everything in flight was finished: node.shutdown_deadline, or a second signal"
+        );
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+/// Bits that differ at every start and cannot be guessed: the standard library keys its hash maps from the system's
+/// source of randomness.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,75 @@
+//! Finding and reading the operator's document.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use windrose_policy::{Mistakes, Snapshot};
+use windrose_storage::FileRegistry;
+
+/// What runs when no document is named: on loopback only.
+const QUICKSTART: &str = include_str!("../../../examples/quickstart.yaml");
+
+/// A document that can be put into force.
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) registry: FileRegistry,
+}
+
+/// Why a document cannot be put into force.
+pub(crate) enum LoadError {
+    /// It has mistakes.
+    Mistakes(Mistakes),
+    /// It, or a file that it names, cannot be used.
+    File(String),
+}
+
+impl LoadError {
+    /// For people, in colour if the terminal has any.
+    pub(crate) fn render(&self, color: bool) -> String {
+        match self {
+            Self::Mistakes(mistakes) => mistakes.render(color),
+            Self::File(problem) => problem.clone(),
+        }
+    }
+}
+
+/// Reads and checks a document, or the built-in one, and the files of devices and keys that it names.
+pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
+    let (name, text, base) = match file {
+        None => ("quickstart.yaml (built in)".to_owned(), QUICKSTART.to_owned(), PathBuf::from(".")),
+        Some(path) => {
+            let text = windrose_storage::read_file(path)
+                .map_err(|error| LoadError::File(format!("{}: cannot be read: {error}", path.display())))?;
+            let text = String::from_utf8(text)
+                .map_err(|error| LoadError::File(format!("{}: is not UTF-8: {error}", path.display())))?;
+            let base = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            (path.display().to_string(), text, base.unwrap_or(Path::new(".")).to_owned())
+        }
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    let mut snapshot = windrose_policy::compile(&name, &text, &environment).map_err(LoadError::Mistakes)?;
+    snapshot.resolve_paths(&base);
+    let identity = &snapshot.identity;
+    let registry = FileRegistry::open(
+        identity.devices.as_deref(),
+        identity.api_keys.as_deref(),
+        identity.allow_anonymous,
+    )
+    .map_err(|error| LoadError::File(error.to_string()))?;
+    Ok(Loaded { snapshot: Arc::new(snapshot), registry })
+}
+
+/// Every file whose change may change the document's meaning.
+pub(crate) fn files(document: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = document.map(Path::to_owned).into_iter().collect();
+    files.extend(snapshot.identity.devices.clone());
+    files.extend(snapshot.identity.api_keys.clone());
+    for profile in snapshot.tls.values() {
+        for pair in &profile.certificates {
+            files.push(pair.certificate.clone());
+            files.push(pair.key.clone());
+        }
+        files.extend(profile.client_ca.clone());
+    }
+    files.extend(snapshot.pools.iter().filter_map(|pool| pool.ca.clone()));
+    files
+}

@@ -1,0 +1,29 @@
+//! The registry in force: replaced whole by a reload, without a lock.
+
+use arc_swap::ArcSwap;
+use windrose_event::{Claim, Registry, Verdict};
+use windrose_storage::FileRegistry;
+
+/// The registry that the document names now.
+pub(crate) struct LiveRegistry(ArcSwap<FileRegistry>);
+
+impl LiveRegistry {
+    pub(crate) fn new(registry: FileRegistry) -> Self {
+        Self(ArcSwap::from_pointee(registry))
+    }
+
+    /// From now on, claims are answered by `registry`.
+    pub(crate) fn replace(&self, registry: FileRegistry) {
+        self.0.store(std::sync::Arc::new(registry));
+    }
+}
+
+impl Registry for LiveRegistry {
+    fn identify_at_once(&self, claim: &Claim) -> Option<Verdict> {
+        self.0.load().identify_at_once(claim)
+    }
+
+    fn identify(&self, claim: &Claim) -> Verdict {
+        self.0.load_full().identify(claim)
+    }
+}

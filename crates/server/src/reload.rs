@@ -1,0 +1,129 @@
+//! Reloading: a new document takes force whole or not at all, and no connection notices.
+
+use crate::admin::Admin;
+use crate::document::{self, Loaded};
+use crate::live_registry::LiveRegistry;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use windrose_network::Node;
+use windrose_policy::Snapshot;
+
+/// How long files must be quiet before a change of theirs is acted upon: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// Puts new documents into force.
+pub(crate) struct Reloader {
+    file: Option<PathBuf>,
+    snapshot: Arc<Snapshot>,
+    registry: Arc<LiveRegistry>,
+    node: Arc<Node>,
+}
+
+impl Reloader {
+    pub(crate) fn new(
+        file: Option<PathBuf>,
+        snapshot: Arc<Snapshot>,
+        registry: Arc<LiveRegistry>,
+        node: Arc<Node>,
+    ) -> Self {
+        Self { file, snapshot, registry, node }
+    }
+
+    /// The document in force.
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Reads the document again. If anything is wrong with it, the one in force stays, and the log says what is wrong.
+    pub(crate) async fn reload(&mut self, why: &str, admin: &mut Admin, changes: &mut Changes) {
+        match self.put_into_force(admin).await {
+            Ok(()) => {
+                admin.reloaded(true);
+                *changes = watch(&document::files(self.file.as_deref(), &self.snapshot));
+                tracing::info!(why, "the document is reloaded");
+            }
+            Err(problem) => {
+                admin.reloaded(false);
+                tracing::error!(
+                    why,
+                    "the document is not reloaded, the one before stays in force:\n{problem}"
+                );
+            }
+        }
+    }
+
+    async fn put_into_force(&mut self, admin: &mut Admin) -> Result<(), String> {
+        let Loaded { snapshot, registry } =
+            document::load(self.file.as_deref()).map_err(|error| error.render(false))?;
+        let before = &self.snapshot.node;
+        if snapshot.node.shards != before.shards || snapshot.node.name != before.name {
+            return Err("node.name and node.shards cannot change while the node runs: restart it".to_owned());
+        }
+        // Everything that can fail comes before anything changes.
+        let bound = admin.prepare(&snapshot).await?;
+        self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
+        admin.commit(bound);
+        self.registry.replace(registry);
+        self.snapshot = snapshot;
+        Ok(())
+    }
+}
+
+/// Changes of files.
+pub(crate) struct Changes {
+    seen: mpsc::Receiver<()>,
+    /// Watches for as long as it lives.
+    _watcher: Option<RecommendedWatcher>,
+}
+
+impl Changes {
+    /// Waits for a change, then until the files are quiet. Without a watcher it waits for ever.
+    pub(crate) async fn changed(&mut self) {
+        if self.seen.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        while timeout(QUIET, self.seen.recv()).await.is_ok_and(|seen| seen.is_some()) {
+            // Still being written.
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// Watches files, by their folders: editors and Kubernetes replace files rather than write to them.
+pub(crate) fn watch(files: &[PathBuf]) -> Changes {
+    let (changed, seen) = mpsc::channel(1);
+    let names: BTreeSet<_> =
+        files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
+    let notice = move |event: notify::Result<notify::Event>| {
+        let Ok(event) = event else { return };
+        let concerns_us = event.paths.iter().any(|path| {
+            let name = path.file_name();
+            // `..data` is the link that Kubernetes swaps when a mounted ConfigMap or Secret changes.
+            name.is_some_and(|name| names.contains(name) || name == "..data")
+        });
+        if concerns_us && !matches!(event.kind, EventKind::Access(_)) {
+            // One waiting word says as much as two.
+            let _ = changed.try_send(());
+        }
+    };
+    let watcher = notify::recommended_watcher(notice).and_then(|mut watcher| {
+        let folders: BTreeSet<&Path> = files
+            .iter()
+            .filter_map(|file| file.parent())
+            .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+            .collect();
+        for folder in folders {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+        }
+        Ok(watcher)
+    });
+    let watcher = watcher.inspect_err(|error| {
+        tracing::warn!(%error, "files are not watched for changes: reload with SIGHUP");
+    });
+    Changes { seen, _watcher: watcher.ok() }
+}
