@@ -31,6 +31,7 @@
 mod attributes;
 mod binary;
 mod body;
+mod credentials;
 mod envelope;
 mod media;
 mod openapi;
@@ -47,6 +48,7 @@ mod samples;
 
 pub use binary::{write_binary, write_content_type};
 pub use body::{Body, MAX_BATCH_EVENTS, Received, read_body};
+pub use credentials::read_credentials;
 pub use media::{BATCH, EVENT_STREAM, JSON, PROBLEM, STRUCTURED};
 pub use openapi::openapi;
 pub use outcome::read_outcome;
