@@ -43,7 +43,7 @@ pub struct Session {
     /// The exactly-once publications that the peer may send again.
     pub(crate) inbound: Option<Box<FxHashMap<Tag, Inbound>>>,
     /// Last values that new subscriptions still have to get.
-    pub(crate) catch_up: Option<Box<VecDeque<CatchUp>>>,
+    pub(crate) catch_up: VecDeque<CatchUp>,
     /// Where it went: this is only its ghost, which sends on what comes for it until all shards know.
     pub(crate) moved_to: Option<ShardId>,
     /// What it got lately, after it came from another shard: some of it comes from there as well.
@@ -99,7 +99,7 @@ impl Session {
             subscriptions: Vec::new(),
             outbox: None,
             inbound: None,
-            catch_up: None,
+            catch_up: VecDeque::new(),
             moved_to: None,
             recent: None,
         }
@@ -143,7 +143,7 @@ impl Session {
 
     /// Whether last values wait that could be delivered at once.
     pub(crate) fn can_catch_up(&self) -> bool {
-        self.catch_up.is_some() && self.has_room()
+        !self.catch_up.is_empty() && self.has_room()
     }
 
     /// Deliveries that are unsettled.
@@ -175,26 +175,19 @@ impl Session {
     /// A new subscription is to get the last values that it matches.
     pub(crate) fn await_retained(&mut self, catch_up: CatchUp) {
         self.forget_retained(&catch_up.filter);
-        self.catch_up.get_or_insert_default().push_back(catch_up);
+        self.catch_up.push_back(catch_up);
     }
 
     /// The first subscription that waited for last values has them all.
     pub(crate) fn caught_up(&mut self) {
-        if let Some(waiting) = &mut self.catch_up {
-            waiting.pop_front();
-            if waiting.is_empty() {
-                self.catch_up = None;
-            }
+        self.catch_up.pop_front();
+        if self.catch_up.is_empty() {
+            self.catch_up = VecDeque::new();
         }
     }
 
     fn forget_retained(&mut self, filter: &Filter) {
-        if let Some(waiting) = &mut self.catch_up {
-            waiting.retain(|catch_up| catch_up.filter != *filter);
-            if waiting.is_empty() {
-                self.catch_up = None;
-            }
-        }
+        self.catch_up.retain(|catch_up| catch_up.filter != *filter);
     }
 
     /// When it is to be looked at: its end, its will, or at once if last values wait that nothing else will pull.

@@ -99,7 +99,7 @@ impl Engine {
             return;
         }
         let in_window = usize::from(session.window) - session.in_flight();
-        let Some(current) = session.catch_up.as_mut().and_then(|waiting| waiting.front_mut()) else { return };
+        let Some(current) = session.catch_up.front_mut() else { return };
         let options = current.options;
         let room = match options.assurance {
             Assurance::AtMostOnce => CATCH_UP_AT_ONCE,
