@@ -9,9 +9,9 @@ impl Server {
         let maximum = self.maximum_packet_size as usize;
         let written = write_publish(&mut self.transmit, self.version, delivery, now.wall, maximum);
         if !written && delivery.tag != Tag::NONE {
-            // The client does not take packets of that size: as if it had been delivered (MQTT 5 §3.1.2.11.4).
-            let outcome =
-                Outcome::rejected_because(Cause::TooLarge, "larger than the client's Maximum Packet Size");
+            // Not sent, and done with all the same (MQTT 5 §3.1.2.11.4).
+            let detail = "the packet, or one of its properties, is larger than the client can take";
+            let outcome = Outcome::rejected_because(Cause::TooLarge, detail);
             self.intend(Intent::Settle { tag: delivery.tag, outcome });
         }
     }

@@ -1,0 +1,123 @@
+//! From bytes to packets, and each packet to who acts on it (MQTT 5 §2.1, §3.1.0).
+
+use super::{Server, State};
+use crate::mqtt::ReasonCode;
+use crate::mqtt::codec::{Ack, CodecError, FixedHeader, Packet, answer_in, decode_body, fixed_header, kind};
+use bytes::Bytes;
+use windrose_event::Now;
+
+/// Bytes that a client may send beyond one packet before its CONNECT is answered.
+const AHEAD: usize = 64 * 1024;
+
+impl Server {
+    /// Keeps what came ahead of the answer to CONNECT.
+    pub(super) fn hold(&mut self, bytes: &[u8]) {
+        if self.partial.len() + bytes.len() > self.config.packet_bytes as usize + AHEAD {
+            self.fail(CodecError {
+                code: ReasonCode::QUOTA_EXCEEDED,
+                problem: "too much came before CONNACK",
+            });
+            return;
+        }
+        self.partial.extend_from_slice(bytes);
+    }
+
+    pub(super) fn parse_partial(&mut self, now: Now) {
+        let bytes = std::mem::take(&mut self.partial);
+        let taken = self.parse(now, &bytes);
+        if taken > 0 {
+            self.keep_rest(bytes.get(taken..).unwrap_or_default());
+        } else if self.state != State::Closed {
+            self.partial = bytes;
+        }
+    }
+
+    pub(super) fn keep_rest(&mut self, rest: &[u8]) {
+        if self.state != State::Closed && !rest.is_empty() {
+            self.partial.extend_from_slice(rest);
+        }
+    }
+
+    /// Takes every complete packet, as long as the state lets it; returns how many bytes those were.
+    pub(super) fn parse(&mut self, now: Now, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while matches!(self.state, State::Fresh | State::Open) {
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let header = match fixed_header(rest) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
+            };
+            match self.admit(header, rest.get(header.length..).unwrap_or_default()) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.fail(error);
+                    break;
+                }
+            }
+            let end = header.length + header.remaining;
+            let Some(body) = rest.get(header.length..end) else { break };
+            taken += end;
+            self.last_heard = now.moment;
+            if let Err(error) = self.packet(header, body) {
+                self.fail(error);
+            }
+        }
+        taken
+    }
+
+    /// Looks at a packet before its body is there: what cannot be taken is not waited for. `false` needs more bytes.
+    fn admit(&mut self, header: FixedHeader, body: &[u8]) -> Result<bool, CodecError> {
+        if self.state == State::Fresh {
+            if header.first != kind::CONNECT << 4 {
+                return Err(CodecError::protocol("the first packet is not CONNECT"));
+            }
+            match answer_in(body.get(..header.remaining).unwrap_or(body)) {
+                Some(version) => (self.version, self.version_known) = (version, true),
+                None if body.len() < header.remaining => return Ok(false),
+                None => {}
+            }
+        }
+        if header.length + header.remaining > self.config.packet_bytes as usize {
+            let problem = "a packet is longer than limits.packet_bytes";
+            return Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
+        }
+        Ok(true)
+    }
+
+    fn packet(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
+        // The commonest acknowledgements have nothing but their identifier: no buffer is made for them.
+        if let (4..=7, &[high, low]) = (header.kind(), body) {
+            let id = u16::from_be_bytes([high, low]);
+            let flags = if header.kind() == kind::PUBREL { 2 } else { 0 };
+            if id != 0 && header.flags() == flags {
+                return self.acknowledged(header.kind(), &Ack::success(id));
+            }
+        }
+        match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
+            Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
+            Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
+            Packet::Publish(publish) => self.publish(publish),
+            Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
+                self.acknowledged(header.kind(), &ack)
+            }
+            Packet::Subscribe(subscribe) => self.subscribe(subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            Packet::Pingreq => {
+                self.transmit.buffer().extend_from_slice(&[kind::PINGRESP << 4, 0]);
+                Ok(())
+            }
+            Packet::Disconnect(disconnect) => self.disconnect(disconnect),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                Err(CodecError::protocol("a packet came that only servers send"))
+            }
+            Packet::Auth(_) => {
+                Err(CodecError::protocol("AUTH came without an authentication method in CONNECT"))
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! How a server behaves, packet by packet.
