@@ -60,6 +60,7 @@ const TRAFFIC: &[Column] = &[
     ("msg/s", Sample::per_second),
     ("RSS MiB", |sample| sample.resident as f64 / 1_048_576.0),
     ("cores", |sample| sample.server_cpu / sample.seconds),
+    ("load cores", |sample| sample.load_cpu / sample.seconds),
     ("lost", |sample| sample.lost as f64),
 ];
 
