@@ -228,6 +228,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
     use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
     fn headers(given: &[(&str, &str)]) -> HeaderMap {
         given
@@ -371,5 +372,21 @@ mod tests {
         let many: Vec<_> = (0..65).map(|index| format!("windrose-property-{index}")).collect();
         let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
         assert_eq!(refused(&many, "").status, StatusCode::BAD_REQUEST);
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_breaks_the_reader(
+            kind in prop_oneof!["application/cloudevents\\+json", "application/cloudevents-batch\\+json", "[ -~]{0,20}"],
+            value in "[ -~]{0,20}",
+            body in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..64),
+                "[\\[{]{0,2}\"(data|id|specversion|data_base64)\": ?(1|null|\"[a-zA-Z=]{0,6}\"|\\{\\})[}\\]]{0,2}".prop_map(String::into_bytes),
+            ],
+        ) {
+            let given = [("content-type", &*kind), ("ce-specversion", "1.0"), ("ce-id", &*value), ("ce-x", &*value)];
+            let _ = read_body(&headers(&given), body.clone().into());
+            let _ = read_body(&headers(&given[..1]), body.into());
+        }
     }
 }

@@ -133,6 +133,7 @@ impl<'a> Query<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn paths_name_resources() {
@@ -179,5 +180,17 @@ mod tests {
         assert!(query.duration("group").is_err());
         assert!(query.flag("wait").is_err());
         assert_eq!(Query::new(None).get("wait"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_target_breaks_the_reader(path in ".{0,30}", query in ".{0,30}") {
+            if let Some(Resource::Event(address) | Resource::Request(address)) = Resource::of(&path) {
+                let _ = read_path(address);
+            }
+            let _ = read_path(&path);
+            let query = Query::new(Some(&query));
+            let _ = (query.get("a"), query.duration(""), query.flag("a"));
+        }
     }
 }
