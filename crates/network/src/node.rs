@@ -42,7 +42,7 @@ pub struct NodeParts {
 }
 
 /// Reads a file whole.
-pub type FileReader = Box<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync>;
+pub type FileReader = Arc<dyn Fn(&Path) -> io::Result<Vec<u8>> + Send + Sync>;
 
 /// A running node.
 pub struct Node {
@@ -96,6 +96,7 @@ impl Node {
                 directory: Arc::clone(&directory),
                 registry: Arc::clone(&registry),
                 tls: Arc::clone(&tls),
+                read: Arc::clone(&read),
                 senders: senders.clone(),
             };
             let thread = std::thread::Builder::new()
@@ -244,6 +245,7 @@ struct ShardMaker {
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
     tls: Arc<TlsTable>,
+    read: FileReader,
     senders: Vec<mpsc::Sender<(ShardId, Vec<windrose_engine::ShardMessage>)>>,
 }
 
@@ -276,6 +278,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             directory: make.directory,
             registry: make.registry,
             tls: make.tls,
+            read: make.read,
             links: links.collect(),
         });
         tokio::task::spawn_local(Rc::clone(&shard).keep_time());

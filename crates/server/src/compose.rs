@@ -33,7 +33,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
         registry: Arc::clone(&registry) as _,
-        read: Box::new(windrose_storage::read_file),
+        read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);

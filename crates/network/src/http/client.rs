@@ -3,7 +3,7 @@
 pub use super::tls::{ClientTlsError, load_client_tls};
 
 use super::member::MemberClient;
-use super::tls::read_client_tls;
+use crate::FileReader;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// A shard's connections to all members of all pools.
 pub struct PoolClient {
     node: Arc<str>,
+    /// Reads a pool's `ca`; a reload has checked the file before.
+    read: FileReader,
     /// By the document's pools; a handful, found by their address in memory.
     pools: RefCell<Vec<PoolEntry>>,
     sweeping: Cell<bool>,
@@ -30,9 +32,9 @@ struct PoolEntry {
 }
 
 impl PoolClient {
-    /// A client without connections. `node` is the node's name in the `source` of events.
-    pub fn new(node: Arc<str>) -> Rc<Self> {
-        Rc::new(Self { node, pools: RefCell::default(), sweeping: Cell::new(false) })
+    /// A client without connections. `node` is the node's name in the `source` of events; `read` reads the pools' `ca`.
+    pub fn new(node: Arc<str>, read: FileReader) -> Rc<Self> {
+        Rc::new(Self { node, read, pools: RefCell::default(), sweeping: Cell::new(false) })
     }
 
     /// Sends events to a member and calls `done` once with its answer, within the dispatch's time limit.
@@ -73,7 +75,7 @@ impl PoolClient {
         let entry = match position {
             Some(position) => &entries[position],
             None => {
-                let tls = read_client_tls(pool);
+                let tls = load_client_tls(pool, &*self.read);
                 if let Err(error) = &tls {
                     tracing::warn!(pool = %pool.name, %error, "no event can be sent to the pool's https members");
                 }

@@ -76,8 +76,3 @@ pub fn load_client_tls(
     };
     Ok(Some(Arc::new(config)))
 }
-
-/// The same from the file system, when the first event for the pool comes: a reload has checked the file before.
-pub(super) fn read_client_tls(pool: &Pool) -> Result<Option<Arc<ClientConfig>>, ClientTlsError> {
-    load_client_tls(pool, &|path| std::fs::read(path))
-}

@@ -193,7 +193,7 @@ impl Driver {
                 return Step::Broken;
             }
         }
-        match (socket.closing, socket.blocked, socket.paused) {
+        match (socket.closing, socket.blocked, socket.paused || socket.backlogged) {
             (true, false, _) => Step::Close,
             (true, true, _) | (false, _, true) => Step::Wait,
             (false, _, false) => Step::Read,

@@ -15,7 +15,7 @@ pub(crate) use link::{Inbox, Link, links};
 use crate::http::client::PoolClient;
 use crate::pump::{Effect, Pump};
 use crate::tls::TlsTable;
-use crate::{Clock, Directory};
+use crate::{Clock, Directory, FileReader};
 use handshakes::Handshakes;
 use socket::Socket;
 use std::cell::{Cell, RefCell};
@@ -59,6 +59,8 @@ struct Core {
     pump: Pump,
     /// By the connection's slot.
     sockets: Vec<Option<Socket>>,
+    /// `limits.output_bytes`.
+    output_bytes: usize,
 }
 
 /// What the snapshot says, in the form that drivers use.
@@ -78,24 +80,29 @@ pub(crate) struct ShardParts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) tls: Arc<TlsTable>,
+    pub(crate) read: FileReader,
     pub(crate) links: Vec<Option<Link>>,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
-        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, links } = parts;
+        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, links } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         Rc::new(Self {
             id: seat.shard,
             clock,
-            core: RefCell::new(Core { pump, sockets: Vec::new() }),
+            core: RefCell::new(Core {
+                pump,
+                sockets: Vec::new(),
+                output_bytes: snapshot.limits.output_bytes,
+            }),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             plain: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             links,
             directory,
             registry,
-            client: PoolClient::new(Arc::clone(&snapshot.node.name)),
+            client: PoolClient::new(Arc::clone(&snapshot.node.name), read),
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
@@ -120,6 +127,7 @@ impl Shard {
     pub(crate) fn apply(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
         self.client.retain_pools(&snapshot.pools);
         let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
+        self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
         *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
         self.input(Input::Snapshot(snapshot));
     }

@@ -26,6 +26,8 @@ pub(super) struct Socket {
     pub(super) paused: bool,
     /// The transport takes no more now: the driver waits until it does.
     pub(super) blocked: bool,
+    /// So much waits that nothing more is read: a peer that sends and does not read must not grow our memory.
+    pub(super) backlogged: bool,
     /// Bytes written so far: tells the driver whether a slow peer makes progress.
     pub(super) written: u64,
     /// Close once everything is written.
@@ -50,6 +52,7 @@ impl Socket {
             waker: None,
             paused: false,
             blocked: false,
+            backlogged: false,
             written: 0,
             closing: false,
             broken: false,
@@ -143,6 +146,7 @@ impl Shard {
                 socket.wake();
             }
         }
+        socket.backlogged = socket.blocked && transmit.len() > core.output_bytes;
         core.pump.written(now, id);
     }
 
