@@ -27,7 +27,9 @@ const MAX_ADDRESSES: usize = 16;
 /// The room for an answer's head.
 const READ_BUFFER: usize = 64 * 1024;
 /// How often a connection that is shared by many requests is asked whether it still lives.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the answer to that may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach a member.
 pub(super) struct Connector {
@@ -179,6 +181,7 @@ where
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             .handshake(io)
             .await?;
         // How it ended is told by the requests that it fails.

@@ -286,7 +286,7 @@ impl Template {
 fn answer(response: Response, events: &[Arc<Event>]) -> Answer {
     let Response { status, headers, body } = response;
     let outcome = read_outcome(status, &headers, body.as_deref().unwrap_or_default());
-    let reply = match (&*events, body) {
+    let reply = match (events, body) {
         ([event], Some(payload)) if outcome.is_accepted() && event.reply_to().is_some() => {
             // 202 without a body is a promise, not an answer.
             let promised = status.as_u16() == 202 && payload.is_empty();
