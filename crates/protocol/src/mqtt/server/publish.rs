@@ -105,20 +105,12 @@ impl Server {
         Ok(())
     }
 
-    /// The engine settled a publication. One that this connection has not brought is an exactly-once publication of the
-    /// session's last connection, whose sender still waits for its PUBREC.
+    /// The engine settled a publication. One that this connection has not brought yet is an exactly-once publication of
+    /// an earlier connection of the session: its sender must send it again (MQTT 5 §4.4) and is answered then. An answer
+    /// ahead of that would be a second one for a packet identifier that may have a new meaning when it arrives.
     pub(super) fn settle(&mut self, tag: Tag, outcome: &Outcome, heard: bool) {
         let due = |unsettled: &Unsettled| unsettled.id == tag.0 && unsettled.phase != Phase::Pubrel;
-        let index = match self.unsettled.iter().position(due) {
-            Some(index) => index,
-            None if self.unsettled.iter().any(|unsettled| unsettled.id == tag.0) => return,
-            // Its sender will send it again without a word from us.
-            None if self.version == Version::V3 && outcome.is_retriable() => return,
-            None => {
-                self.unsettled.push_back(Unsettled { id: tag.0, phase: Phase::Pubrec });
-                self.unsettled.len() - 1
-            }
-        };
+        let Some(index) = self.unsettled.iter().position(due) else { return };
         if matches!(outcome, Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. })) {
             let problem = "a publication is larger than the node takes";
             self.fail(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
