@@ -1,0 +1,44 @@
+//! Who may do what.
+
+use crate::harness::*;
+use windrose_event::{Cause, Directive, Intent, Outcome, Tag};
+
+const RULES: &str =
+    "access:\n  - {who: \"device:*\", may: [publish, subscribe], on: \"devices/{device}/#\"}\n";
+
+#[test]
+fn a_device_may_do_what_the_rules_allow_and_nothing_else() {
+    let mut node = Node::new(RULES);
+    let car = node.open(0, as_device(open("car-7"), "car-7"));
+    node.accepted(car);
+    node.publish(car, 1, "devices/car-7/telemetry", "x", Q1);
+    node.publish(car, 2, "devices/car-8/telemetry", "x", Q1);
+    let settled = node.settled(car);
+    assert_eq!(settled[0].1, Outcome::Accepted);
+    assert!(matches!(&settled[1].1, Outcome::Rejected(rejection) if rejection.cause == Cause::NotPermitted));
+    let requests = ["devices/car-7/commands/#", "devices/+/commands", "#", "$reply/#", "$SYS/#"];
+    let requests = requests.map(|filter| subscription(filter, Q1)).to_vec();
+    node.intent(car, Intent::Subscribe { tag: Tag(1), requests });
+    let Some(Directive::Subscribed { results, .. }) = node.next(car) else { panic!("no answer") };
+    let allowed: Vec<_> = results.iter().map(Result::is_ok).collect();
+    assert_eq!(allowed, [true, false, false, false, false]);
+}
+
+#[test]
+fn a_reload_changes_what_is_allowed_between_two_events() {
+    let mut node = Node::new("");
+    let sender = node.client("sender");
+    node.publish(sender, 1, "a", "x", Q1);
+    node.input(0, windrose_engine::Input::Snapshot(snapshot(RULES)));
+    node.publish(sender, 2, "a", "x", Q1);
+    let settled = node.settled(sender);
+    assert!(settled[0].1.is_accepted() && !settled[1].1.is_accepted(), "{settled:?}");
+}
+
+#[test]
+fn nobody_listens_in_on_replies_whatever_the_rules() {
+    let mut node = Node::new("access: [{who: anyone, may: [subscribe], on: [\"#\", \"$reply/#\"]}]");
+    let spy = node.client("spy");
+    let results = node.subscribe_with(spy, subscription("$reply/#", Q0));
+    assert!(matches!(&results[..], [Err(rejection)] if rejection.cause == Cause::NotPermitted));
+}

@@ -1,0 +1,18 @@
+//! The engine's behaviour, as machines, services and other shards see it: on a virtual clock, without a socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod chaos;
+mod credit;
+mod delivering;
+mod draining;
+mod harness;
+mod pools;
+mod publishing;
+mod requests;
+mod retained;
+mod sessions;
+mod shards;
+mod shared;
+mod wills;

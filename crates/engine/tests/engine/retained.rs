@@ -1,0 +1,112 @@
+//! Last values.
+
+use crate::harness::*;
+use windrose_event::{
+    Address, Directive, Intent, Publication, Publish, RetainedDelivery, SubscriptionRequest, Tag,
+};
+
+fn read(node: &mut Node, peer: Peer, address: &str) -> Option<String> {
+    node.intent(peer, Intent::Read { tag: Tag(4), address: Address::new(address).unwrap() });
+    match node.next(peer) {
+        Some(Directive::Value { tag: Tag(4), value: Ok(value) }) => {
+            value.map(|event| String::from_utf8(event.payload.to_vec()).unwrap())
+        }
+        other => panic!("no value: {other:?}"),
+    }
+}
+
+#[test]
+fn a_new_subscription_gets_the_last_values_that_it_matches() {
+    let mut node = Node::with_shards(2, "");
+    let sender = node.client("sender");
+    node.retain(sender, "a/1", "old");
+    node.retain(sender, "a/1", "one");
+    node.retain(sender, "a/2", "two");
+    node.retain(sender, "b", "three");
+    for shard in [0, 1] {
+        let listener = node.client_at(shard, &format!("listener-{shard}"));
+        node.subscribe(listener, "a/+", Q0);
+        let deliveries = node.deliveries(listener);
+        assert!(deliveries.iter().all(|delivery| delivery.retain));
+        assert_eq!(deliveries.iter().map(payload).collect::<Vec<_>>(), ["one", "two"], "shard {shard}");
+        node.retain(sender, "a/1", "live");
+        assert!(!node.deliveries(listener)[0].retain, "a live event is not told to be a last value");
+        node.retain(sender, "a/1", "one");
+    }
+    node.retain(sender, "a/1", "");
+    assert_eq!(read(&mut node, sender, "a/1"), None, "cleared");
+    assert_eq!(read(&mut node, sender, "a/2"), Some("two".to_owned()));
+    assert_eq!(node.tally(1).retained, 2);
+}
+
+#[test]
+fn the_subscription_says_when_it_wants_last_values() {
+    let mut node = Node::new("");
+    let sender = node.client("sender");
+    node.retain(sender, "a", "x");
+    let listener = node.client("listener");
+    let ask = |retained| SubscriptionRequest { retained, ..subscription("a", Q0) };
+    node.subscribe_with(listener, ask(RetainedDelivery::Never));
+    assert!(node.payloads(listener).is_empty());
+    node.subscribe_with(listener, ask(RetainedDelivery::IfNew));
+    assert!(node.payloads(listener).is_empty(), "it is not new");
+    node.subscribe_with(listener, ask(RetainedDelivery::Always));
+    assert_eq!(node.payloads(listener), ["x"]);
+    node.share(listener, "g", "a", Q0);
+    assert!(node.payloads(listener).is_empty(), "groups get none");
+    let kept = SubscriptionRequest { retain_as_published: true, ..ask(RetainedDelivery::Never) };
+    node.subscribe_with(listener, kept);
+    let _ = node.said(listener);
+    node.retain(sender, "a", "y");
+    let told: Vec<_> = node.deliveries(listener).iter().map(|delivery| delivery.retain).collect();
+    assert_eq!(told, [true, false], "as published by its own subscription, not by the group's");
+}
+
+#[test]
+fn more_last_values_than_may_wait_all_arrive() {
+    let mut node = Node::new("limits: {session_queue_events: 10}");
+    let sender = node.client("sender");
+    for number in 0..1_000 {
+        let publication = Publication { retain: true, ..publication(&format!("v/{number}"), "x", Q1) };
+        node.intent(sender, Intent::Publish(Publish { tag: Tag(1), again: false, publication }));
+    }
+    let fast = node.client("fast");
+    node.subscribe(fast, "v/#", Q0);
+    node.advance(MILLI);
+    assert_eq!(node.deliveries(fast).len(), 1_000);
+    let slow = node.open(0, windrose_event::Open { window: 5, ..open("slow") });
+    node.accepted(slow);
+    node.subscribe(slow, "v/#", Q1);
+    let mut got = 0;
+    loop {
+        let deliveries = node.deliveries(slow);
+        if deliveries.is_empty() {
+            break;
+        }
+        assert!(deliveries.len() <= 5);
+        got += deliveries.len();
+        for delivery in deliveries {
+            node.settle(slow, delivery.tag);
+        }
+    }
+    assert_eq!(got, 1_000);
+    assert_eq!(node.dropped("queue_full"), 0);
+}
+
+#[test]
+fn last_values_are_bounded_and_expire() {
+    let mut node = Node::new("limits: {retained_events: 1}");
+    let sender = node.client("sender");
+    let listener = node.client("listener");
+    node.subscribe(listener, "#", Q0);
+    let publication = Publication { retain: true, expiry: Some(SECOND), ..publication("a", "x", Q0) };
+    node.intent(sender, Intent::Publish(Publish { tag: Tag::NONE, again: false, publication }));
+    node.retain(sender, "b", "y");
+    assert_eq!(node.payloads(listener), ["x", "y"], "delivered live all the same");
+    assert_eq!(read(&mut node, sender, "b"), None);
+    assert_eq!(node.dropped("retained_full"), 1);
+    node.advance(2 * SECOND);
+    assert_eq!(read(&mut node, sender, "a"), None, "expired");
+    node.retain(sender, "b", "z");
+    assert_eq!(read(&mut node, sender, "b"), Some("z".to_owned()), "there is room again");
+}
