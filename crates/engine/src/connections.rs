@@ -161,3 +161,4 @@ impl Connections {
             .collect()
     }
 }
+#[cfg(test)] #[test] fn sz() { eprintln!("STAT conn {}", size_of::<Option<Connection>>()); }

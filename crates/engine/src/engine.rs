@@ -3,6 +3,7 @@
 use crate::brakes::Brake;
 use crate::connections::Connections;
 use crate::counts::{Counts, PROMISES};
+use crate::grants::Grants;
 use crate::ids::EventIds;
 use crate::io::{Input, Output, Seat, ShardMessage};
 use crate::notices::Notices;
@@ -30,6 +31,7 @@ pub struct Engine {
     pub(crate) sessions: Sessions,
     pub(crate) takeovers: Takeovers,
     pub(crate) subscriptions: Index,
+    pub(crate) grants: Grants,
     pub(crate) retained: Retained,
     pub(crate) pools: Pools,
     pub(crate) shards: Shards,
@@ -70,6 +72,7 @@ impl Engine {
             sessions: Sessions::default(),
             takeovers: Takeovers::default(),
             subscriptions: Index::default(),
+            grants: Grants::default(),
             retained: Retained::default(),
             pools: Pools::default(),
             shards: Shards::new(seat, snapshot.limits.shard_queue),
@@ -104,6 +107,8 @@ impl Engine {
                 ShardMessage::Interest { filter, group, members, connected } => {
                     self.subscriptions.set_interest(from, &filter, group, members, connected);
                 }
+                ShardMessage::Mark(mark) => self.tell(from, ShardMessage::Marked(mark)),
+                ShardMessage::Marked(mark) => self.marked(mark),
                 ShardMessage::Events(events) => self.forwarded(now, from, events),
                 ShardMessage::Credit(count) => self.shard_credit(from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),

@@ -199,6 +199,10 @@ pub enum ShardMessage {
         /// How many of them are connected: the others get a group's events only when nobody is.
         connected: u32,
     },
+    /// Asks for `Marked` with the same number: the receiver knows then what the sender told it before.
+    Mark(u64),
+    /// The answer to `Mark`.
+    Marked(u64),
     /// Events for the receiver's subscribers.
     Events(Vec<Forward>),
     /// The receiver took this many forwarded events: credit returns.

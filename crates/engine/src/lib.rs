@@ -15,6 +15,7 @@ mod brakes;
 mod connections;
 mod counts;
 mod engine;
+mod grants;
 mod ids;
 mod io;
 mod notices;

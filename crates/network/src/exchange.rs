@@ -27,6 +27,9 @@ pub trait ExchangeHost {
     /// The exchange is gone.
     fn disconnect(&self, exchange: ConnectionId);
 
+    /// A transport of exchanges ended badly: counts it by its cause (`CloseCause::name`).
+    fn ended_badly(&self, listener: &Listener, cause: &'static str);
+
     /// The document in force: its limits and the node's name.
     fn snapshot(&self) -> Arc<Snapshot>;
 

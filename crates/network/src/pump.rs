@@ -52,6 +52,8 @@ struct Peer {
     /// Whether `Effect::Flush` is on its way.
     dirty: bool,
     closing: bool,
+    /// Whether nothing is read from it, so that its silence says nothing.
+    paused: bool,
 }
 
 struct Slot {
@@ -123,7 +125,7 @@ impl Pump {
         address: Option<SocketAddr>,
         endpoint: Endpoint,
     ) -> ConnectionId {
-        let peer = Peer { endpoint, armed: None, congested: false, dirty: false, closing: false };
+        let peer = Peer { endpoint, armed: None, congested: false, dirty: false, closing: false, paused: false };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, peer: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -154,10 +156,17 @@ impl Pump {
         else {
             return;
         };
-        if slot.peer.take().is_some() {
+        let mut cause = cause;
+        if let Some(peer) = slot.peer.take() {
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(id.slot);
             self.connections -= 1;
+            // The machine knows better why, if it ended the connection itself.
+            if let Endpoint::Mqtt(machine) = &peer.endpoint
+                && let Some(known) = machine.close_cause()
+            {
+                cause = known.clone();
+            }
         }
         // Ignored by the engine if the machine has said `Close` already.
         self.input(now, Input::Lost { connection: id, cause });
@@ -209,6 +218,9 @@ impl Pump {
                 continue;
             }
             peer.armed = None;
+            if peer.paused {
+                continue;
+            }
             if let Endpoint::Mqtt(machine) = &mut peer.endpoint {
                 if machine.next_timeout().is_some_and(|due| due <= now.moment) {
                     machine.handle_timeout(now);
@@ -296,8 +308,8 @@ impl Pump {
                     Output::Forget { session } => self.effects.push_back(Effect::Forget(session)),
                     Output::Shard { to, message } => self.effects.push_back(Effect::Shard(to, message)),
                     Output::Dispatch(dispatch) => self.effects.push_back(Effect::Dispatch(dispatch)),
-                    Output::Pause { connection } => self.brake(connection, true),
-                    Output::Resume { connection } => self.brake(connection, false),
+                    Output::Pause { connection } => self.brake(now, connection, true),
+                    Output::Resume { connection } => self.brake(now, connection, false),
                 }
             }
             let Some(input) = self.inputs.pop_front() else { break };
@@ -306,12 +318,17 @@ impl Pump {
     }
 
     /// Stops or resumes what a connection sends: a socket is not read, an exchange's caller is told to come back later.
-    fn brake(&mut self, id: ConnectionId, paused: bool) {
+    fn brake(&mut self, now: Now, id: ConnectionId, paused: bool) {
         let Some(peer) = self.peer_mut(id) else { return };
-        match &peer.endpoint {
+        peer.paused = paused;
+        match &mut peer.endpoint {
             Endpoint::Exchange(queue) => queue.set_paused(paused),
             Endpoint::Mqtt(_) if paused => self.effects.push_back(Effect::Pause(id)),
-            Endpoint::Mqtt(_) => self.effects.push_back(Effect::Resume(id)),
+            Endpoint::Mqtt(machine) => {
+                machine.handle_resume(now);
+                self.effects.push_back(Effect::Resume(id));
+                self.arm(id);
+            }
         }
     }
 

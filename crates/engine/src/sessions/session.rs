@@ -46,6 +46,8 @@ pub struct Session {
     pub(crate) catch_up: VecDeque<CatchUp>,
     /// Where it went: this is only its ghost, which sends on what comes for it until all shards know.
     pub(crate) moved_to: Option<ShardId>,
+    /// Whether it came from another shard.
+    moved: bool,
     /// What it got lately, after it came from another shard: some of it comes from there as well.
     recent: Option<Box<Recent>>,
 }
@@ -101,6 +103,7 @@ impl Session {
             inbound: None,
             catch_up: VecDeque::new(),
             moved_to: None,
+            moved: false,
             recent: None,
         }
     }
@@ -116,8 +119,18 @@ impl Session {
 
     /// It came from another shard, where a ghost of it stays for a moment: an event may come by both ways.
     pub(crate) fn arrived(&mut self, now: Moment) {
+        self.moved = true;
         let until = now + 2 * GHOST_STAYS;
-        self.recent = Some(Box::new(Recent { events: FxHashSet::default(), until }));
+        match &mut self.recent {
+            // What it got on the way here may still come by a longer one.
+            Some(recent) => recent.until = until,
+            None => self.recent = Some(Box::new(Recent { events: FxHashSet::default(), until })),
+        }
+    }
+
+    /// Whether it came from another shard, so that events for it may still come from there.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved
     }
 
     /// Whether it got that event already by the other way.

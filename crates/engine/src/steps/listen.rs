@@ -59,6 +59,7 @@ impl Engine {
 
     /// The transport is gone without a word from the machine.
     pub(crate) fn lost(&mut self, now: Now, id: ConnectionId, cause: &CloseCause) {
+        self.note_misbehaviour(now, id, cause);
         let ending = Ending { cause: cause.name(), with_will: true, keep: None, entry: Entry::Forgotten };
         self.disconnect(now, id, ending);
     }
@@ -66,9 +67,7 @@ impl Engine {
     /// The machine said how the connection ended.
     pub(crate) fn close(&mut self, now: Now, id: ConnectionId, close: &Close) {
         let Close { cause, with_will, keep } = close;
-        if let CloseCause::Protocol(detail) = cause {
-            self.note_protocol_error(now, id, detail);
-        }
+        self.note_misbehaviour(now, id, cause);
         let ending =
             Ending { cause: cause.name(), with_will: *with_will, keep: *keep, entry: Entry::Forgotten };
         self.disconnect(now, id, ending);
@@ -164,15 +163,21 @@ impl Engine {
         }
     }
 
-    fn note_protocol_error(&mut self, now: Now, id: ConnectionId, detail: &str) {
+    /// Says in the log what a peer did wrong, if it did.
+    fn note_misbehaviour(&mut self, now: Now, id: ConnectionId, cause: &CloseCause) {
+        let detail = match cause {
+            CloseCause::Protocol(detail) => detail,
+            CloseCause::NoOpen => "nothing was opened within 'limits.connect_timeout'",
+            _ => return,
+        };
         let Some(connection) = self.connections.get(id) else { return };
-        if let Some(suppressed) = self.notices.allow(now, "protocol") {
+        if let Some(suppressed) = self.notices.allow(now, cause.name()) {
             let session = connection.session().and_then(|session| self.sessions.get(session));
             tracing::warn!(
                 listener = &*connection.listener.name,
                 peer = connection.peer.map(tracing::field::display),
                 session = session.map(|session| &*session.name),
-                cause = "protocol",
+                cause = cause.name(),
                 detail,
                 suppressed,
                 "connection closed: its peer broke the protocol"

@@ -1,6 +1,7 @@
 //! Subscriptions and last values: what peers ask for that is no event of theirs.
 
 use crate::engine::Engine;
+use crate::io::ShardMessage;
 use crate::sessions::{CatchUp, Session, SessionKey};
 use crate::steps::identify::Identified;
 use crate::subscriptions::{Options, ShareKey, Subscriber, Subscription};
@@ -20,16 +21,39 @@ impl Engine {
         requests: Vec<SubscriptionRequest>,
     ) {
         let Some(by) = self.identify(connection) else { return };
-        let results = requests.into_iter().map(|request| self.subscribe_one(&by, request)).collect();
-        self.direct(connection, Directive::Subscribed { tag, results });
+        let mut announced = false;
+        let results =
+            requests.into_iter().map(|request| self.subscribe_one(&by, request, &mut announced)).collect();
+        self.grant(connection, Directive::Subscribed { tag, results }, announced);
         self.pump(now, by.session());
         self.sessions.rearm(by.session());
+    }
+
+    /// Tells a subscriber that it is subscribed, once the other shards know: what is published there after the answer
+    /// must not miss it. They do if nothing had to be announced and nothing announced before is still on its way.
+    fn grant(&mut self, connection: ConnectionId, answer: Directive, announced: bool) {
+        let others = self.shards.others().count();
+        if others == 0 || !announced && self.grants.is_empty() {
+            return self.direct(connection, answer);
+        }
+        let mark = self.grants.hold(connection, answer, others);
+        for shard in self.shards.others() {
+            self.tell(shard, ShardMessage::Mark(mark));
+        }
+    }
+
+    /// Another shard knows what was announced before the mark.
+    pub(crate) fn marked(&mut self, mark: u64) {
+        if let Some((connection, answer)) = self.grants.known(mark) {
+            self.direct(connection, answer);
+        }
     }
 
     fn subscribe_one(
         &mut self,
         by: &Identified,
         request: SubscriptionRequest,
+        announced: &mut bool,
     ) -> Result<Assurance, Rejection> {
         let SubscriptionRequest { filter, group, assurance, .. } = request;
         self.check_levels(filter.as_str().as_bytes())?;
@@ -82,7 +106,7 @@ impl Engine {
         if wants_retained && subscription.share.is_none() {
             session.await_retained(CatchUp { filter: subscription.filter.clone(), options, after: None });
         }
-        self.enter_subscription(key, &subscription, true);
+        *announced |= self.enter_subscription(key, &subscription, true);
         Ok(assurance)
     }
 
@@ -134,16 +158,17 @@ impl Engine {
         }
     }
 
-    fn enter_subscription(&mut self, key: SessionKey, subscription: &Subscription, connected: bool) {
+    /// Enters a subscription. Says whether the other shards had to be told.
+    fn enter_subscription(&mut self, key: SessionKey, subscription: &Subscription, connected: bool) -> bool {
         let Subscription { filter, share, options } = subscription;
         let subscriber = Subscriber { session: key, options: *options };
         let change = match share {
             None => self.subscriptions.subscribe(filter, subscriber),
             Some(share) => Some(self.subscriptions.join(share, subscriber, connected)),
         };
-        if let Some(change) = change {
-            self.announce(filter, share.as_ref().map(|share| &share.group), &change);
-        }
+        let Some(change) = change else { return false };
+        self.announce(filter, share.as_ref().map(|share| &share.group), &change);
+        true
     }
 
     /// Removes all subscriptions of a session that ends or leaves this shard.

@@ -19,10 +19,10 @@ pub(crate) struct Subscriber {
 pub(crate) struct Audience {
     /// Sessions of this shard, each for itself.
     pub(crate) plain: Subscribers,
-    /// Groups with members here or elsewhere.
-    pub(crate) groups: Vec<Group>,
     /// Other shards with plain subscribers.
     pub(crate) elsewhere: ShardSet,
+    /// Groups with members here or elsewhere.
+    pub(crate) groups: Vec<Group>,
 }
 
 impl Audience {

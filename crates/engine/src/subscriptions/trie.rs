@@ -33,7 +33,8 @@ struct Node<V> {
     children: u32,
     plus: Place,
     hash: Place,
-    value: Option<V>,
+    /// Boxed, because most nodes only lead to others.
+    value: Option<Box<V>>,
 }
 
 impl<V> Node<V> {
@@ -67,7 +68,7 @@ impl<V> Trie<V> {
 
     /// What is kept at a place, to be changed.
     pub(crate) fn value_mut(&mut self, place: Place) -> Option<&mut V> {
-        self.nodes.get_mut(place as usize)?.value.as_mut()
+        self.nodes.get_mut(place as usize)?.value.as_deref_mut()
     }
 
     /// What is kept at a filter, made if there is nothing.
@@ -247,7 +248,7 @@ mod tests {
             for (filter, add) in steps {
                 if add {
                     let place = trie.place(&filter);
-                    trie.nodes[place as usize].value = Some(filter.clone());
+                    trie.nodes[place as usize].value = Some(Box::new(filter.clone()));
                     naive.insert(filter);
                 } else if naive.remove(&filter) {
                     trie.remove(trie.find(&filter).unwrap());

@@ -91,7 +91,7 @@ async fn enter_http(shard: Rc<Shard>, listener: Arc<Listener>, stream: TcpStream
         serve(stream, facts, host).await;
         return;
     };
-    let Some(config) = shard.tls.server(&name) else {
+    let Some(config) = shard.tls.http_server(&name) else {
         refuse(&shard, &listener, peer, "tls", "its tls entry has no certificates loaded");
         return;
     };

@@ -35,6 +35,10 @@ impl ExchangeHost for Host {
         self.0.remove(exchange, CloseCause::Goodbye);
     }
 
+    fn ended_badly(&self, listener: &Listener, cause: &'static str) {
+        self.0.handshakes.borrow_mut().close(listener, cause);
+    }
+
     fn snapshot(&self) -> Arc<Snapshot> {
         self.0.snapshot()
     }

@@ -44,6 +44,8 @@ pub struct TlsTable {
 #[derive(Clone)]
 struct Entry {
     config: Arc<ServerConfig>,
+    /// The same, and HTTP's versions are agreed on by ALPN.
+    http: Arc<ServerConfig>,
     /// Sessions may be resumed only among configurations that trust the same client authorities.
     trust: [u8; 32],
     ticketer: Arc<dyn ProducesTickets>,
@@ -56,6 +58,11 @@ impl TlsTable {
     /// The configuration of an entry.
     pub fn server(&self, name: &str) -> Option<Arc<ServerConfig>> {
         self.entries.load().get(name).map(|entry| Arc::clone(&entry.config))
+    }
+
+    /// The configuration of an entry for HTTP: clients choose HTTP/2 or HTTP/1.1 by ALPN (RFC 9113 §3.2).
+    pub fn http_server(&self, name: &str) -> Option<Arc<ServerConfig>> {
+        self.entries.load().get(name).map(|entry| Arc::clone(&entry.http))
     }
 
     /// Reads everything that the document's `tls` names, by `read`, and checks it. Reports every entry that fails.
@@ -153,7 +160,9 @@ fn entry(
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.
     config.send_tls13_tickets = 1;
-    Ok(Entry { config: Arc::new(config), trust, ticketer })
+    let mut http = config.clone();
+    http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Entry { config: Arc::new(config), http: Arc::new(http), trust, ticketer })
 }
 
 /// Chooses a certificate by the name the client asks for; the first one is for those that ask for none known.

@@ -93,6 +93,8 @@ impl ExchangeHost for TestHost {
         self.ended.set(self.ended.get() + 1);
     }
 
+    fn ended_badly(&self, _listener: &Listener, _cause: &'static str) {}
+
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
     }

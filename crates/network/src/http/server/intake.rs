@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use windrose_protocol::http::Problem;
 
 /// How long a whole body may take, however slowly it trickles.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The whole body, if it has at most `limit` bytes.
 pub(super) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Problem> {

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
-use windrose_event::CertificateClaim;
+use windrose_event::{CertificateClaim, CloseCause};
 use windrose_policy::Listener;
 
 /// The room for a request's head, and for what waits to be written.
@@ -105,10 +105,16 @@ where
             timeout(grace, http).await.unwrap_or(Ok(()))
         }
     };
-    if let Err(error) = ended {
-        report(&listener, peer, &*error);
-    } else if connection.life.was_slow() {
-        report(&listener, peer, &"a request's head took longer than limits.connect_timeout");
+    let cause = match &ended {
+        Err(error) if is_io(&**error) => CloseCause::Lost,
+        Err(_) => CloseCause::Protocol("not HTTP".into()),
+        Ok(()) if connection.life.was_slow() => CloseCause::NoOpen,
+        Ok(()) => return,
+    };
+    connection.host.ended_badly(&listener, cause.name());
+    match ended {
+        Err(error) => report(&listener, peer, &*error),
+        Ok(()) => report(&listener, peer, &"a request's head took longer than limits.connect_timeout"),
     }
 }
 
@@ -120,6 +126,18 @@ impl Connection {
             () = self.callers.shut_down() => {}
         }
     }
+}
+
+/// Whether the transport failed, rather than what came by it.
+fn is_io(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(cause) = error {
+        if cause.is::<std::io::Error>() {
+            return true;
+        }
+        error = cause.source();
+    }
+    false
 }
 
 fn report(listener: &Listener, peer: SocketAddr, problem: &dyn std::fmt::Display) {
