@@ -280,6 +280,8 @@ fn a_second_connection_takes_the_session_over() {
         assert_eq!(current.closed(), Some(0x8e), "takeover {number}");
         publisher.publish("moves", number.to_string(), 1);
         assert_eq!(next.message().1, number.to_string(), "takeover {number} keeps the subscription");
+        // The answer shows that the acknowledgement has arrived too.
+        assert!(next.ping().is_ok());
         current = next;
     }
     assert_eq!(node.metric("windrose_sessions", &[]), 2.0);

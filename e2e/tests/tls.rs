@@ -16,13 +16,13 @@ tls:
       - {certificate: first.pem, key: first.key}
       - {certificate: second.pem, key: second.key}
     client_ca: devices-ca.pem
-    client_certificate: ${CLIENTS}
+    client_certificate: "${CLIENTS}"
     min_version: "${LEAST}"
   api: {certificate: first.pem, key: first.key}
 listeners:
   - {name: mqtts, protocol: mqtt, bind: "127.0.0.1:${MQTTS}", tls: edge}
   - {name: rests, protocol: http, bind: "127.0.0.1:${RESTS}", tls: api}
-identity: {devices: devices.yaml, anonymous: ${ANONYMOUS}}
+identity: {devices: devices.yaml, anonymous: "${ANONYMOUS}"}
 access:
   - {who: anonymous, may: [publish, subscribe, read], on: "#"}
   - {who: "device:*", may: [publish, subscribe], on: "devices/{device}/#"}

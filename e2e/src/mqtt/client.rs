@@ -243,9 +243,10 @@ impl Client {
         }
     }
 
-    /// Says good-bye.
+    /// Says good-bye and waits until the server has heard it.
     pub fn disconnect(mut self) {
         self.send(&[0xe0, 0]);
+        while self.next(SOON).is_ok() {}
     }
 
     /// Asks for a sign of life and waits for it.
