@@ -195,6 +195,12 @@ impl Server {
         }
     }
 
+    /// The transport is read again after it was not: a client that nobody listened to was not silent, so its keep alive
+    /// counts from now.
+    pub fn handle_resume(&mut self, now: Now) {
+        self.last_heard = now.moment;
+    }
+
     /// The transport has ended without a word.
     pub fn handle_eof(&mut self, _now: Now) {
         if self.state != State::Closed {

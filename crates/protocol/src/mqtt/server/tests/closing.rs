@@ -222,3 +222,12 @@ fn the_engine_s_reasons_have_their_codes_in_mqtt_5() {
         assert!(old.closed && old.read().is_empty() && old.intents().is_empty());
     }
 }
+
+#[test]
+fn a_client_that_nobody_listened_to_was_not_silent() {
+    let mut link = Link::open_with(Version::V5, config(), |connect| connect.keep_alive = 10);
+    link.now = link.now.after(Duration::from_secs(600));
+    link.server.handle_resume(link.now);
+    link.wait(Duration::from_secs(14));
+    assert!(!link.closed, "its keep alive counts from when it is read again");
+}
