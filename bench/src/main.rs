@@ -54,7 +54,7 @@ struct Arguments {
     /// Bytes of each payload.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(32..=65_536))]
     payload: u32,
-    /// At most how many messages a publisher writes at once; 1 measures mostly system calls.
+    /// At most how many messages a publisher writes at once, but one in the `single` cases.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     batch: u32,
     /// How many connections the idle cases hold.

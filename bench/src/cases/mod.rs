@@ -40,6 +40,16 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Traffic(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR }),
     },
     Case {
+        name: "single-qos0",
+        about: "100 publishers to 1 subscriber, QoS 0, one message a write",
+        kind: Kind::Traffic(Traffic { publishers: 100, batch: Some(1), ..Traffic::PAIR }),
+    },
+    Case {
+        name: "single-qos1",
+        about: "100 publishers to 1 subscriber, QoS 1, one message a write",
+        kind: Kind::Traffic(Traffic { publishers: 100, qos: 1, batch: Some(1), ..Traffic::PAIR }),
+    },
+    Case {
         name: "fan-out-qos0",
         about: "1 publisher to 500 subscribers, QoS 0",
         kind: Kind::Traffic(Traffic { subscribers: 500, ..Traffic::PAIR }),

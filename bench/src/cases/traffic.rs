@@ -20,6 +20,8 @@ pub(super) struct Traffic {
     pub(super) subscribers: usize,
     /// With QoS 1, how many publications of one publisher wait for their PUBACK.
     pub(super) window: u32,
+    /// At most how many messages a publisher writes at once, whatever the command line says.
+    pub(super) batch: Option<u32>,
     /// Everything goes to a REST service, and this is what its PUBACK promises.
     pub(super) rest: Option<&'static str>,
 }
@@ -27,7 +29,7 @@ pub(super) struct Traffic {
 impl Traffic {
     /// One publisher, one subscriber, QoS 0.
     pub(super) const PAIR: Self =
-        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, window: 64, rest: None };
+        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, window: 64, batch: None, rest: None };
 
     /// A hundred publishers whose messages all go to a REST service.
     pub(super) const fn to_rest(acknowledge: &'static str) -> Self {
@@ -56,7 +58,7 @@ impl Traffic {
             publishers: self.publishers,
             subscribers: self.subscribers,
             window: self.window,
-            batch: conditions.batch,
+            batch: self.batch.unwrap_or(conditions.batch),
             payload: conditions.payload,
             warm_up: conditions.warm_up,
             measure: conditions.measure,
