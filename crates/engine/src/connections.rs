@@ -161,4 +161,3 @@ impl Connections {
             .collect()
     }
 }
-#[cfg(test)] #[test] fn sz() { eprintln!("STAT conn {}", size_of::<Option<Connection>>()); }

@@ -1,5 +1,6 @@
 //! Last values: the newest retained event of each address, on every shard.
 
+use crate::ids::CLOCK_SLACK;
 use slab::Slab;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -54,7 +55,11 @@ impl Retained {
         self.sweep(now);
         let known = self.find(event.address.as_str());
         let current = known.and_then(|node| self.nodes[node].value.as_ref());
-        if current.is_some_and(|current| (current.time, current.id) >= (event.time, event.id)) {
+        let is_newer = |current: &Arc<Event>| (current.time, current.id) >= (event.time, event.id);
+        // Values that race between shards are moments apart: one that is much newer was written before the clock was set
+        // back, and must not stand until the clock has caught up.
+        let is_from_ahead = |current: &Arc<Event>| current.time.since(event.time) > CLOCK_SLACK;
+        if current.is_some_and(|current| is_newer(current) && !is_from_ahead(current)) {
             return true;
         }
         let clears = event.payload.is_empty();
@@ -303,6 +308,14 @@ mod tests {
         assert_eq!(retained.len(), 1);
         let narrow = Bounds { events: 9, bytes: 10 };
         assert!(!retained.remember(at(52), &event("c", 52, "x", None), narrow), "too many bytes");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_freeze_last_values() {
+        let mut retained = Retained::default();
+        assert!(retained.remember(at(3_600_000_000), &event("a", 3_600_000_000, "before", None), WIDE));
+        assert!(retained.remember(at(1), &event("a", 1, "after", None), WIDE));
+        assert_eq!(retained.get("a", Timestamp::default()).unwrap().payload, "after");
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use crate::counts::ListenerIndex;
 use crate::io::ShardId;
 use crate::subscriptions::{Options, Subscription};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,8 @@ pub struct Session {
     pub(crate) will_due: Option<Moment>,
     /// Its entry among the timers.
     pub(crate) timer: Option<Moment>,
-    pub(crate) subscriptions: Vec<Subscription>,
+    /// Most sessions have one.
+    pub(crate) subscriptions: SmallVec<[Subscription; 1]>,
     /// Made when the first delivery needs it.
     pub(crate) outbox: Option<Box<Outbox>>,
     /// The exactly-once publications that the peer may send again.
@@ -98,7 +100,7 @@ impl Session {
             will: None,
             will_due: None,
             timer: None,
-            subscriptions: Vec::new(),
+            subscriptions: SmallVec::new(),
             outbox: None,
             inbound: None,
             catch_up: VecDeque::new(),
@@ -162,14 +164,6 @@ impl Session {
     /// Deliveries that are unsettled.
     pub(crate) fn in_flight(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.in_flight())
-    }
-
-    /// Adds a subscription; most sessions have one or two, so room is made for no more than that.
-    pub(crate) fn add_subscription(&mut self, subscription: Subscription) {
-        if self.subscriptions.len() == self.subscriptions.capacity() {
-            self.subscriptions.reserve_exact(self.subscriptions.len().max(1));
-        }
-        self.subscriptions.push(subscription);
     }
 
     /// Removes a subscription, with the last values that it still had to get.

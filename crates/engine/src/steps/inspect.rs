@@ -8,7 +8,7 @@ use crate::sessions::{Inbound, Ticket};
 use crate::steps::identify::Identified;
 use std::sync::Arc;
 use windrose_event::{
-    Address, Assurance, Cause, ConnectionId, Directive, Event, Identity, Now, Origin, Permission,
+    Address, Assurance, Cause, ConnectionId, Directive, Event, Identity, Now, Origin, Outcome, Permission,
     Publication, Publish, Rejection, Tag, Will,
 };
 
@@ -159,14 +159,15 @@ impl Engine {
         origin: &Arc<Origin>,
         publication: Publication,
     ) -> Arc<Event> {
+        let (time, id) = self.ids.next(now.wall);
         Arc::new(Event {
-            id: self.ids.next(now.wall),
-            time: now.wall,
+            id,
+            time,
             address: publication.address,
             origin: origin.clone(),
             assurance: publication.assurance,
             retain: publication.retain,
-            expires: publication.expiry.map(|expiry| now.wall + expiry),
+            expires: publication.expiry.map(|expiry| time + expiry),
             payload: publication.payload,
             details: publication.details,
         })
@@ -190,7 +191,7 @@ impl Engine {
             Some(Inbound::Pending(_)) => true,
             Some(Inbound::Accepted { heard }) => {
                 let heard = *heard;
-                let outcome = windrose_event::Outcome::Accepted;
+                let outcome = Outcome::Accepted;
                 self.direct(by.connection(), Directive::Settle { tag, outcome, heard });
                 true
             }
@@ -224,7 +225,7 @@ impl Engine {
     ) {
         self.counts.drop(rejection.cause.name());
         self.note_rejected(now, origin, address, &rejection);
-        receipt.note(windrose_event::Outcome::Rejected(rejection));
+        receipt.note(Outcome::Rejected(rejection));
         self.acknowledge(now, receipt);
     }
 

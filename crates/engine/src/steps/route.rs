@@ -8,7 +8,7 @@ use crate::steps::inspect::Inspected;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{ConnectionId, Event, Now};
+use windrose_event::{ConnectionId, Event, Now, Outcome};
 use windrose_policy::Promise;
 
 /// Where an event goes north.
@@ -56,12 +56,13 @@ impl Engine {
         self.routes.matching(event.address.as_str(), &mut matching);
         for index in matching {
             let Some(prepared) = self.routes.get(index) else { continue };
-            let route = prepared.route.clone();
+            let route = &prepared.route;
             match route.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&event)) {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(error) => {
-                    self.note_condition(now, &route.name, &event, &error);
+                    let name = route.name.clone();
+                    self.note_condition(now, &name, &event, &error);
                     continue;
                 }
             }
@@ -74,8 +75,7 @@ impl Engine {
                     deadline: route.deadline,
                 });
             } else {
-                let route = prepared.tally;
-                self.counts.routed(route, &windrose_event::Outcome::Accepted);
+                self.counts.routed(prepared.tally, &Outcome::Accepted);
             }
             if route.stop {
                 break;

@@ -92,7 +92,7 @@ impl Engine {
                 let share = group
                     .map(|group| Arc::new(ShareKey { group: group.as_str().into(), filter: filter.clone() }));
                 let subscription = Subscription { filter, share, options };
-                session.add_subscription(subscription.clone());
+                session.subscriptions.push(subscription.clone());
                 self.counts.subscriptions += 1;
                 subscription
             }

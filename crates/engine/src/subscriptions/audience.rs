@@ -1,11 +1,12 @@
 //! Audience: all who want what one filter matches.
 
-use super::Options;
 use super::shared::Group;
+use super::{Options, ShareKey};
 use crate::io::ShardId;
 use crate::sessions::SessionKey;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// A session's subscription, as found when an event matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,16 +20,54 @@ pub(crate) struct Subscriber {
 pub(crate) struct Audience {
     /// Sessions of this shard, each for itself.
     pub(crate) plain: Subscribers,
+    /// Boxed, because most filters have one subscriber and that is all.
+    others: Option<Box<Others>>,
+}
+
+/// Who wants it besides this shard's plain subscribers.
+#[derive(Debug, Default)]
+pub(crate) struct Others {
     /// Other shards with plain subscribers.
-    pub(crate) elsewhere: ShardSet,
+    pub(crate) shards: ShardSet,
     /// Groups with members here or elsewhere.
     pub(crate) groups: Vec<Group>,
 }
 
 impl Audience {
-    /// Whether nobody is left.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.plain.is_empty() && self.elsewhere.is_empty() && self.groups.is_empty()
+    /// Groups and other shards, if there are any.
+    pub(crate) fn others(&self) -> Option<&Others> {
+        self.others.as_deref()
+    }
+
+    /// Groups and other shards, to be changed.
+    pub(crate) fn others_mut(&mut self) -> &mut Others {
+        self.others.get_or_insert_default()
+    }
+
+    /// A group, by its name.
+    pub(crate) fn group_mut(&mut self, name: &str) -> Option<&mut Group> {
+        self.others.as_mut()?.groups.iter_mut().find(|group| *group.key.group == *name)
+    }
+
+    /// A group, by its name, made if there is none.
+    pub(crate) fn group_or_new(&mut self, key: &ShareKey) -> &mut Group {
+        let groups = &mut self.others_mut().groups;
+        let index = groups.iter().position(|group| group.key.group == key.group).unwrap_or_else(|| {
+            groups.push(Group::new(Arc::new(key.clone())));
+            groups.len() - 1
+        });
+        &mut groups[index]
+    }
+
+    /// Forgets empty groups. Whether anybody at all is left.
+    pub(crate) fn tidy(&mut self) -> bool {
+        if let Some(others) = &mut self.others {
+            others.groups.retain(|group| !group.is_empty());
+            if others.groups.is_empty() && others.shards.is_empty() {
+                self.others = None;
+            }
+        }
+        !self.plain.is_empty() || self.others.is_some()
     }
 }
 

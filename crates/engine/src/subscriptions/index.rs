@@ -64,13 +64,9 @@ impl Index {
 
     /// Adds a session to a group, or replaces its options.
     pub(crate) fn join(&mut self, key: &Arc<ShareKey>, subscriber: Subscriber, connected: bool) -> Change {
-        let groups = &mut self.trie.value_or_default(&key.filter).groups;
-        let index = groups.iter().position(|group| group.key.group == key.group).unwrap_or_else(|| {
-            groups.push(Group::new(key.clone()));
-            groups.len() - 1
-        });
-        groups[index].insert(subscriber, connected);
-        Change(groups[index].headcount())
+        let group = self.trie.value_or_default(&key.filter).group_or_new(key);
+        group.insert(subscriber, connected);
+        Change(group.headcount())
     }
 
     /// Removes a session from a group.
@@ -102,15 +98,11 @@ impl Index {
         }
         let audience = self.trie.value_or_default(filter);
         match group {
-            None if members > 0 => audience.elsewhere.insert(from),
-            None => audience.elsewhere.remove(from),
+            None if members > 0 => audience.others_mut().shards.insert(from),
+            None => audience.others_mut().shards.remove(from),
             Some(name) => {
-                let groups = &mut audience.groups;
-                let index = groups.iter().position(|group| group.key.group == name).unwrap_or_else(|| {
-                    groups.push(Group::new(Arc::new(ShareKey { group: name, filter: filter.clone() })));
-                    groups.len() - 1
-                });
-                groups[index].set_elsewhere(from, Headcount { members, connected });
+                let group = audience.group_or_new(&ShareKey { group: name, filter: filter.clone() });
+                group.set_elsewhere(from, Headcount { members, connected });
             }
         }
         if members == 0
@@ -127,14 +119,16 @@ impl Index {
             let plain = audience.plain.as_slice();
             matches.overlapping |= !plain.is_empty() && !matches.plain.is_empty();
             matches.plain.extend_from_slice(plain);
-            matches.shards.extend(&audience.elsewhere);
-            matches.groups.extend((0..audience.groups.len()).map(|index| (place, index)));
+            if let Some(others) = audience.others() {
+                matches.shards.extend(&others.shards);
+                matches.groups.extend((0..others.groups.len()).map(|index| (place, index)));
+            }
         });
     }
 
     /// The group at a reference that [`Index::collect`] gave.
     pub(crate) fn group_mut(&mut self, (place, index): GroupRef) -> Option<&mut Group> {
-        self.trie.value_mut(place)?.groups.get_mut(index)
+        self.trie.value_mut(place)?.others_mut().groups.get_mut(index)
     }
 
     /// Picks who takes an event for a group, by the group's name.
@@ -162,8 +156,7 @@ impl Index {
 
     fn named(&mut self, name: &str, filter: &Filter) -> Option<&mut Group> {
         let place = self.trie.find(filter)?;
-        let groups = &mut self.trie.value_mut(place)?.groups;
-        groups.iter_mut().find(|group| *group.key.group == *name)
+        self.trie.value_mut(place)?.group_mut(name)
     }
 
     fn change_group(&mut self, key: &ShareKey, change: impl FnOnce(&mut Group)) -> Option<Change> {
@@ -180,8 +173,7 @@ impl Index {
     /// Removes empty groups, and the filter if nobody is left.
     fn tidy(&mut self, place: Place) {
         let Some(audience) = self.trie.value_mut(place) else { return };
-        audience.groups.retain(|group| !group.is_empty());
-        if audience.is_empty() {
+        if !audience.tidy() {
             self.trie.remove(place);
         }
     }
