@@ -112,7 +112,9 @@ impl Engine {
                 ShardMessage::Events(events) => self.forwarded(now, from, events),
                 ShardMessage::Credit(count) => self.shard_credit(from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
-                ShardMessage::Take { session, principal } => self.take(now, from, session, principal),
+                ShardMessage::Take { session, principal, held } => {
+                    self.take(now, from, session, principal, held);
+                }
                 ShardMessage::Hand { session, handed } => self.handed(now, from, &session, handed),
                 ShardMessage::Late { session, parcel } => self.late(now, &session, *parcel),
                 ShardMessage::Settled { session, tag, ticket, outcome, heard } => {

@@ -215,6 +215,8 @@ pub enum ShardMessage {
         session: Arc<str>,
         /// Who wants it: somebody else's session is not handed over.
         principal: Principal,
+        /// Whether the sender has the session itself. It is the receiver's by an earlier claim, and comes before it goes.
+        held: bool,
     },
     /// The answer to `Take`.
     Hand {

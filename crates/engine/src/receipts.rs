@@ -115,18 +115,22 @@ impl Receipts {
         }
     }
 
-    /// Readdresses what is owed to a session that is handed to another shard. Returns how many receipts that were.
-    pub(crate) fn readdress(&mut self, from: SessionKey, shard: ShardId, name: &Arc<str>) -> usize {
-        let mut count = 0;
+    /// Readdresses what is owed to a session that is handed to another shard, and takes those tickets from `pending`.
+    pub(crate) fn readdress(
+        &mut self,
+        from: SessionKey,
+        shard: ShardId,
+        name: &Arc<str>,
+        pending: &mut Vec<Ticket>,
+    ) {
         for (_, receipt) in &mut self.waiting {
             if let Debtor::Session { session, tag, ticket, .. } = receipt.debtor
                 && session == from
             {
                 receipt.debtor = Debtor::Elsewhere { shard, session: name.clone(), tag, ticket };
-                count += 1;
+                pending.retain(|known| *known != ticket);
             }
         }
-        count
     }
 
     /// Counts a settled debt.

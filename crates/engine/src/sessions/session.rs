@@ -213,10 +213,13 @@ impl Session {
         self.connection == Some(connection)
     }
 
-    /// How many exactly-once publications of its wait for an answer.
-    pub(crate) fn pending(&self) -> usize {
-        let pending = |state: &&Inbound| matches!(state, Inbound::Pending(_));
-        self.inbound.as_ref().map_or(0, |inbound| inbound.values().filter(pending).count())
+    /// The exactly-once publications of its that wait for an answer.
+    pub(crate) fn pending(&self) -> Vec<Ticket> {
+        let ticket = |state: &Inbound| match state {
+            Inbound::Pending(ticket) => Some(*ticket),
+            Inbound::Accepted { .. } => None,
+        };
+        self.inbound.iter().flat_map(|inbound| inbound.values().filter_map(ticket)).collect()
     }
 
     /// Notes the answer to an exactly-once publication: an accepted one is remembered until the peer releases its tag;

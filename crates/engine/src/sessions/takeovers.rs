@@ -1,5 +1,6 @@
 //! Takeovers: names whose session is on its way to a connection of this shard.
 
+use super::Ticket;
 use crate::io::ShardId;
 use crate::timers::Timers;
 use rustc_hash::FxHashMap;
@@ -52,8 +53,8 @@ pub(crate) struct Takeovers {
     /// What the directory was asked, by the connection that it was asked for, which may be gone when it answers.
     asked: FxHashMap<ConnectionId, Arc<str>>,
     timers: Timers<Arc<str>>,
-    /// Where sessions went whose publications are still answered by way of us, with how many.
-    departed: FxHashMap<Arc<str>, (ShardId, usize)>,
+    /// Where sessions went whose publications are still answered by way of us, and which ones.
+    departed: FxHashMap<Arc<str>, (ShardId, Vec<Ticket>)>,
 }
 
 impl Takeovers {
@@ -133,17 +134,27 @@ impl Takeovers {
         self.timers.next()
     }
 
-    /// A session left for `shard` while answers to its publications, `count` of them, still come by way of this shard.
-    pub(crate) fn departed(&mut self, name: &Arc<str>, shard: ShardId, count: usize) {
-        self.departed.insert(name.clone(), (shard, count));
+    /// A session left for `shard` while answers to these publications of its still come by way of this shard.
+    pub(crate) fn departed(&mut self, name: &Arc<str>, shard: ShardId, tickets: Vec<Ticket>) {
+        if tickets.is_empty() {
+            self.departed.remove(name);
+        } else {
+            self.departed.insert(name.clone(), (shard, tickets));
+        }
     }
 
-    /// Where an answer for a session that left goes.
-    pub(crate) fn forward_answer(&mut self, name: &str) -> Option<ShardId> {
-        let (shard, count) = self.departed.get_mut(name)?;
+    /// A session came: answers to its publications find it here.
+    pub(crate) fn returned(&mut self, name: &str) {
+        self.departed.remove(name);
+    }
+
+    /// Where the answer to a publication of a session that left goes. Asked once for each.
+    pub(crate) fn forward_answer(&mut self, name: &str, ticket: Ticket) -> Option<ShardId> {
+        let (shard, tickets) = self.departed.get_mut(name)?;
         let shard = *shard;
-        *count = count.saturating_sub(1);
-        if *count == 0 {
+        let index = tickets.iter().position(|known| *known == ticket)?;
+        tickets.swap_remove(index);
+        if tickets.is_empty() {
             self.departed.remove(name);
         }
         Some(shard)

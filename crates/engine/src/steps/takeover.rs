@@ -21,8 +21,9 @@ impl Engine {
         match holder.filter(|holder| *holder != self.shards.here()) {
             Some(holder) => {
                 let principal = takeover.principal.clone();
+                let held = self.sessions.find(&name).is_some();
                 self.takeovers.take_from(&name, holder, now.moment);
-                self.tell(holder, ShardMessage::Take { session: name, principal });
+                self.tell(holder, ShardMessage::Take { session: name, principal, held });
             }
             None if takeover.superseded => {
                 // A later claim elsewhere got the session while ours was on its way to the directory.
@@ -31,7 +32,7 @@ impl Engine {
                 }
                 if let Some(takeover) = self.takeovers.finish(&name) {
                     for (shard, principal) in takeover.waiting {
-                        self.take(now, shard, name.clone(), principal);
+                        self.take(now, shard, name.clone(), principal, false);
                     }
                 }
             }
@@ -39,14 +40,13 @@ impl Engine {
         }
     }
 
-    /// Another shard wants a session, for a connection that came after ours.
-    pub(crate) fn take(&mut self, now: Now, from: ShardId, name: Arc<str>, principal: Principal) {
-        let here = self.shards.here();
+    /// Another shard wants a session, for a connection that came after ours. `held`: it has the session now, and hands it
+    /// to us first.
+    pub(crate) fn take(&mut self, now: Now, from: ShardId, name: Arc<str>, principal: Principal, held: bool) {
         let takeover = self.takeovers.get_mut(&name);
         let Some(session) = self.sessions.find(&name).and_then(|key| self.sessions.get(key)) else {
             match takeover {
-                // Each waits for the other and neither has it, because it ended amid the claims: one must go first.
-                Some(takeover) if takeover.stage == Stage::Taking(from) && here < from => {}
+                Some(takeover) if takeover.stage == Stage::Taking(from) && !held => self.give_up(now, &name),
                 Some(takeover) => return takeover.waiting.push((from, principal)),
                 None => {}
             }
@@ -123,12 +123,13 @@ impl Engine {
     ) {
         if let Some(key) = self.sessions.find(&name)
             && let Some(session) = self.sessions.get_mut(key)
-            && session.settle_inbound(tag, ticket, outcome.is_accepted(), heard)
         {
-            if let Some(connection) = session.connection {
+            if session.settle_inbound(tag, ticket, outcome.is_accepted(), heard)
+                && let Some(connection) = session.connection
+            {
                 self.direct(connection, Directive::Settle { tag, outcome, heard });
             }
-        } else if let Some(shard) = self.takeovers.forward_answer(&name) {
+        } else if let Some(shard) = self.takeovers.forward_answer(&name, ticket) {
             self.tell(shard, ShardMessage::Settled { session: name, tag, ticket, outcome, heard });
         }
     }
@@ -150,8 +151,21 @@ impl Engine {
             self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
         }
         for (shard, principal) in takeover.waiting {
-            self.take(now, shard, name.clone(), principal);
+            self.take(now, shard, name.clone(), principal, false);
         }
+    }
+
+    /// Another shard and this one wait for each other and neither has the session, because it ended amid their claims.
+    /// Both give up: which claim was the later one shows when the claimants try again.
+    fn give_up(&mut self, now: Now, name: &Arc<str>) {
+        let Some(takeover) = self.takeovers.finish(name) else { return };
+        if let Some(claimant) = takeover.claimant {
+            self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
+        }
+        for (shard, _) in takeover.waiting {
+            self.tell(shard, ShardMessage::Hand { session: name.clone(), handed: Handed::Nothing });
+        }
+        self.outputs.push_back(Output::Forget { session: name.clone() });
     }
 
     /// Takes a session out of this shard, whole. Its ghost keeps its subscriptions until all shards know those of the
@@ -159,13 +173,11 @@ impl Engine {
     fn hand_over(&mut self, now: Now, key: SessionKey, to: ShardId) -> Option<Session> {
         let session = self.sessions.hand_over(key, to, now.moment + GHOST_STAYS)?;
         self.counts.queued -= session.queued() as u64;
-        let pending = session.pending();
-        if pending > 0 {
-            let ours = self.receipts.readdress(key, to, &session.name);
-            if pending > ours {
-                self.takeovers.departed(&session.name, to, pending - ours);
-            }
+        let mut pending = session.pending();
+        if !pending.is_empty() {
+            self.receipts.readdress(key, to, &session.name, &mut pending);
         }
+        self.takeovers.departed(&session.name, to, pending);
         Some(session)
     }
 
@@ -186,6 +198,7 @@ impl Engine {
         if let Some(ghost) = self.sessions.find_ghost(&session.name) {
             self.end_session(now, ghost, Entry::Kept);
         }
+        self.takeovers.returned(&session.name);
         session.timer = None;
         session.arrived(now.moment);
         session.listener = self.counts.listener(&session.origin.listener, session.origin.protocol);

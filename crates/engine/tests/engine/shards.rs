@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use windrose_engine::{Handed, Input, ShardId, ShardMessage};
-use windrose_event::{CloseReason, Directive, Outcome, Principal};
+use windrose_event::{Cause, CloseReason, Directive, Outcome, Principal};
 
 #[test]
 fn events_reach_subscribers_on_other_shards_once_each() {
@@ -116,20 +116,43 @@ fn a_claim_that_comes_while_the_session_is_on_its_way_gets_it_afterwards() {
 }
 
 #[test]
-fn shards_that_claim_from_one_another_do_not_wait_for_ever() {
-    let mut node = Node::with_shards(2, "");
-    let (one, _) = node.lasting(0, "s");
-    node.wires_held = true;
-    let two = node.open(1, lasting("s"));
-    let three = node.open(0, lasting("s"));
-    node.wires_held = false;
-    node.run();
-    assert!(matches!(node.said(one)[..], [Directive::Close(CloseReason::TakenOver)]));
-    assert!(matches!(node.said(two)[..], [Directive::Close(CloseReason::TakenOver)]));
-    assert!(node.accepted(three).resumed);
-    assert_eq!(node.holder("s"), Some(0));
-    assert_eq!(node.tally(0).sessions, 1);
-    assert_eq!(node.tally(1).sessions, 0);
+fn shards_that_claim_from_one_another_do_not_lose_the_session() {
+    for (here, there) in [(0, 1), (1, 0)] {
+        let mut node = Node::with_shards(2, "");
+        let (one, _) = node.lasting(here, "s");
+        node.wires_held = true;
+        let two = node.open(there, lasting("s"));
+        let three = node.open(here, lasting("s"));
+        node.wires_held = false;
+        node.run();
+        assert!(matches!(node.said(one)[..], [Directive::Close(CloseReason::TakenOver)]));
+        assert!(matches!(node.said(two)[..], [Directive::Close(CloseReason::TakenOver)]));
+        assert!(node.accepted(three).resumed);
+        assert_eq!(node.holder("s"), Some(here));
+        assert_eq!(node.tally(here).sessions, 1);
+        assert_eq!(node.tally(there).sessions, 0);
+    }
+}
+
+#[test]
+fn shards_that_claim_what_has_ended_from_one_another_do_not_wait_for_ever() {
+    for (here, there) in [(0, 1), (1, 0)] {
+        let mut node = Node::with_shards(2, "");
+        let one = node.client_at(here, "s");
+        node.wires_held = true;
+        let two = node.open(there, lasting("s"));
+        node.lose(one);
+        let three = node.open(here, lasting("s"));
+        node.wires_held = false;
+        node.run();
+        let answered = [two, three].map(|peer| node.said(peer).len());
+        assert_eq!(answered, [1, 1], "each is let in or sent away at once");
+        node.lasting(there, "s");
+        let (_, accepted) = node.lasting(here, "s");
+        assert!(accepted.resumed);
+        node.advance(5 * SECOND);
+        assert_eq!(node.tally(0).sessions + node.tally(1).sessions, 1);
+    }
 }
 
 #[test]
@@ -188,10 +211,32 @@ fn an_answer_follows_the_session_that_it_is_for() {
 }
 
 #[test]
+fn an_answer_finds_a_session_that_came_back_and_left_again() {
+    let mut node = Node::with_shards(
+        3,
+        "pools: {api: {protocol: http, members: [\"http://127.0.0.1:1/\"]}}\n\
+         routes: [{name: r, match: \"#\", deliver: {pool: api}}]\n",
+    );
+    let mut peer = node.lasting(0, "s").0;
+    for (tag, shard) in [1, 0, 1, 0, 2, 1, 0, 2].into_iter().enumerate() {
+        node.publish(peer, tag as u16 + 1, "a", "x", Q2);
+        peer = node.lasting(shard, "s").0;
+    }
+    node.said(peer);
+    node.answer(Outcome::rejected(Cause::ByService));
+    for _ in 0..7 {
+        node.answer(Outcome::Accepted);
+    }
+    let mut tags: Vec<u16> = node.settled(peer).into_iter().map(|(tag, _, _)| tag).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
 fn a_request_for_an_unknown_session_gets_nothing() {
     let mut node = Node::with_shards(2, "");
     node.wires_held = true;
-    let message = ShardMessage::Take { session: "s".into(), principal: Principal::Anonymous };
+    let message = ShardMessage::Take { session: "s".into(), principal: Principal::Anonymous, held: false };
     node.input(0, Input::Shard { from: ShardId(1), message });
     let handed = Handed::Nothing;
     node.input(
