@@ -27,7 +27,12 @@ impl EventIds {
             self.latest = wall;
         }
         self.count = self.count.wrapping_add(1);
-        (self.latest, EventId::new(self.latest, self.salt, self.count))
+        (self.latest, self.last())
+    }
+
+    /// The latest event's identifier.
+    pub(crate) fn last(&self) -> EventId {
+        EventId::new(self.latest, self.salt, self.count)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::brakes::BrakedCredit;
 use crate::io::{Forward, Output, Seat, ShardId, ShardMessage};
+use crate::sessions::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use windrose_event::Event;
+use windrose_event::{Event, EventId};
 
 #[derive(Debug)]
 struct Peer {
@@ -14,6 +15,8 @@ struct Peer {
     batch: Vec<Forward>,
     /// Events of its that we took and have not told it yet.
     owed: u32,
+    /// The last event of its that we gave to our subscribers.
+    seen: Option<EventId>,
 }
 
 /// This shard's dealings with the others.
@@ -27,7 +30,8 @@ pub(crate) struct Shards {
 impl Shards {
     /// `queue` is how many events may be on their way to one shard.
     pub(crate) fn new(seat: Seat, queue: u32) -> Self {
-        let peer = |_| Peer { credit: BrakedCredit::new(queue.max(1)), batch: Vec::new(), owed: 0 };
+        let peer =
+            |_| Peer { credit: BrakedCredit::new(queue.max(1)), batch: Vec::new(), owed: 0, seen: None };
         Self { seat, peers: (0..seat.shards).map(peer).collect(), dirty: false }
     }
 
@@ -90,6 +94,22 @@ impl Shards {
             peer.owed += events;
             self.dirty = true;
         }
+    }
+
+    /// An event that another shard forwarded was given to this one's subscribers.
+    pub(crate) fn seen(&mut self, from: ShardId, event: EventId) {
+        if let Some(peer) = self.peers.get_mut(usize::from(from.0)) {
+            peer.seen = Some(event);
+        }
+    }
+
+    /// How far this shard has come with the events of each; `own` is the last of its own.
+    pub(crate) fn progress(&self, own: EventId) -> Progress {
+        let mut progress: Progress = self.peers.iter().map(|peer| peer.seen).collect();
+        if let Some(here) = progress.get_mut(usize::from(self.seat.shard.0)) {
+            *here = Some(own);
+        }
+        progress
     }
 
     /// The credit for events on their way to a shard.

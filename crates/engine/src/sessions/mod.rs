@@ -1,11 +1,13 @@
 //! Sessions: what this shard keeps of its peers, connected or not.
 
 mod outbox;
+mod recent;
 mod session;
 mod takeovers;
 
 pub use outbox::Parcel;
 pub(crate) use outbox::{Next, Offered, Outbox, QueueBounds, Room};
+pub(crate) use recent::Progress;
 pub use session::Session;
 pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, same_principal};
 pub(crate) use takeovers::{Claimed, Stage, Takeovers};

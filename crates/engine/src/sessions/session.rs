@@ -1,15 +1,16 @@
 //! Session: all that outlives a connection, and moves between shards with its owner.
 
+use super::recent::{Progress, Recent};
 use super::{Outbox, Room, SessionKey, Ticket};
 use crate::counts::ListenerIndex;
 use crate::io::ShardId;
 use crate::subscriptions::{Options, Subscription};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Address, ConnectionId, Event, EventId, Filter, Moment, Origin, Principal, Tag, Will};
+use windrose_event::{Address, ConnectionId, Event, Filter, Moment, Origin, Principal, Tag, Will};
 
 /// A session: who it is, what it wants, what waits for it and what is unsettled with it. Opaque outside the engine; it
 /// is `Send` because a takeover moves it to the shard of the new connection.
@@ -50,21 +51,12 @@ pub struct Session {
     pub(crate) moved_to: Option<ShardId>,
     /// Whether it came from another shard.
     moved: bool,
-    /// What it got lately, after it came from another shard: some of it comes from there as well.
+    /// What it had when it came from another shard, and got since: some of it may come once more.
     recent: Option<Box<Recent>>,
 }
 
 /// How long a session's ghost stays when the session is handed over.
 pub(crate) const GHOST_STAYS: Duration = Duration::from_secs(1);
-
-/// Events that are remembered at most, to tell repetitions.
-const MOST_RECENT: usize = 65_536;
-
-#[derive(Debug)]
-struct Recent {
-    events: FxHashSet<EventId>,
-    until: Moment,
-}
 
 /// An exactly-once publication of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,14 +111,16 @@ impl Session {
         ghost
     }
 
-    /// It came from another shard, where a ghost of it stays for a moment: an event may come by both ways.
+    /// It goes to another shard; this one has come so far with the events of all.
+    pub(crate) fn left(&mut self, progress: Progress) {
+        self.recent = Some(Recent::left(self.recent.take(), progress));
+    }
+
+    /// It came from another shard, where a ghost of it stays for a moment.
     pub(crate) fn arrived(&mut self, now: Moment) {
         self.moved = true;
-        let until = now + 2 * GHOST_STAYS;
-        match &mut self.recent {
-            // What it got on the way here may still come by a longer one.
-            Some(recent) => recent.until = until,
-            None => self.recent = Some(Box::new(Recent { events: FxHashSet::default(), until })),
+        if let Some(recent) = &mut self.recent {
+            recent.arrived(now);
         }
     }
 
@@ -135,14 +129,14 @@ impl Session {
         self.moved
     }
 
-    /// Whether it got that event already by the other way.
-    pub(crate) fn is_repetition(&mut self, now: Moment, event: &Event) -> bool {
+    /// Whether it had that event already by another way. `source`: the shard that forwarded it, if one did.
+    pub(crate) fn is_repetition(&mut self, now: Moment, event: &Event, source: Option<ShardId>) -> bool {
         let Some(recent) = &mut self.recent else { return false };
-        if recent.until <= now || recent.events.len() >= MOST_RECENT {
+        if recent.is_over(now) {
             self.recent = None;
             return false;
         }
-        !recent.events.insert(event.id)
+        recent.had(event, source)
     }
 
     /// What its connection takes now.

@@ -4,7 +4,7 @@
 use crate::brakes::Brake;
 use crate::counts::drop_cause;
 use crate::engine::Engine;
-use crate::io::{Forward, Reply};
+use crate::io::{Forward, Reply, ShardId};
 use crate::pools::{Done, Job, PoolKey};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
@@ -44,7 +44,7 @@ impl Engine {
     pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.collect(event.address.as_str(), &mut matches);
-        let mut heard = self.deliver_here(now, event, &mut matches);
+        let mut heard = self.deliver_here(now, event, &mut matches, None);
         for shard in matches.shards.iter() {
             heard = true;
             let forward = Forward { event: event.clone(), everyone: true, groups: SmallVec::new() };
@@ -63,20 +63,33 @@ impl Engine {
         heard
     }
 
-    /// Gives an event to this shard's plain subscribers that matched, to each once. `false`: there was none.
-    pub(crate) fn deliver_here(&mut self, now: Now, event: &Arc<Event>, matches: &mut Matches) -> bool {
+    /// Gives an event, forwarded by the shard `source` if by any, to this shard's plain subscribers that matched, to each
+    /// once. `false`: there was none.
+    pub(crate) fn deliver_here(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        matches: &mut Matches,
+        source: Option<ShardId>,
+    ) -> bool {
         if matches.overlapping {
             matches.plain.sort_by_key(|subscriber| subscriber.session);
         }
         let mut heard = false;
         for subscribers in matches.plain.chunk_by(|one, other| one.session == other.session) {
-            heard |= self.deliver_to_session(now, event, subscribers);
+            heard |= self.deliver_to_session(now, event, subscribers, source);
         }
         heard
     }
 
     /// Gives an event to one session, once for all its subscriptions that matched: as surely as the surest asks for.
-    fn deliver_to_session(&mut self, now: Now, event: &Arc<Event>, subscribers: &[Subscriber]) -> bool {
+    fn deliver_to_session(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        subscribers: &[Subscriber],
+        source: Option<ShardId>,
+    ) -> bool {
         let Some(first) = subscribers.first() else { return false };
         let wants =
             |subscriber: &&Subscriber| !subscriber.options.no_local || !self.is_own(subscriber, event);
@@ -96,7 +109,7 @@ impl Engine {
             }
         }
         let Some(parcel) = parcel else { return false };
-        self.offer(now, first.session, parcel);
+        self.offer(now, first.session, parcel, source);
         true
     }
 
@@ -127,7 +140,7 @@ impl Engine {
                     },
                     share: Some(key.clone()),
                 };
-                self.offer(now, subscriber.session, parcel);
+                self.offer(now, subscriber.session, parcel, None);
             }
             Some(Picked::There(shard)) => {
                 let group = (key.group.clone(), key.filter.clone());

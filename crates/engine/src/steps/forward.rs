@@ -16,8 +16,9 @@ impl Engine {
             if everyone {
                 let mut matches = std::mem::take(&mut self.matches);
                 self.subscriptions.collect(event.address.as_str(), &mut matches);
-                self.deliver_here(now, &event, &mut matches);
+                self.deliver_here(now, &event, &mut matches, Some(from));
                 self.matches = matches;
+                self.shards.seen(from, event.id);
             }
             for (group, filter) in groups {
                 self.deliver_to_group(now, &event, group, filter);

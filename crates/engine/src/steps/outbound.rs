@@ -2,7 +2,7 @@
 
 use crate::counts::bump;
 use crate::engine::Engine;
-use crate::io::{Output, ShardMessage};
+use crate::io::{Output, ShardId, ShardMessage};
 use crate::sessions::{Next, Offered, Parcel, SessionKey};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome,
 const CATCH_UP_AT_ONCE: usize = 256;
 
 impl Engine {
-    /// Gives a session an event that matched, unless it got it already by way of the shard that it came from. The
-    /// ghost of one that left sends it on.
-    pub(crate) fn offer(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
+    /// Gives a session an event that matched, forwarded by the shard `source` if by any, unless it had it already by
+    /// another way since it came here. The ghost of one that left sends it on.
+    pub(crate) fn offer(&mut self, now: Now, key: SessionKey, parcel: Parcel, source: Option<ShardId>) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(to) = session.moved_to {
             let message = ShardMessage::Late { session: session.name.clone(), parcel: Box::new(parcel) };
             return self.tell(to, message);
         }
         // A group picks one member for each event, so nothing for a group comes by two ways.
-        if parcel.share.is_none() && session.is_repetition(now.moment, &parcel.event) {
+        if parcel.share.is_none() && session.is_repetition(now.moment, &parcel.event, source) {
             return;
         }
         self.enqueue(now, key, parcel);

@@ -171,7 +171,8 @@ impl Engine {
     /// Takes a session out of this shard, whole. Its ghost keeps its subscriptions until all shards know those of the
     /// session where it is now, so that no event is missed between.
     fn hand_over(&mut self, now: Now, key: SessionKey, to: ShardId) -> Option<Session> {
-        let session = self.sessions.hand_over(key, to, now.moment + GHOST_STAYS)?;
+        let mut session = self.sessions.hand_over(key, to, now.moment + GHOST_STAYS)?;
+        session.left(self.shards.progress(self.ids.last()));
         self.counts.queued -= session.queued() as u64;
         let mut pending = session.pending();
         if !pending.is_empty() {
@@ -187,7 +188,7 @@ impl Engine {
         let here = sessions.find(name).filter(|key| sessions.get(*key).is_some_and(Session::has_moved));
         // It may have gone on from here already.
         match here.or_else(|| sessions.find_ghost(name)) {
-            Some(key) => self.offer(now, key, parcel),
+            Some(key) => self.offer(now, key, parcel, None),
             // It has ended: one that was begun anew by its name did not subscribe to this.
             None => self.reassign(now, parcel),
         }
