@@ -151,13 +151,31 @@ pub fn s_client_open(address: SocketAddr, arguments: &[&str]) -> Process {
     Process::start(&mut command, OPENSSL)
 }
 
+/// The Python that has paho-mqtt.
+fn python() -> String {
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv/bin/python");
+    std::env::var("PAHO_PYTHON").unwrap_or_else(|_| {
+        // What `make test` has installed.
+        if std::path::Path::new(own).exists() { own.to_owned() } else { "python3".to_owned() }
+    })
+}
+
 /// Starts a Python program that uses paho-mqtt, from the folder `paho/`. Its arguments follow the port.
 pub fn paho(program: &str, address: SocketAddr, arguments: &[&str]) -> Process {
-    let python = std::env::var("PAHO_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let path = format!("{}/paho/{program}", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(python);
+    let mut command = Command::new(python());
     command.args(["-u", &path, &address.port().to_string()]).args(arguments);
     Process::start(&mut command, PAHO)
+}
+
+/// Starts a REST service of Python's own behind TLS (`services/https.py`); it prints each body that it gets.
+pub fn https_service(address: SocketAddr, certificate: &str, key: &str) -> Process {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/services/https.py");
+    let mut command = Command::new(python());
+    command.args([path, &address.port().to_string(), certificate, key]);
+    let process = Process::start(&mut command, "install Python 3");
+    process.line("that it listens", |line| line == "listening");
+    process
 }
 
 /// Waits for a paho program's end and returns what it printed last, as JSON.

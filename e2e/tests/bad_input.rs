@@ -258,6 +258,48 @@ fn a_subscriber_that_does_not_read_is_bounded() {
 }
 
 #[test]
+fn a_stream_that_is_not_read_is_bounded() {
+    let mut watched =
+        Watched::of(Node::start(&open("limits: {write_timeout: 2s, session_queue_events: 100}\n")));
+    let mut deaf = TcpStream::connect(watched.node.rest()).expect("the listener listens");
+    let request = b"GET /v1/events/flood HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n";
+    deaf.write_all(request).expect("the request is sent");
+    windrose_e2e::wait_until("the stream", || watched.node.metric("windrose_subscriptions", &[]) == 2.0);
+    let before = watched.node.resident_bytes();
+    let mut publisher = Client::connect(watched.node.mqtt(), &Options::v5("publisher"));
+    let payload = vec![b'x'; 100_000];
+    for _ in 0..400 {
+        assert!(publisher.publish("flood", &payload, 1) < 0x80);
+    }
+    let grown = watched.node.resident_bytes().saturating_sub(before);
+    assert!(grown < 48 << 20, "40 MB were sent to who does not read; memory grew by {grown} bytes");
+    windrose_e2e::wait_until("the stream's end", || {
+        watched.node.metric("windrose_subscriptions", &[]) == 1.0
+    });
+    watched.check("a flood");
+}
+
+#[test]
+fn connections_above_the_limit_are_refused() {
+    let node = Node::start(&open("limits: {connections: 4}\n"));
+    // Each of the two threads takes half of them.
+    let clients: Vec<_> =
+        (0..12).map(|n| Client::try_connect(node.mqtt(), &Options::v5(&format!("many-{n}")))).collect();
+    let accepted = clients.iter().filter(|client| matches!(client, Ok((_, _, 0, _)))).count();
+    assert!((2..=4).contains(&accepted), "{accepted} of 12 connections were accepted, the limit is 4");
+    let refused = (12 - accepted) as f64;
+    node.wait_metric(
+        "windrose_connections_refused_total",
+        &["listener=\"mqtt\"", "cause=\"quota\""],
+        refused,
+    );
+    node.wait_log(&["connection refused", "limits.connections"]);
+    drop(clients);
+    let again = || matches!(Client::try_connect(node.mqtt(), &Options::v5("later")), Ok((_, _, 0, _)));
+    windrose_e2e::wait_until("room", again);
+}
+
+#[test]
 fn a_tls_handshake_that_never_ends() {
     let authority = Authority::new("servers");
     let server = authority.server(&["127.0.0.1"]);

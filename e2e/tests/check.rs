@@ -1,5 +1,6 @@
 //! The command line: check, schema, version, help.
 
+use windrose_e2e::Node;
 use windrose_e2e::binary::{output, run};
 use windrose_e2e::documents::OPEN;
 use windrose_e2e::folder::Folder;
@@ -95,6 +96,37 @@ fn a_missing_variable_is_a_mistake_and_a_default_helps() {
     assert!(!fine && said.contains("WINDROSE_E2E_NOWHERE") && said.contains("document.yaml:2:"), "{said}");
     let (fine, said) = check(&with("${WINDROSE_E2E_NOWHERE:-1883}"));
     assert!(fine, "{said}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_said_and_nothing_is_left_running() {
+    let node = Node::start(OPEN);
+    let taken = node.mqtt().to_string();
+    let folder = Folder::new();
+    let path = folder
+        .write("second.yaml", &format!("listeners: [{{name: mqtt, protocol: mqtt, bind: \"{taken}\"}}]\n"));
+    let second = run(&["run", &path.display().to_string()], "");
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("listener mqtt") && said.contains(&taken) && said.contains("another process"),
+        "{said}"
+    );
+}
+
+#[test]
+fn every_log_line_is_a_json_object() {
+    let node = Node::start(OPEN);
+    node.write_document("nonsense");
+    node.wait_log(&["not reloaded"]);
+    for line in node.log().all() {
+        let line: serde_json::Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(
+            line["level"].is_string() && line["message"].is_string() && line["timestamp"].is_string(),
+            "{line}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! SIGTERM: nothing new is accepted, what is in flight is finished, clients are told, and the exit is clean.
 
 use std::time::{Duration, Instant};
+use windrose_e2e::clients::{request, stream};
 use windrose_e2e::documents::{delivered, open};
 use windrose_e2e::fleet::{Fleet, Pace, assert_delivered};
 use windrose_e2e::mqtt::{Client, Options};
@@ -76,6 +77,32 @@ fn a_drain_that_takes_too_long_is_cut_and_says_so() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     assert_eq!(status.code(), Some(1), "not everything was finished");
     node.wait_log(&["before everything in flight was finished"]);
+}
+
+#[test]
+fn rest_callers_get_their_answers_and_streams_end() {
+    let sink = Sink::start();
+    sink.answer(Answer::OK.after(Duration::from_secs(1)));
+    let mut node = Node::start_with(&sink, &delivered());
+    let mut events = stream(&node.url("/v1/events/devices/%23"), &[]);
+    let url = node.url("/v1/events/devices/car-7/telemetry");
+    let posting = std::thread::spawn(move || request(&["-d", "81", &url]));
+    sink.wait_for_text("81");
+    let start = Instant::now();
+    node.signal("TERM");
+    assert_eq!(posting.join().expect("curl ends").status, 202);
+    events.wait();
+    assert_eq!(node.wait_end(Duration::from_secs(10)).code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_interrupt_drains_too() {
+    let mut node = Node::start(&open(""));
+    let mut thing = Client::connect(node.mqtt(), &Options::v5("thing"));
+    node.signal("INT");
+    assert_eq!(thing.closed(), Some(0x8b));
+    assert_eq!(node.wait_end(Duration::from_secs(5)).code(), Some(0));
 }
 
 #[test]

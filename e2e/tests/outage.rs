@@ -16,22 +16,19 @@ const RESUMED: Duration = Duration::from_secs(2);
 /// How much memory the outage may cost, in bytes.
 const GROWTH: u64 = 30 << 20;
 
+const DOCUMENT: &str = r#"
+pools:
+  service: {protocol: http, members: ["http://127.0.0.1:${SINK}/events"], queue: 1000, max_in_flight: 64}
+routes:
+  - {name: telemetry, match: "devices/+/telemetry/#", deliver: {pool: service}, acknowledge: delivered, deadline: 60s}
+"#;
+
 const PACE: Pace = Pace { devices: 200, window: 16, pause: Duration::from_millis(200) };
 
 #[test]
 fn ten_seconds_of_503_amid_200_devices() {
     let sink = Sink::start();
-    let node = Node::start_with(
-        &sink,
-        &open(
-            r#"
-pools:
-  service: {protocol: http, members: ["http://127.0.0.1:${SINK}/events"], queue: 1000, max_in_flight: 64}
-routes:
-  - {name: telemetry, match: "devices/+/telemetry/#", deliver: {pool: service}, acknowledge: delivered, deadline: 60s}
-"#,
-        ),
-    );
+    let node = Node::start_with(&sink, &open(DOCUMENT));
     let fleet = Fleet::start(node.mqtt(), PACE);
     within(Duration::from_secs(30), "steady traffic", || (fleet.acknowledged() >= 2_000).then_some(()));
     let before = (Instant::now(), fleet.acknowledged());
@@ -71,4 +68,37 @@ routes:
     assert!(resumed <= RESUMED, "traffic resumed only after {resumed:?}");
     let attempts = sink.received().len() - events;
     println!("{attempts} attempts were answered 503");
+}
+
+/// Lets a service fail in some way amid less traffic, and checks what must hold.
+fn outage(fail: impl FnOnce(&Sink), recover: impl FnOnce(&Sink)) {
+    let sink = Sink::start();
+    let node = Node::start_with(&sink, &open(&DOCUMENT.replace("queue:", "timeout: 1s, queue:")));
+    let fleet =
+        Fleet::start(node.mqtt(), Pace { devices: 20, window: 16, pause: Duration::from_millis(100) });
+    within(Duration::from_secs(30), "steady traffic", || (fleet.acknowledged() >= 200).then_some(()));
+    fail(&sink);
+    std::thread::sleep(Duration::from_secs(4));
+    let held = fleet.acknowledged();
+    recover(&sink);
+    let recovered = Instant::now();
+    within(Duration::from_secs(30), "traffic after the recovery", || {
+        (fleet.acknowledged() >= held + 200).then_some(())
+    });
+    let resumed = recovered.elapsed();
+    let reports = fleet.stop();
+    println!("200 events were acknowledged {} ms after the recovery", resumed.as_millis());
+    assert_undisturbed(&reports);
+    assert_delivered(&reports, &sink.received());
+    assert!(resumed <= RESUMED, "traffic resumed only after {resumed:?}");
+}
+
+#[test]
+fn a_service_that_is_not_there() {
+    outage(Sink::stop, Sink::restart);
+}
+
+#[test]
+fn a_service_that_takes_requests_and_never_answers() {
+    outage(|sink| sink.answer(Answer::Never), |sink| sink.answer(Answer::OK));
 }

@@ -81,6 +81,36 @@ fn a_mistake_under_load_changes_nothing_and_is_said_with_its_position() {
 }
 
 #[test]
+fn a_pool_moves_to_another_service_under_load() {
+    let (old, new) = (Sink::start(), Sink::start());
+    let node = Setup::new().set("SINK", old.port()).set("NEW", new.port()).start(&delivered());
+    let fleet = Fleet::start(node.mqtt(), PACE);
+    wait_until("traffic", || fleet.acknowledged() > 200);
+    // By another name, then by the same name with another member.
+    let renamed = delivered().replace("service", "renamed");
+    node.write_document(&renamed);
+    node.wait_metric("windrose_reloads_total", &["outcome=\"accepted\""], 1.0);
+    node.write_document(&renamed.replace("${SINK}", "${NEW}"));
+    node.wait_metric("windrose_reloads_total", &["outcome=\"accepted\""], 2.0);
+    wait_until("traffic at the new service", || new.count() > 200);
+    let last = old.count();
+    let after = fleet.acknowledged();
+    wait_until("more traffic", || fleet.acknowledged() > after + 200);
+    assert_eq!(old.count(), last, "the old service gets nothing any more");
+    let reports = fleet.stop();
+    assert_undisturbed(&reports);
+    assert_delivered(&reports, &[old.received(), new.received()].concat());
+}
+
+#[test]
+fn what_cannot_change_while_the_node_runs_is_said() {
+    let node = Node::start(OPEN);
+    node.write_document(&OPEN.replace("shards: 2", "shards: 3"));
+    node.wait_log(&["the document is not reloaded", "node.shards", "restart"]);
+    assert!(Client::connect(node.mqtt(), &Options::v5("thing")).ping().is_ok());
+}
+
+#[test]
 fn a_listener_comes_and_goes_while_its_neighbour_stays() {
     let node = Node::start(OPEN);
     let mut stays = Client::connect(node.mqtt(), &Options::v5("stays"));

@@ -2,9 +2,12 @@
 
 use windrose_e2e::binary::run;
 use windrose_e2e::certs::Authority;
-use windrose_e2e::clients::{mosquitto_pub, request, s_client, s_client_open, subscribe};
+use windrose_e2e::clients::{https_service, mosquitto_pub, request, s_client, s_client_open, subscribe};
+use windrose_e2e::documents::open;
 use windrose_e2e::folder::Folder;
+use windrose_e2e::mqtt::{Client, Options};
 use windrose_e2e::node::Setup;
+use windrose_e2e::ports::Port;
 use windrose_e2e::{Node, Sink, wait_until};
 
 const DOCUMENT: &str = r##"
@@ -197,6 +200,39 @@ fn rest_is_spoken_over_tls() {
         );
         secured.sink.wait_for_text(version);
     }
+}
+
+#[test]
+fn services_behind_tls_are_verified() {
+    let (authority, stranger) = (Authority::new("services"), Authority::new("strangers"));
+    let server = authority.server(&["127.0.0.1"]);
+    let folder = Folder::new();
+    let write = |name: &str, text: &str| folder.write(name, text).display().to_string();
+    let (certificate, key) = (write("service.pem", &server.certificate), write("service.key", &server.key));
+    let port = Port::free();
+    let service = https_service(port.address(), &certificate, &key);
+    let document = open(
+        r#"
+pools:
+  service: {protocol: http, members: ["https://127.0.0.1:${SINK}/events"], ca: "${CA}", backoff: 50ms}
+routes:
+  - {name: telemetry, match: "devices/+/telemetry", deliver: {pool: service}, deadline: 1s}
+"#,
+    );
+    let start = |ca: &Authority| {
+        let ca = write("ca.pem", &ca.certificate);
+        let node = Setup::new().set("SINK", port.number()).set("CA", ca).start(&document);
+        let code =
+            Client::connect(node.mqtt(), &Options::v5("thing")).publish("devices/car-7/telemetry", "81", 1);
+        (node, code)
+    };
+    let (_node, code) = start(&authority);
+    assert_eq!(code, 0);
+    service.line("the event", |line| line == "81");
+    let (node, code) = start(&stranger);
+    assert_eq!(code, 0x83, "whom nobody vouches for gets nothing");
+    node.wait_log(&["WARN", "certificate"]);
+    assert_eq!(service.out.count(|line| line == "81"), 1);
 }
 
 #[test]

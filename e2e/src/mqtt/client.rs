@@ -24,8 +24,12 @@ pub struct Options {
     pub credentials: Option<(String, String)>,
     /// Topic and payload of the will.
     pub will: Option<(String, String)>,
+    /// Will Delay Interval, in seconds; MQTT 5 only.
+    pub will_delay: u32,
     /// Receive Maximum; MQTT 5 only.
     pub receive_maximum: Option<u16>,
+    /// Maximum Packet Size; MQTT 5 only.
+    pub maximum_packet: Option<u32>,
 }
 
 impl Options {
@@ -39,7 +43,9 @@ impl Options {
             keep_alive: 60,
             credentials: None,
             will: None,
+            will_delay: 0,
             receive_maximum: None,
+            maximum_packet: None,
         }
     }
 
@@ -83,13 +89,18 @@ impl Options {
                 properties.push(property::RECEIVE_MAXIMUM);
                 properties.extend(most.to_be_bytes());
             }
+            if let Some(most) = self.maximum_packet {
+                properties.push(property::MAXIMUM_PACKET_SIZE);
+                properties.extend(most.to_be_bytes());
+            }
             body.extend(varint(properties.len()));
             body.extend(properties);
         }
         body.extend(string(&self.id));
         if let Some((topic, payload)) = &self.will {
             if v5 {
-                body.push(0);
+                body.extend([5, property::WILL_DELAY]);
+                body.extend(self.will_delay.to_be_bytes());
             }
             body.extend(string(topic));
             body.extend(string(payload));
@@ -227,19 +238,34 @@ impl Client {
         }
     }
 
-    /// Subscribes and waits for the answer: its code.
-    pub fn subscribe(&mut self, filter: &str, qos: u8) -> u8 {
+    /// Subscribes and waits for the answer: its code. `options` is the QoS and, in MQTT 5, the other bits of §3.8.3.1.
+    pub fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
         let id = self.next_id();
         let mut body = id.to_be_bytes().to_vec();
         if self.version == Version::V5 {
             body.push(0);
         }
         body.extend(string(filter));
-        body.push(qos);
+        body.push(options);
         self.send(&packet(0x82, &body));
         match self.wait(SOON, |packet| matches!(packet, Packet::Suback { id: known, .. } if *known == id)) {
             Ok(Packet::Suback { codes, .. }) => codes[0],
             other => panic!("no SUBACK: {other:?}"),
+        }
+    }
+
+    /// Unsubscribes and waits for the answer: its code; MQTT 3.1.1 has none.
+    pub fn unsubscribe(&mut self, filter: &str) -> Option<u8> {
+        let id = self.next_id();
+        let mut body = id.to_be_bytes().to_vec();
+        if self.version == Version::V5 {
+            body.push(0);
+        }
+        body.extend(string(filter));
+        self.send(&packet(0xa2, &body));
+        match self.wait(SOON, |packet| matches!(packet, Packet::Unsuback { id: known, .. } if *known == id)) {
+            Ok(Packet::Unsuback { codes, .. }) => codes.first().copied(),
+            other => panic!("no UNSUBACK: {other:?}"),
         }
     }
 

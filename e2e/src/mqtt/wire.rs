@@ -30,6 +30,10 @@ pub mod property {
     pub const SESSION_EXPIRY: u8 = 0x11;
     /// Reason String.
     pub const REASON_STRING: u8 = 0x1f;
+    /// Will Delay Interval.
+    pub const WILL_DELAY: u8 = 0x18;
+    /// Maximum Packet Size.
+    pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
     /// Receive Maximum.
     pub const RECEIVE_MAXIMUM: u8 = 0x21;
     /// User Property.
@@ -89,7 +93,7 @@ pub enum Packet {
     /// §3.9
     Suback { id: u16, codes: Vec<u8> },
     /// §3.11
-    Unsuback { id: u16 },
+    Unsuback { id: u16, codes: Vec<u8> },
     /// §3.13
     Pingresp,
     /// §3.14
@@ -142,7 +146,11 @@ impl Packet {
                 properties(&mut body)?;
                 Self::Suback { id, codes: body.to_vec() }
             }
-            11 => Self::Unsuback { id: take_u16(&mut body)? },
+            11 => {
+                let id = take_u16(&mut body)?;
+                properties(&mut body)?;
+                Self::Unsuback { id, codes: body.to_vec() }
+            }
             13 => Self::Pingresp,
             14 => {
                 let code = take(&mut body, 1).map_or(0, |code| code[0]);
