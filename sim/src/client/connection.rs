@@ -1,0 +1,212 @@
+//! One connection of a client: CONNECT to DISCONNECT.
+
+use super::{Client, Context, PATIENCE};
+use crate::trace::{LinkId, Note, PacketNote};
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+use windrose_event::{Assurance, Moment, RetainedDelivery, Text};
+use windrose_protocol::mqtt::ReasonCode;
+use windrose_protocol::mqtt::codec::{
+    Connack, Connect, Packet, Properties, Suback, Subscribe, SubscribeFilter, Version, decode,
+};
+
+/// The packet identifier of SUBSCRIBE: publications use lower ones.
+const SUBSCRIBE_ID: u16 = 60_000;
+
+/// What belongs to one connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) link: LinkId,
+    /// Whether CONNACK came.
+    pub(super) open: bool,
+    /// Whether the client is about to hang up.
+    pub(super) closes: bool,
+    /// What came and is no whole packet yet.
+    pub(super) buffer: Vec<u8>,
+    /// What waits to be written.
+    pub(super) out: Vec<u8>,
+    /// Acknowledgements that the application takes its time for, in order.
+    pub(super) acks: VecDeque<(Moment, Packet, PacketNote)>,
+    /// Deliveries whose last acknowledgement is not written.
+    pub(super) taking: BTreeSet<u16>,
+    /// Receive Maximum of the node.
+    pub(super) room: usize,
+    pub(super) last_sent: Moment,
+    /// When an answer that has not come was asked for.
+    asked: Option<Moment>,
+}
+
+impl Connection {
+    pub(super) fn next_timeout(&self, keep_alive: u16) -> Option<Moment> {
+        let patience = self.asked.map(|asked| asked + PATIENCE);
+        let ack = self.acks.front().map(|(at, _, _)| *at);
+        let ping = (self.open && self.asked.is_none() && keep_alive > 0)
+            .then(|| self.last_sent + ping_after(keep_alive));
+        [patience, ack, ping].into_iter().flatten().min()
+    }
+
+    pub(super) fn is_dead(&self, now: Moment) -> bool {
+        self.asked.is_some_and(|asked| asked + PATIENCE <= now)
+    }
+}
+
+fn ping_after(keep_alive: u16) -> Duration {
+    Duration::from_millis(u64::from(keep_alive) * 500)
+}
+
+impl Client {
+    /// Its transport is up: it introduces itself.
+    pub fn connect(&mut self, cx: &mut Context<'_>, link: LinkId) {
+        self.connection = Some(Connection {
+            link,
+            open: false,
+            closes: false,
+            buffer: Vec::new(),
+            out: Vec::new(),
+            acks: VecDeque::new(),
+            taking: BTreeSet::new(),
+            room: usize::MAX,
+            last_sent: cx.now,
+            asked: Some(cx.now),
+        });
+        let properties = (self.profile.version == Version::V5).then(|| {
+            Box::new(Properties {
+                session_expiry_interval: self.profile.lasting.then_some(u32::MAX),
+                receive_maximum: Some(self.profile.receive_maximum),
+                ..Properties::default()
+            })
+        });
+        let connect = Packet::Connect(Box::new(Connect {
+            version: self.profile.version,
+            clean_start: !self.profile.lasting,
+            keep_alive: self.profile.keep_alive,
+            client_id: Text::from(self.profile.id.name()),
+            will: None,
+            username: None,
+            password: None,
+            properties,
+        }));
+        self.send(cx, &connect, self.note("CONNECT"));
+    }
+
+    /// Leaves with a good-bye.
+    pub fn leave(&mut self, cx: &mut Context<'_>) {
+        if self.connection.as_ref().is_some_and(|connection| connection.open && !connection.closes) {
+            let disconnect =
+                windrose_protocol::mqtt::codec::Disconnect { code: ReasonCode::SUCCESS, properties: None };
+            self.send(cx, &Packet::Disconnect(disconnect), self.note("DISCONNECT"));
+            if let Some(connection) = &mut self.connection {
+                connection.closes = true;
+            }
+        }
+    }
+
+    pub(super) fn next_packet(&mut self, cx: &mut Context<'_>) -> Option<Packet> {
+        let version = self.profile.version;
+        let connection = self.connection.as_mut().filter(|connection| !connection.closes)?;
+        match decode(&connection.buffer, version) {
+            Ok(None) => None,
+            Ok(Some((packet, length))) => {
+                connection.buffer.drain(..length);
+                Some(packet)
+            }
+            Err(error) => {
+                connection.closes = true;
+                self.broken(cx, format!("the node sent what is no packet: {error}"));
+                None
+            }
+        }
+    }
+
+    pub(super) fn connack(&mut self, cx: &mut Context<'_>, connack: &Connack) {
+        let note = PacketNote { code: connack.code.0, ..self.note("CONNACK") };
+        cx.oracle.note(cx.now, Note::Got(note));
+        let Some(connection) = &mut self.connection else { return };
+        connection.asked = None;
+        if connack.code != ReasonCode::SUCCESS {
+            connection.closes = true;
+            let unavailable =
+                [ReasonCode::SERVER_UNAVAILABLE, ReasonCode(3), ReasonCode::SERVER_SHUTTING_DOWN];
+            if !unavailable.contains(&connack.code) {
+                self.broken(cx, format!("CONNACK says {:#04x}", connack.code.0));
+            }
+            return;
+        }
+        connection.open = true;
+        let told = connack.properties.as_ref().and_then(|properties| properties.receive_maximum);
+        connection.room = told.map_or(usize::MAX, usize::from);
+        match (self.profile.lasting, connack.session_present) {
+            (true, false) if self.known => return self.broken(cx, "the node has lost the session".into()),
+            (false, true) => return self.broken(cx, "a clean start found a session".into()),
+            (true, false) => self.subscribed = false,
+            _ => {}
+        }
+        self.known = true;
+        if !self.subscribed && !self.profile.subscriptions.is_empty() {
+            self.subscribe(cx);
+        }
+    }
+
+    fn subscribe(&mut self, cx: &mut Context<'_>) {
+        let filters = self.profile.subscriptions.iter().map(|(filter, qos)| SubscribeFilter {
+            filter: Text::from(filter.as_str()),
+            qos: *qos,
+            no_local: false,
+            retain_as_published: false,
+            retain_handling: RetainedDelivery::Always,
+        });
+        let subscribe = Subscribe { packet_id: SUBSCRIBE_ID, properties: None, filters: filters.collect() };
+        let note = PacketNote { packet_id: SUBSCRIBE_ID, ..self.note("SUBSCRIBE") };
+        self.send(cx, &Packet::Subscribe(subscribe), note);
+    }
+
+    pub(super) fn suback(&mut self, cx: &mut Context<'_>, suback: &Suback) {
+        let note = PacketNote { packet_id: suback.packet_id, ..self.note("SUBACK") };
+        cx.oracle.note(cx.now, Note::Got(note));
+        let wanted: Vec<ReasonCode> =
+            self.profile.subscriptions.iter().map(|(_, qos)| ReasonCode(*qos as u8)).collect();
+        if suback.packet_id != SUBSCRIBE_ID || suback.codes != wanted {
+            return self.broken(cx, format!("SUBACK says {:?} to {wanted:?}", suback.codes));
+        }
+        self.subscribed = true;
+        let lasting = self.profile.lasting;
+        for (filter, qos) in self.profile.subscriptions.clone() {
+            cx.oracle.subscribed(self.profile.id, filter, qos, lasting && qos != Assurance::AtMostOnce);
+        }
+    }
+
+    pub(super) fn ping(&mut self, cx: &mut Context<'_>) {
+        let keep_alive = self.profile.keep_alive;
+        let Some(connection) = &mut self.connection else { return };
+        let due = connection.open
+            && connection.asked.is_none()
+            && keep_alive > 0
+            && connection.last_sent + ping_after(keep_alive) <= cx.now;
+        if due {
+            connection.asked = Some(cx.now);
+            self.send(cx, &Packet::Pingreq, self.note("PINGREQ"));
+        }
+    }
+
+    pub(super) fn pingresp(&mut self, cx: &mut Context<'_>) {
+        cx.oracle.note(cx.now, Note::Got(self.note("PINGRESP")));
+        if let Some(connection) = &mut self.connection {
+            connection.asked = None;
+        }
+    }
+
+    pub(super) fn disconnected(&mut self, cx: &mut Context<'_>, code: ReasonCode) {
+        let note = PacketNote { code: code.0, ..self.note("DISCONNECT") };
+        cx.oracle.note(cx.now, Note::Got(note));
+        if let Some(connection) = &mut self.connection {
+            connection.out.clear();
+            connection.closes = true;
+        }
+        // An earlier connection of this client that came late takes the session over: that is the network's doing.
+        let expected = code == ReasonCode::SESSION_TAKEN_OVER
+            || code == ReasonCode::SERVER_SHUTTING_DOWN && self.draining;
+        if !expected {
+            self.broken(cx, format!("the node says DISCONNECT {:#04x}", code.0));
+        }
+    }
+}
