@@ -5,12 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use windrose_event::{ConnectionId, Directive, Intent};
+use windrose_event::{CloseCause, ConnectionId, Directive, Intent};
 use windrose_policy::{Listener, Snapshot};
 
 /// A shard, as the code that drives exchanges sees it.
@@ -27,8 +28,8 @@ pub trait ExchangeHost {
     /// The exchange is gone.
     fn disconnect(&self, exchange: ConnectionId);
 
-    /// A transport of exchanges ended badly: counts it by its cause (`CloseCause::name`).
-    fn ended_badly(&self, listener: &Listener, cause: &'static str);
+    /// A transport of exchanges ended badly: counts it by its cause, and says what the problem was.
+    fn ended_badly(&self, listener: &Listener, peer: SocketAddr, cause: &CloseCause, problem: &dyn Display);
 
     /// The document in force: its limits and the node's name.
     fn snapshot(&self) -> Arc<Snapshot>;

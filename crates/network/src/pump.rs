@@ -125,7 +125,8 @@ impl Pump {
         address: Option<SocketAddr>,
         endpoint: Endpoint,
     ) -> ConnectionId {
-        let peer = Peer { endpoint, armed: None, congested: false, dirty: false, closing: false, paused: false };
+        let peer =
+            Peer { endpoint, armed: None, congested: false, dirty: false, closing: false, paused: false };
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot { generation: 0, peer: None });
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)

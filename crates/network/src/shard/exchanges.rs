@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::exchange::{ExchangeHost, ExchangeQueue};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,8 +36,16 @@ impl ExchangeHost for Host {
         self.0.remove(exchange, CloseCause::Goodbye);
     }
 
-    fn ended_badly(&self, listener: &Listener, cause: &'static str) {
-        self.0.handshakes.borrow_mut().close(listener, cause);
+    fn ended_badly(&self, listener: &Listener, peer: SocketAddr, cause: &CloseCause, problem: &dyn Display) {
+        let name = cause.name();
+        self.0.handshakes.borrow_mut().close(listener, name);
+        if *cause == CloseCause::Lost {
+            // Callers leave as they please: the reader of an event stream has no other way to end it.
+            tracing::debug!(listener = %listener.name, %peer, %problem, "an HTTP connection was lost");
+        } else if let Some(suppressed) = self.0.notices.borrow_mut().allow(self.0.now(), name) {
+            tracing::warn!(listener = %listener.name, %peer, cause = name, %problem, suppressed,
+                "an HTTP connection ended badly");
+        }
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

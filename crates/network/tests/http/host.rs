@@ -2,12 +2,13 @@
 
 use crate::support::document;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use windrose_event::{Accepted, Claim, ConnectionId, Directive, Intent, Outcome, Publication};
+use windrose_event::{Accepted, Claim, CloseCause, ConnectionId, Directive, Intent, Outcome, Publication};
 use windrose_network::exchange::{ExchangeHost, ExchangeQueue};
 use windrose_network::http::server::{ConnectionFacts, serve};
 use windrose_policy::{Listener, Snapshot};
@@ -93,7 +94,7 @@ impl ExchangeHost for TestHost {
         self.ended.set(self.ended.get() + 1);
     }
 
-    fn ended_badly(&self, _listener: &Listener, _cause: &'static str) {}
+    fn ended_badly(&self, _: &Listener, _: SocketAddr, _: &CloseCause, _: &dyn Display) {}
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)

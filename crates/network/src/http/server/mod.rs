@@ -16,7 +16,6 @@ mod stream;
 mod value;
 
 use super::local::LocalExecutor;
-use super::notice::Notice;
 use crate::exchange::ExchangeHost;
 use caller::Callers;
 use hyper::service::service_fn;
@@ -47,11 +46,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const FINISH: Duration = Duration::from_secs(60);
 /// How long a connection without any may take to say good-bye.
 const GOODBYE: Duration = Duration::from_secs(1);
-
-thread_local! {
-    /// Connections that end badly are told at most once in a while, by each shard.
-    static BROKEN: Notice = Notice::default();
-}
 
 /// What the transport knows of a connection.
 pub struct ConnectionFacts {
@@ -111,11 +105,9 @@ where
         Ok(()) if connection.life.was_slow() => CloseCause::NoOpen,
         Ok(()) => return,
     };
-    connection.host.ended_badly(&listener, cause.name());
-    match ended {
-        Err(error) => report(&listener, peer, &*error),
-        Ok(()) => report(&listener, peer, &"a request's head took longer than limits.connect_timeout"),
-    }
+    let slow = "a request's head took longer than limits.connect_timeout";
+    let problem = ended.as_ref().err().map_or_else(|| slow.to_owned(), ToString::to_string);
+    connection.host.ended_badly(&listener, peer, &cause, &problem);
 }
 
 impl Connection {
@@ -138,10 +130,4 @@ fn is_io(error: &(dyn std::error::Error + 'static)) -> bool {
         error = cause.source();
     }
     false
-}
-
-fn report(listener: &Listener, peer: SocketAddr, problem: &dyn std::fmt::Display) {
-    if let Some(suppressed) = BROKEN.with(Notice::admit) {
-        tracing::info!(listener = %listener.name, %peer, suppressed, "an HTTP connection ended badly: {problem}");
-    }
 }
