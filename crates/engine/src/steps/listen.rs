@@ -122,9 +122,14 @@ impl Engine {
         }
     }
 
-    /// While the node shuts down: sends a connection away once all that it sent is settled.
+    /// While the node shuts down: sends a connection away once all that it sent is settled. One that has opened nothing
+    /// is not read from any more, so it never will.
     pub(crate) fn leave_if_drained(&mut self, now: Now, id: ConnectionId) {
-        let done = |connection: &Connection| connection.session().is_some() && connection.unsettled == 0;
+        let done = |connection: &Connection| match connection.stage {
+            Stage::New { .. } => true,
+            Stage::Identifying(_) | Stage::Claiming(_) => false,
+            Stage::Open { .. } => connection.unsettled == 0,
+        };
         if self.draining && self.connections.get(id).is_some_and(done) {
             self.send_away(now, id, CloseReason::ShuttingDown, false, Entry::Forgotten);
         }
