@@ -6,6 +6,7 @@
 //! at least once for QoS 1, exactly once per hop for QoS 2, order per topic and sender, no acknowledgement before the
 //! service's 2xx, and that everything comes right when nothing goes wrong any more.
 
+mod acts;
 pub mod agenda;
 mod checks;
 pub mod client;
@@ -16,8 +17,9 @@ mod node;
 pub mod oracle;
 pub mod rng;
 pub mod scenario;
+mod seeded;
 pub mod service;
 pub mod trace;
 pub mod world;
 
-pub use scenario::{Failure, Report, Scenario};
+pub use scenario::{Ending, Failure, Report, Scenario};
