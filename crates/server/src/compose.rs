@@ -3,7 +3,7 @@
 use crate::admin::Admin;
 use crate::document::{self, Loaded};
 use crate::live_registry::LiveRegistry;
-use crate::reload::{self, Reloader};
+use crate::reload::{Changes, Reloader};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,6 +29,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     let mut hangup = listen(SignalKind::hangup())?;
 
     let Loaded { snapshot, registry } = loaded;
+    let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
     let registry = Arc::new(LiveRegistry::new(registry));
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
@@ -52,7 +53,6 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     }
     tracing::info!(node = %snapshot.node.name, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let mut changes = reload::watch(&document::files(file.as_deref(), &snapshot));
     let mut reloader = Reloader::new(file, Arc::clone(&snapshot), registry, Arc::clone(&node));
     loop {
         tokio::select! {

@@ -41,10 +41,9 @@ impl Reloader {
 
     /// Reads the document again. If anything is wrong with it, the one in force stays, and the log says what is wrong.
     pub(crate) async fn reload(&mut self, why: &str, admin: &mut Admin, changes: &mut Changes) {
-        match self.put_into_force(admin).await {
+        match self.put_into_force(admin, changes).await {
             Ok(()) => {
                 admin.reloaded(true);
-                *changes = watch(&document::files(self.file.as_deref(), &self.snapshot));
                 tracing::info!(why, "the document is reloaded");
             }
             Err(problem) => {
@@ -57,9 +56,11 @@ impl Reloader {
         }
     }
 
-    async fn put_into_force(&mut self, admin: &mut Admin) -> Result<(), String> {
+    async fn put_into_force(&mut self, admin: &mut Admin, changes: &mut Changes) -> Result<(), String> {
         let Loaded { snapshot, registry } =
             document::load(self.file.as_deref()).map_err(|error| error.render(false))?;
+        // At once: a change during the reload asks for another one, and so does mending a file that fails it.
+        changes.watch(&document::files(self.file.as_deref(), &snapshot));
         let before = &self.snapshot.node;
         if snapshot.node.shards != before.shards || snapshot.node.name != before.name {
             return Err("node.name and node.shards cannot change while the node runs: restart it".to_owned());
@@ -74,14 +75,41 @@ impl Reloader {
     }
 }
 
-/// Changes of files.
+/// Changes of files. They are watched by their folders: editors and Kubernetes replace files rather than write to them.
 pub(crate) struct Changes {
+    changed: mpsc::Sender<()>,
     seen: mpsc::Receiver<()>,
+    files: BTreeSet<PathBuf>,
     /// Watches for as long as it lives.
-    _watcher: Option<RecommendedWatcher>,
+    watcher: Option<RecommendedWatcher>,
 }
 
 impl Changes {
+    /// Watches files.
+    pub(crate) fn of(files: &[PathBuf]) -> Self {
+        // One waiting word says as much as two.
+        let (changed, seen) = mpsc::channel(1);
+        let mut changes = Self { changed, seen, files: BTreeSet::new(), watcher: None };
+        changes.watch(files);
+        changes
+    }
+
+    /// Watches these files from now on. What was seen before is not forgotten.
+    fn watch(&mut self, files: &[PathBuf]) {
+        let files: BTreeSet<PathBuf> = files.iter().cloned().collect();
+        if files == self.files && self.watcher.is_some() {
+            return;
+        }
+        let watcher = watcher(&files, self.changed.clone());
+        // The one before is dropped only now: nothing is missed between them.
+        self.watcher = watcher
+            .inspect_err(
+                |error| tracing::warn!(%error, "files are not watched for changes: reload with SIGHUP"),
+            )
+            .ok();
+        self.files = files;
+    }
+
     /// Waits for a change, then until the files are quiet. Without a watcher it waits for ever.
     pub(crate) async fn changed(&mut self) {
         if self.seen.recv().await.is_none() {
@@ -94,12 +122,10 @@ impl Changes {
     }
 }
 
-/// Watches files, by their folders: editors and Kubernetes replace files rather than write to them.
-pub(crate) fn watch(files: &[PathBuf]) -> Changes {
-    let (changed, seen) = mpsc::channel(1);
+fn watcher(files: &BTreeSet<PathBuf>, changed: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
     let names: BTreeSet<_> =
         files.iter().filter_map(|file| file.file_name().map(ToOwned::to_owned)).collect();
-    let notice = move |event: notify::Result<notify::Event>| {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         let Ok(event) = event else { return };
         let concerns_us = event.paths.iter().any(|path| {
             let name = path.file_name();
@@ -107,23 +133,16 @@ pub(crate) fn watch(files: &[PathBuf]) -> Changes {
             name.is_some_and(|name| names.contains(name) || name == "..data")
         });
         if concerns_us && !matches!(event.kind, EventKind::Access(_)) {
-            // One waiting word says as much as two.
             let _ = changed.try_send(());
         }
-    };
-    let watcher = notify::recommended_watcher(notice).and_then(|mut watcher| {
-        let folders: BTreeSet<&Path> = files
-            .iter()
-            .filter_map(|file| file.parent())
-            .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-            .collect();
-        for folder in folders {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        }
-        Ok(watcher)
-    });
-    let watcher = watcher.inspect_err(|error| {
-        tracing::warn!(%error, "files are not watched for changes: reload with SIGHUP");
-    });
-    Changes { seen, _watcher: watcher.ok() }
+    })?;
+    let folders: BTreeSet<&Path> = files
+        .iter()
+        .filter_map(|file| file.parent())
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .collect();
+    for folder in folders {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
+    Ok(watcher)
 }
