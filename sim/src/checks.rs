@@ -9,6 +9,10 @@ const COUNTED_EVERY: u64 = 64;
 /// At-most-once events that one read may bring beyond a client's window.
 const READ: usize = 16;
 
+/// Bytes that may wait for a connection beyond `limits.output_bytes`: what its window let out at once before the engine
+/// heard that it is too much, and acknowledgements, which are not held.
+const LAST_WORDS: usize = 65_536;
+
 impl World {
     /// Looks at the node after a step.
     pub(crate) fn check(&mut self) {
@@ -52,6 +56,15 @@ impl World {
                         pool.credit_used, pool.name, pool.credit_limit
                     ));
                 }
+            }
+        }
+        let written =
+            self.documents.iter().map(|document| document.output_bytes).max().unwrap_or(0) + LAST_WORDS;
+        for link in self.links.iter().filter(|link| link.node_here) {
+            let waits =
+                self.shards[link.shard].pump.transmit(link.connection).map_or(0, |transmit| transmit.len());
+            if waits > written {
+                wrong = Some(format!("{waits} bytes wait to be written to {}", link.client.name()));
             }
         }
         if let Some(what) = wrong {

@@ -5,7 +5,8 @@ use crate::link::{Notice, Pipe};
 use crate::trace::{ClientId, LinkId, Note};
 use crate::world::{Link, Step, World};
 use std::io::IoSlice;
-use windrose_event::CloseCause;
+use std::time::Duration;
+use windrose_event::{CloseCause, Moment};
 
 impl World {
     pub(crate) fn link(&mut self, id: LinkId) -> &mut Link {
@@ -41,6 +42,7 @@ impl World {
             end_waits: false,
             cut: false,
             opened,
+            reads_at: opened,
         });
         self.client(client, |client, cx| client.connect(cx, id));
         self.act(shard);
@@ -97,26 +99,32 @@ impl World {
             }
         }
         if breaks {
-            self.cut(id, Notice { client: std::time::Duration::ZERO, node: Some(std::time::Duration::ZERO) });
+            self.cut(id, Notice { client: Duration::ZERO, node: Some(Duration::ZERO) });
         }
     }
 
     /// The client reads what has arrived.
     pub(crate) fn arrive_down(&mut self, id: LinkId) {
         let now = self.now();
-        let link = self.link(id);
+        let link = &mut self.links[id.0 as usize];
         if !link.client_here {
             return;
         }
-        let (bytes, breaks) = link.down.read(now);
         let client = link.client;
+        if now < link.reads_at {
+            let at = link.reads_at;
+            return self.agenda.at(at, Step::Down(id));
+        }
+        let pause = self.clients[usize::from(client.0)].profile.reads_every;
+        link.reads_at = now + Duration::from_micros(pause);
+        let (bytes, breaks) = link.down.read(now);
         if !bytes.is_empty() {
             self.client(client, |client, cx| client.bytes(cx, &bytes));
             self.serve(client);
             self.flush(id);
         }
         if breaks {
-            self.cut(id, Notice { client: std::time::Duration::ZERO, node: Some(std::time::Duration::ZERO) });
+            self.cut(id, Notice { client: Duration::ZERO, node: Some(Duration::ZERO) });
         }
     }
 
@@ -196,6 +204,7 @@ impl World {
 
     /// The client notices.
     pub(crate) fn end_down(&mut self, id: LinkId) {
+        self.link(id).reads_at = Moment::from_micros(0);
         self.arrive_down(id);
         let link = self.link(id);
         if !link.client_here {

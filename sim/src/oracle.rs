@@ -312,6 +312,16 @@ impl Oracle {
         }
     }
 
+    /// How many publications a service has accepted, as far as the node has heard.
+    pub fn accepted(&self) -> usize {
+        self.publications.iter().filter(|publication| publication.accepted).count()
+    }
+
+    /// How many publications a subscriber saw.
+    pub fn delivered_to(&self, client: ClientId) -> usize {
+        self.subscribers.get(&client).map_or(0, |subscriber| subscriber.seen.len())
+    }
+
     /// How many deliveries subscribers saw.
     pub fn deliveries(&self) -> u64 {
         let sightings = self.subscribers.values().flat_map(|subscriber| subscriber.seen.values());

@@ -90,6 +90,7 @@ fn client(rng: &mut Rng, id: ClientId, topics: std::ops::Range<usize>, subscribe
         messages,
         pace: rng.pick(&[0, 5_000, 50_000, 200_000]),
         acknowledges_within: rng.pick(&[0, 0, 5_000, 100_000]),
+        reads_every: rng.pick(&[0, 0, 0, 20_000]),
         reconnects_within: rng.pick(&[1_000, 50_000, 1_000_000]),
     }
 }

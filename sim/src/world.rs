@@ -101,6 +101,8 @@ pub struct Link {
     pub(crate) end_waits: bool,
     pub(crate) cut: bool,
     pub(crate) opened: Moment,
+    /// When the client reads next.
+    pub(crate) reads_at: Moment,
 }
 
 /// Breaks a client's connection at a byte.
@@ -342,12 +344,24 @@ impl World {
             }
             self.note(Note::Mood(mood.name()));
         } else if kind < cuts + moods + reloads {
-            self.document = self.rng.below(self.documents.len());
-            for shard in 0..self.shards.len() {
-                let wait = self.rng.micros(0, 20_000);
-                self.agenda.after(wait, Step::Reload(shard));
-            }
+            let document = self.rng.below(self.documents.len());
+            self.put_in_force(document);
         }
+    }
+
+    /// A document takes force, shard by shard.
+    pub fn put_in_force(&mut self, document: usize) {
+        self.document = document;
+        for shard in 0..self.shards.len() {
+            let wait = self.rng.micros(0, 20_000);
+            self.agenda.after(wait, Step::Reload(shard));
+        }
+    }
+
+    /// All services are of one mood.
+    pub fn set_mood(&mut self, mood: Mood) {
+        self.moods.fill(mood);
+        self.note(Note::Mood(mood.name()));
     }
 
     fn notice(&mut self) -> Notice {
@@ -364,8 +378,8 @@ impl World {
     pub fn calm(&mut self) {
         self.conditions.fault_every = 0;
         self.conditions.registry_fails = 0;
-        self.moods.fill(Mood::Well);
         self.note(Note::Calm);
+        self.set_mood(Mood::Well);
     }
 
     /// The publications in events' payloads.

@@ -28,6 +28,7 @@ fn exchange(qos: Assurance, version: Version, topic: &str, breaks: Vec<Break>) -
         pace: 0,
         acknowledges_within: 0,
         reconnects_within: 1_000,
+        reads_every: 0,
     };
     let message = Message { topic: 0, poison: false, size: 3 };
     let filter = Filter::new("#").expect("a filter");

@@ -198,6 +198,7 @@ impl Client {
     pub(super) fn disconnected(&mut self, cx: &mut Context<'_>, code: ReasonCode) {
         let note = PacketNote { code: code.0, ..self.note("DISCONNECT") };
         cx.oracle.note(cx.now, Note::Got(note));
+        self.dismissed = Some(code);
         if let Some(connection) = &mut self.connection {
             connection.out.clear();
             connection.closes = true;

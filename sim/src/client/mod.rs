@@ -14,6 +14,7 @@ pub(crate) use publications::read_payload;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use windrose_event::{Assurance, Filter, Moment};
+use windrose_protocol::mqtt::ReasonCode;
 use windrose_protocol::mqtt::codec::{Packet, Version, encode};
 
 /// How long a client waits for an answer to CONNECT or PINGREQ.
@@ -55,6 +56,8 @@ pub struct Profile {
     pub acknowledges_within: u64,
     /// The longest time before it connects again, in microseconds.
     pub reconnects_within: u64,
+    /// How long it waits before it reads again, in microseconds.
+    pub reads_every: u64,
 }
 
 /// A client: what it remembers, and its connection.
@@ -77,6 +80,8 @@ pub struct Client {
     reconnects_at: Moment,
     /// Whether the node has been told to shut down: a good-bye is no surprise, and nobody connects again.
     pub draining: bool,
+    /// Why the node closed the last connection that it closed with a word (DISCONNECT, MQTT 5).
+    pub dismissed: Option<ReasonCode>,
 }
 
 /// What every handler of a client is given.
@@ -103,6 +108,7 @@ impl Client {
             connection: None,
             reconnects_at: Moment::from_micros(0),
             draining: false,
+            dismissed: None,
         }
     }
 
