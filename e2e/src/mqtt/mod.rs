@@ -2,7 +2,9 @@
 //! every code, and sends whatever bytes a test wants.
 
 mod client;
+mod options;
 mod wire;
 
-pub use client::{Client, End, Options};
+pub use client::{Client, End};
+pub use options::Options;
 pub use wire::{Packet, Properties, Version, property, string, varint};
