@@ -1,16 +1,41 @@
 //! A run's acts: clients get ready, publish while things go wrong, settle in peace, and the node shuts down. Each says
 //! whether every promise was kept.
 
-use crate::client::Client;
+use crate::client::{Client, Profile};
 use crate::trace::ClientId;
 use crate::world::World;
 use std::time::Duration;
+use windrose_event::{Assurance, Filter};
+use windrose_protocol::mqtt::codec::Version;
 
 /// How long each act may take once nothing goes wrong any more.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the node may take to notice every connection that is gone, and sessions to get what waits for them.
 const AFTERMATH: Duration = Duration::from_secs(20);
+
+/// How long last values may take to reach a new subscriber.
+const RECALL: Duration = Duration::from_secs(5);
+
+/// A client that subscribes to everything at one shard; its id is given to it when it arrives.
+fn auditor(shard: usize) -> Profile {
+    Profile {
+        id: ClientId(u16::MAX),
+        version: Version::V5,
+        lasting: false,
+        receive_maximum: 10,
+        window: 1,
+        keep_alive: 10,
+        subscriptions: Filter::new("#").map(|filter| (filter, Assurance::AtLeastOnce)).into_iter().collect(),
+        group: None,
+        shard: Some(shard),
+        messages: Vec::new(),
+        pace: 0,
+        acknowledges_within: 0,
+        reconnects_within: 0,
+        reads_every: 0,
+    }
+}
 
 impl World {
     /// All clients connect and subscribe.
@@ -41,6 +66,19 @@ impl World {
         if self.pass(AFTERMATH) {
             self.check_settled();
             self.oracle.finish();
+        }
+        self.oracle.violation.is_none() && (!self.oracle.has_last_values() || self.audit())
+    }
+
+    /// Somebody new subscribes to everything at each shard, and must be told the last values.
+    fn audit(&mut self) -> bool {
+        let auditors: Vec<ClientId> =
+            (0..self.shards.len()).map(|shard| self.arrive(auditor(shard))).collect();
+        if !self.get_ready() || !self.pass(RECALL) {
+            return false;
+        }
+        for auditor in auditors {
+            self.oracle.check_recalled(auditor);
         }
         self.oracle.violation.is_none()
     }

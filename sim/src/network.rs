@@ -15,7 +15,8 @@ impl World {
 
     /// A client connects to whichever shard the kernel picks.
     pub(crate) fn open(&mut self, client: ClientId) {
-        let shard = self.rng.below(self.shards.len());
+        let any = self.rng.below(self.shards.len());
+        let shard = self.clients[usize::from(client.0)].profile.shard.unwrap_or(any);
         let id = LinkId(self.links.len() as u32);
         let ordinal = self.connections.entry(client).or_default();
         let number = *ordinal;

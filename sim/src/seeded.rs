@@ -19,7 +19,7 @@ impl Scenario {
         let count = rng.between(3, 7);
         let senders = rng.between(2, count - 1);
         let mut topics = Vec::new();
-        let clients = (0..count)
+        let mut clients = (0..count)
             .map(|index| {
                 let id = ClientId(index as u16);
                 let own = topics.len();
@@ -30,7 +30,12 @@ impl Scenario {
                 }
                 client(rng, id, own..topics.len(), index + 1 >= senders)
             })
-            .collect();
+            .collect::<Vec<_>>();
+        if rng.chance(35) {
+            let qos = rng.pick(&[Assurance::AtLeastOnce, Assurance::ExactlyOnce]);
+            let group = (count..count + rng.between(2, 3)).map(|index| member(rng, index, qos));
+            clients.extend(group);
+        }
         let first = document(rng);
         let queue = if rng.chance(10) { 30 } else { first.session_queue_events };
         let documents = [first.clone(), document(rng), document(rng)]
@@ -72,6 +77,7 @@ fn client(rng: &mut Rng, id: ClientId, topics: std::ops::Range<usize>, subscribe
             .map(|_| Message {
                 topic: rng.between(topics.start, topics.end - 1),
                 poison: rng.chance(3),
+                retain: rng.chance(10),
                 size: if rng.chance(5) { rng.between(2_000, 3_000) } else { rng.between(0, 200) },
             })
             .collect(),
@@ -87,12 +93,21 @@ fn client(rng: &mut Rng, id: ClientId, topics: std::ops::Range<usize>, subscribe
         window: rng.between(1, 10),
         keep_alive: 10,
         subscriptions: subscriptions.map(|filter| (filter, qos(rng))).collect(),
+        group: None,
+        shard: None,
         messages,
         pace: rng.pick(&[0, 5_000, 50_000, 200_000]),
         acknowledges_within: rng.pick(&[0, 0, 5_000, 100_000]),
         reads_every: rng.pick(&[0, 0, 0, 20_000]),
         reconnects_within: rng.pick(&[1_000, 50_000, 1_000_000]),
     }
+}
+
+/// A member of a group that shares the work of everything.
+fn member(rng: &mut Rng, index: usize, qos: Assurance) -> Profile {
+    let id = ClientId(index as u16);
+    let subscriptions = Filter::new("#").map(|filter| (filter, qos)).into_iter().collect();
+    Profile { lasting: true, subscriptions, group: Some(1), ..client(rng, id, 0..0, false) }
 }
 
 fn document(rng: &mut Rng) -> Document {

@@ -1,7 +1,7 @@
 //! The world: a node's shards, its clients and the network between them, moved on one step at a time.
 
 use crate::agenda::Agenda;
-use crate::client::{Client, Context};
+use crate::client::{Client, Context, Profile};
 use crate::document::Document;
 use crate::link::{Notice, Pipe, Weather};
 use crate::node::Shard;
@@ -228,6 +228,15 @@ impl World {
             world.agenda.after(Duration::ZERO, Step::Fault);
         }
         world
+    }
+
+    /// Another client arrives. Its id is the next one, whatever its profile says.
+    pub fn arrive(&mut self, profile: Profile) -> ClientId {
+        let id = ClientId(self.clients.len() as u16);
+        self.clients.push(Client::new(Profile { id, ..profile }));
+        self.client_timers.push(None);
+        self.agenda.after(Duration::ZERO, Step::Client(id));
+        id
     }
 
     /// The time.

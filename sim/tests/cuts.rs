@@ -24,13 +24,15 @@ fn exchange(qos: Assurance, version: Version, topic: &str, breaks: Vec<Break>) -
         window: 2,
         keep_alive: 10,
         subscriptions: Vec::new(),
+        group: None,
+        shard: None,
         messages: Vec::new(),
         pace: 0,
         acknowledges_within: 0,
         reconnects_within: 1_000,
         reads_every: 0,
     };
-    let message = Message { topic: 0, poison: false, size: 3 };
+    let message = Message { topic: 0, poison: false, size: 3, retain: false };
     let filter = Filter::new("#").expect("a filter");
     let scenario = Scenario {
         // Which shards clients connect to, and how much arrives of what a cut caught, differs from cut to cut.

@@ -26,7 +26,9 @@ fn device(id: usize, messages: usize, pace: u64) -> Profile {
         window: 4,
         keep_alive: 10,
         subscriptions: Vec::new(),
-        messages: vec![Message { topic: id, poison: false, size: 40 }; messages],
+        group: None,
+        shard: None,
+        messages: vec![Message { topic: id, poison: false, size: 40, retain: false }; messages],
         pace,
         acknowledges_within: 0,
         reconnects_within: 100_000,
@@ -153,7 +155,7 @@ fn sessions_that_change_shards_all_the_time_lose_nothing() {
 fn a_subscriber_that_hardly_reads_is_bounded_and_disturbs_nobody() {
     let mut clients = vec![device(0, 3_000, 0), subscriber(1, Assurance::AtLeastOnce)];
     clients.push(Profile { reads_every: 200_000, ..subscriber(2, Assurance::AtMostOnce) });
-    clients[0].messages.fill(Message { topic: 0, poison: false, size: 500 });
+    clients[0].messages.fill(Message { topic: 0, poison: false, size: 500, retain: false });
     let document = Document { session_queue_events: 100, ..Document::default() };
     let scenario = Scenario { documents: vec![document], ..fleet("e", Assurance::AtLeastOnce, clients) };
     let mut world = scenario.begin();

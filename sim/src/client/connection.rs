@@ -1,6 +1,6 @@
 //! One connection of a client: CONNECT to DISCONNECT.
 
-use super::{Client, Context, PATIENCE};
+use super::{Client, Context, PATIENCE, Profile};
 use crate::trace::{LinkId, Note, PacketNote};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -148,8 +148,9 @@ impl Client {
     }
 
     fn subscribe(&mut self, cx: &mut Context<'_>) {
+        let share = self.profile.group.map(|group| format!("$share/group-{group}/")).unwrap_or_default();
         let filters = self.profile.subscriptions.iter().map(|(filter, qos)| SubscribeFilter {
-            filter: Text::from(filter.as_str()),
+            filter: Text::from(format!("{share}{filter}")),
             qos: *qos,
             no_local: false,
             retain_as_published: false,
@@ -169,9 +170,9 @@ impl Client {
             return self.broken(cx, format!("SUBACK says {:?} to {wanted:?}", suback.codes));
         }
         self.subscribed = true;
-        let lasting = self.profile.lasting;
+        let Profile { id, lasting, group, .. } = self.profile;
         for (filter, qos) in self.profile.subscriptions.clone() {
-            cx.oracle.subscribed(self.profile.id, filter, qos, lasting && qos != Assurance::AtMostOnce);
+            cx.oracle.subscribed(id, filter, qos, lasting && qos != Assurance::AtMostOnce, group);
         }
     }
 

@@ -67,7 +67,10 @@ impl Client {
     }
 
     fn tell(&mut self, cx: &mut Context<'_>, id: PubId, publish: &Publish) {
-        cx.oracle.delivered(self.profile.id, id, &publish.topic, publish.qos, publish.dup);
+        match publish.retain {
+            true => cx.oracle.recalled(self.profile.id, id, &publish.topic),
+            false => cx.oracle.delivered(self.profile.id, id, &publish.topic, publish.qos, publish.dup),
+        }
     }
 
     /// PUBREL.

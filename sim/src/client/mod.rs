@@ -29,6 +29,8 @@ pub struct Message {
     pub poison: bool,
     /// Bytes of payload, beside those that name the publication.
     pub size: usize,
+    /// Whether it is its topic's last value (RETAIN).
+    pub retain: bool,
 }
 
 /// What a client is like.
@@ -48,6 +50,10 @@ pub struct Profile {
     pub keep_alive: u16,
     /// Its subscriptions.
     pub subscriptions: Vec<(Filter, Assurance)>,
+    /// The number of the group that shares the work of its subscriptions, if any.
+    pub group: Option<u8>,
+    /// The shard that it connects to; `None`: any.
+    pub shard: Option<usize>,
     /// What its application publishes, in order.
     pub messages: Vec<Message>,
     /// The longest time between two messages, in microseconds.

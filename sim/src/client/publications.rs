@@ -85,7 +85,7 @@ impl Client {
     }
 
     fn publish_new(&mut self, cx: &mut Context<'_>, message: Message) {
-        let id = cx.oracle.publish(message.topic, message.poison);
+        let id = cx.oracle.publish(message.topic, message.poison, message.retain);
         let mut packet_id = 0;
         if cx.oracle.topic_of(id).qos != Assurance::AtMostOnce {
             // The lowest that is free: identifiers are used again as soon as the protocol allows.
@@ -105,7 +105,7 @@ impl Client {
         let publish = Packet::Publish(Publish {
             dup,
             qos: topic.qos,
-            retain: false,
+            retain: message.retain,
             topic: Text::from(topic.name.as_str()),
             packet_id,
             properties: None,
