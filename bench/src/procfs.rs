@@ -9,8 +9,7 @@ const TICKS: f64 = 100.0;
 /// Processor time spent so far by a process and all that descend from it, in seconds (user and system, all threads).
 pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let mut ticks = 0;
-    for pid in family(pid) {
-        let stat = read(pid, "stat")?;
+    for stat in read_family(pid, "stat")? {
         // The program's name stands in parentheses and may contain anything.
         let fields: Vec<&str> =
             stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
@@ -25,8 +24,7 @@ pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
 /// Resident memory of a process and all that descend from it, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let mut kilobytes = 0;
-    for pid in family(pid) {
-        let status = read(pid, "status")?;
+    for status in read_family(pid, "status")? {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
         kilobytes += line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0);
     }
@@ -62,10 +60,14 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-fn read(pid: u32, file: &str) -> Result<String> {
-    fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|error| {
-        format!("the server's process {pid} cannot be measured (did it end?): {error}").into()
-    })
+/// A file of a process and of all that descend from it. A descendant that has ended meanwhile is left out: what it spent
+/// is in its parent's count.
+fn read_family(pid: u32, file: &str) -> Result<Vec<String>> {
+    let read = |pid: u32| fs::read_to_string(format!("/proc/{pid}/{file}"));
+    let own = read(pid)
+        .map_err(|error| format!("the server's process {pid} cannot be measured (did it end?): {error}"))?;
+    let descendants = family(pid).into_iter().skip(1).filter_map(|pid| read(pid).ok());
+    Ok(std::iter::once(own).chain(descendants).collect())
 }
 
 #[cfg(test)]
