@@ -170,6 +170,13 @@ impl Oracle {
         }
     }
 
+    /// Whether there is a session that must get a publication.
+    pub(super) fn is_asked_for(&self, id: PubId) -> bool {
+        let topic = &self.topic_of(id).name;
+        let mut expectations = self.subscribers.values().flat_map(|subscriber| &subscriber.expectations);
+        expectations.any(|known| known.asks_for(id, topic))
+    }
+
     /// Whether a publication's sender was told that it is accepted, so that subscribers must get it.
     fn is_promised(&self, id: PubId) -> bool {
         let publication = &self.publications[id.0 as usize];

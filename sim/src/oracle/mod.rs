@@ -87,6 +87,9 @@ pub struct Oracle {
     now: Moment,
 }
 
+/// "No matching subscribers" (MQTT 5 §3.4.2.1).
+const NOBODY_LISTENS: u8 = 0x10;
+
 impl Oracle {
     /// Notes what happened.
     pub fn note(&mut self, now: Moment, note: Note) {
@@ -149,6 +152,8 @@ impl Oracle {
         let refused_silently = publication.poison && !says_no;
         if topic.delivered && accepted && !refused_silently && !(publication.taken && publication.accepted) {
             self.fail("acknowledged before the service has said 2xx", Some(id), &[]);
+        } else if code == NOBODY_LISTENS && self.is_asked_for(id) {
+            self.fail("acknowledged as if nobody had subscribed to it", Some(id), &[]);
         }
     }
 
