@@ -100,7 +100,7 @@ where
         }
     };
     let cause = match &ended {
-        Err(error) if is_io(&**error) => CloseCause::Lost,
+        Err(error) if is_lost(&**error) => CloseCause::Lost,
         Err(_) => CloseCause::Protocol("not HTTP".into()),
         Ok(()) if connection.life.was_slow() => CloseCause::NoOpen,
         Ok(()) => return,
@@ -120,11 +120,12 @@ impl Connection {
     }
 }
 
-/// Whether the transport failed, rather than what came by it.
-fn is_io(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether the transport failed or the peer left, rather than that what came is not HTTP.
+fn is_lost(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut error = Some(error);
     while let Some(cause) = error {
-        if cause.is::<std::io::Error>() {
+        let left = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message);
+        if left || cause.is::<std::io::Error>() {
             return true;
         }
         error = cause.source();
