@@ -282,6 +282,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             links: links.collect(),
         });
         tokio::task::spawn_local(Rc::clone(&shard).keep_time());
+        tokio::task::spawn_local(Rc::clone(&shard).keep_writing());
         tokio::task::spawn_local(hear(Rc::clone(&shard), inbox));
         obey(shard, commands).await;
     });

@@ -8,6 +8,7 @@ mod identify;
 mod link;
 mod socket;
 mod timer;
+mod writes;
 
 pub(crate) use accept::accept;
 pub(crate) use link::{Inbox, Link, links};
@@ -47,6 +48,9 @@ pub(crate) struct Shard {
     pub(crate) tls: Arc<TlsTable>,
     settings: RefCell<Settings>,
     timer: Notify,
+    /// Connections that have something to write at the end of the turn.
+    put_off: RefCell<Vec<ConnectionId>>,
+    writes: Notify,
     armed: Cell<Option<Moment>>,
     pub(crate) draining: Cell<bool>,
     /// Claims that wait for the registry.
@@ -106,6 +110,8 @@ impl Shard {
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
+            put_off: RefCell::default(),
+            writes: Notify::new(),
             armed: Cell::new(None),
             draining: Cell::new(false),
             identifying: Cell::new(0),
@@ -183,7 +189,7 @@ impl Shard {
             let effect = self.core.borrow_mut().pump.poll_effect();
             let Some(effect) = effect else { break };
             match effect {
-                Effect::Flush(id) => self.flush(now, id),
+                Effect::Flush(id) => self.write_later(now, id),
                 Effect::Close(id) => self.close(now, id),
                 Effect::Pause(id) => self.set_paused(id, true),
                 Effect::Resume(id) => self.set_paused(id, false),
@@ -206,9 +212,7 @@ impl Shard {
                 }
             }
         }
-        for link in self.links.iter().flatten() {
-            link.flush(self.id);
-        }
+        self.send_later();
         self.rearm();
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Socket {
     pub(super) backlogged: bool,
     /// Bytes written so far: tells the driver whether a slow peer makes progress.
     pub(super) written: u64,
+    /// It is written at the end of the turn.
+    pub(super) put_off: bool,
     /// Close once everything is written.
     pub(super) closing: bool,
     /// The transport failed.
@@ -54,6 +56,7 @@ impl Socket {
             blocked: false,
             backlogged: false,
             written: 0,
+            put_off: false,
             closing: false,
             broken: false,
         }
