@@ -6,6 +6,7 @@ use crate::exchange::ExchangeHost;
 use crate::http::server::{ConnectionFacts, serve};
 use crate::tls::{certificate_claim, handshake};
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,23 +66,10 @@ async fn enter_mqtt_tls(shard: Rc<Shard>, listener: Arc<Listener>, mut stream: T
         refuse(&shard, &listener, peer, "tls", "its tls entry has no certificates loaded");
         return;
     };
-    let shaken = timeout(shard.handshake_timeout(), handshake(&mut stream, config)).await;
-    match shaken {
-        Ok(Ok(tls)) => {
-            let certificate =
-                tls.peer_certificates().and_then(<[_]>::first).and_then(|leaf| certificate_claim(leaf));
-            let claim = claim(&listener, peer, certificate.map(Arc::new));
-            shard.enter_mqtt(stream, Some(tls), listener, claim);
-        }
-        Ok(Err(error)) => refuse(&shard, &listener, peer, "tls", &error.to_string()),
-        Err(_) => refuse(
-            &shard,
-            &listener,
-            peer,
-            "tls_timeout",
-            "the handshake took longer than limits.handshake_timeout",
-        ),
-    }
+    let Some(tls) = shake(&shard, &listener, peer, handshake(&mut stream, config)).await else { return };
+    let certificate = tls.peer_certificates().and_then(<[_]>::first).and_then(|leaf| certificate_claim(leaf));
+    let claim = claim(&listener, peer, certificate.map(Arc::new));
+    shard.enter_mqtt(stream, Some(tls), listener, claim);
 }
 
 async fn enter_http(shard: Rc<Shard>, listener: Arc<Listener>, stream: TcpStream, peer: SocketAddr) {
@@ -96,21 +84,28 @@ async fn enter_http(shard: Rc<Shard>, listener: Arc<Listener>, stream: TcpStream
         return;
     };
     let acceptor = tokio_rustls::TlsAcceptor::from(config);
-    match timeout(shard.handshake_timeout(), acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-            let certificate = certificate.and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
-            serve(stream, ConnectionFacts { listener, peer, certificate }, host).await;
+    let Some(stream) = shake(&shard, &listener, peer, acceptor.accept(stream)).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate = certificate.and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
+    serve(stream, ConnectionFacts { listener, peer, certificate }, host).await;
+}
+
+/// Waits for a handshake, for as long as one may take. `None`: it failed, which is counted and told.
+async fn shake<T>(
+    shard: &Shard,
+    listener: &Listener,
+    peer: SocketAddr,
+    handshake: impl Future<Output = io::Result<T>>,
+) -> Option<T> {
+    match timeout(shard.handshake_timeout(), handshake).await {
+        Ok(Ok(shaken)) => return Some(shaken),
+        Ok(Err(error)) => refuse(shard, listener, peer, "tls", &error.to_string()),
+        Err(_) => {
+            let detail = "the handshake took longer than limits.handshake_timeout";
+            refuse(shard, listener, peer, "tls_timeout", detail);
         }
-        Ok(Err(error)) => refuse(&shard, &listener, peer, "tls", &error.to_string()),
-        Err(_) => refuse(
-            &shard,
-            &listener,
-            peer,
-            "tls_timeout",
-            "the handshake took longer than limits.handshake_timeout",
-        ),
     }
+    None
 }
 
 fn claim(listener: &Listener, peer: SocketAddr, certificate: Option<Arc<CertificateClaim>>) -> Claim {
