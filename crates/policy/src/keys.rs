@@ -256,6 +256,8 @@ record! {
         handshake_timeout: Optional<Wait<1>>,
         /// How long the first packet (MQTT: CONNECT; HTTP: a request's head) may take. Default: `10s`.
         connect_timeout: Optional<Wait<1>>,
+        /// How long the body of an HTTP request may take, however slowly it trickles. Default: `30s`.
+        body_timeout: Optional<Wait<1>>,
         /// The longest keep-alive; a client that asks for more, or for none, gets this. Default: no bound.
         keep_alive_max: Optional<Wait<1000>>,
         /// How long a peer may take to read what was written to it before it is cut. Default: `30s`.

@@ -322,6 +322,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long the first packet (MQTT: CONNECT) may take; HTTP: a request's head.
     pub connect_timeout: Duration,
+    /// HTTP: how long a request's body may take, however slowly it trickles.
+    pub body_timeout: Duration,
     /// The longest keep-alive; a client that asks for more, or for none, gets this (MQTT 5: Server Keep Alive).
     /// `None`: no bound.
     pub keep_alive_max: Option<Duration>,
@@ -349,6 +351,7 @@ impl Default for Limits {
             output_bytes: 1 << 18,
             handshake_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
             keep_alive_max: None,
             write_timeout: Duration::from_secs(30),
         }

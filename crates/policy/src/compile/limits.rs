@@ -56,6 +56,7 @@ pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Lim
         output_bytes: number!(output_bytes),
         handshake_timeout: duration!(handshake_timeout),
         connect_timeout: duration!(connect_timeout),
+        body_timeout: duration!(body_timeout),
         keep_alive_max: keys.keep_alive_max.get().map(|wait| wait.0),
         write_timeout: duration!(write_timeout),
     }

@@ -1,7 +1,7 @@
 //! Requests: asking a thing, and waiting for its answer.
 
 use super::caller::closed;
-use super::publish::{body_limit, publication};
+use super::publish::publication;
 use super::respond::{self, Content};
 use super::{Connection, intake};
 use http::request::Parts;
@@ -29,7 +29,7 @@ pub(super) async fn post(
     // The answer comes to the caller: it cannot be wished for elsewhere.
     let wishes = Wishes { reply_to: None, ..Wishes::read(&parts.headers)? };
     let caller = connection.caller(parts).await?;
-    let body = intake::read(body, body_limit(connection, parts)).await?;
+    let body = intake::read(connection, parts, body).await?;
     let Body::One(received) = read_body(&parts.headers, body)? else {
         return Err(bad("a request is one event, not a batch".to_owned()));
     };

@@ -1,28 +1,36 @@
 //! Reading a request's body: no more of it than is allowed, and not for ever.
 
+use super::Connection;
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use std::time::Duration;
 use tokio::time::timeout;
 use windrose_protocol::http::Problem;
 
-/// How long a whole body may take, however slowly it trickles.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes that a CloudEvent in JSON may have beside its payload.
+const ENVELOPE: usize = 64 * 1024;
 
-/// The whole body, if it has at most `limit` bytes.
-pub(super) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Problem> {
+/// Bytes that a batch may have.
+const BATCH: usize = 4 << 20;
+
+/// The whole body, within `limits.payload_bytes` (and what its format adds) and `limits.body_timeout`.
+pub(super) async fn read(connection: &Connection, parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
+    let snapshot = connection.host.snapshot();
+    let limit = body_limit(parts, snapshot.limits.payload_bytes as usize);
+    let time = snapshot.limits.body_timeout;
     // A length that is claimed is believed only to refuse by it.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    match timeout(TIME_LIMIT, collect(body, limit)).await {
+    match timeout(time, collect(body, limit)).await {
         Ok(read) => read,
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             "malformed",
-            format!("the body did not come within {} s", TIME_LIMIT.as_secs()),
+            format!("the body did not come within {} ms; the limit is limits.body_timeout", time.as_millis()),
         )),
     }
 }
@@ -58,4 +66,20 @@ fn too_large(limit: usize) -> Problem {
         "too_large",
         format!("the body may have {limit} bytes; the limit is limits.payload_bytes"),
     )
+}
+
+/// How many bytes a request's body may have.
+fn body_limit(parts: &Parts, payload: usize) -> usize {
+    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let starts_with = |prefix: &str| {
+        content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    if starts_with("application/cloudevents-batch") {
+        BATCH.max(payload)
+    } else if starts_with("application/cloudevents") {
+        // Base64 takes four bytes for three; the payload itself is measured once it is decoded.
+        payload / 3 * 4 + ENVELOPE
+    } else {
+        payload
+    }
 }

@@ -3,17 +3,11 @@
 use super::respond::{self, Content};
 use super::{Connection, batch, intake};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use windrose_event::{Address, Assurance, Publication};
 use windrose_protocol::http::{Body, Problem, Received, Wishes, read_body};
-
-/// Bytes that a CloudEvent in JSON may have beside its payload.
-const ENVELOPE: usize = 64 * 1024;
-/// Bytes that a batch may have.
-const BATCH: usize = 4 << 20;
 
 /// Publishes an event, or a batch of them. Without an address in the path, events bring theirs along.
 pub(super) async fn post(
@@ -24,7 +18,7 @@ pub(super) async fn post(
 ) -> Result<Response<Content>, Problem> {
     let wishes = Wishes::read(&parts.headers)?;
     let caller = connection.caller(parts).await?;
-    let body = intake::read(body, body_limit(connection, parts)).await?;
+    let body = intake::read(connection, parts, body).await?;
     let response = match read_body(&parts.headers, body)? {
         Body::One(received) => {
             let (outcome, heard) = caller.publish(publication(address.as_ref(), received, &wishes)?).await?;
@@ -45,7 +39,7 @@ pub(super) async fn put(
 ) -> Result<Response<Content>, Problem> {
     let wishes = Wishes::read(&parts.headers)?;
     let caller = connection.caller(parts).await?;
-    let body = intake::read(body, body_limit(connection, parts)).await?;
+    let body = intake::read(connection, parts, body).await?;
     let Body::One(received) = read_body(&parts.headers, body)? else {
         return Err(malformed("an address has one last value; send one event, not a batch"));
     };
@@ -109,23 +103,6 @@ pub(super) fn publication(
         expiry: wishes.expiry,
         details: (!plain).then(|| Box::new(details)),
     })
-}
-
-/// How many bytes a request's body may have.
-pub(super) fn body_limit(connection: &Connection, parts: &Parts) -> usize {
-    let payload = connection.host.snapshot().limits.payload_bytes as usize;
-    let content_type = parts.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let starts_with = |prefix: &str| {
-        content_type.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-    };
-    if starts_with("application/cloudevents-batch") {
-        BATCH.max(payload)
-    } else if starts_with("application/cloudevents") {
-        // Base64 takes four bytes for three; the payload itself is measured once it is decoded.
-        payload / 3 * 4 + ENVELOPE
-    } else {
-        payload
-    }
 }
 
 fn malformed(detail: &'static str) -> Problem {
