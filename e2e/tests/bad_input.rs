@@ -441,3 +441,26 @@ fn noise_of_every_kind_disturbs_nobody() {
         "a new session of that name is clean"
     );
 }
+
+#[test]
+fn a_peer_that_asks_and_never_reads_the_answers() {
+    let mut watched = Watched::start();
+    let mut stream = TcpStream::connect(watched.node.mqtt()).expect("the listener listens");
+    stream.write_all(&Options::v5("deaf").packet()).expect("CONNECT is sent");
+    watched.node.wait_metric("windrose_sessions", &[], 2.0);
+    let before = watched.node.resident_bytes();
+    // Every PINGREQ is owed an answer of its own size. The node must stop reading, so that this side cannot send.
+    stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time limit can be set");
+    let pings = [0xc0, 0].repeat(512 * 1024);
+    let mut sent = 0;
+    while sent < 256 << 20 {
+        match stream.write(&pings) {
+            Ok(written) => sent += written,
+            Err(_) => break,
+        }
+    }
+    assert!(sent < 256 << 20, "the node reads what it cannot answer");
+    let grown = watched.node.resident_bytes().saturating_sub(before);
+    assert!(grown < 8 << 20, "{} KiB for one deaf peer that sent {} KiB", grown >> 10, sent >> 10);
+    watched.check("a deaf peer");
+}

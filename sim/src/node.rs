@@ -14,7 +14,7 @@ use windrose_event::{
     Claim, CloseCause, ConnectionId, EventId, Identity, Moment, Now, Principal, Refusal, RefusalCause,
     Verdict,
 };
-use windrose_network::pump::{Effect, Pump};
+use windrose_network::pump::{Effect, Pump, mqtt_config};
 use windrose_policy::Snapshot;
 use windrose_protocol::mqtt::ServerConfig;
 
@@ -41,7 +41,7 @@ impl Shard {
             let engine = Engine::new(seat, Arc::clone(&snapshot), rng.bits());
             Self {
                 pump: Pump::new(engine, &snapshot),
-                config: config(&snapshot),
+                config: Arc::new(mqtt_config(&snapshot.limits)),
                 snapshot: Arc::clone(&snapshot),
                 links: HashMap::new(),
                 timer: None,
@@ -66,20 +66,6 @@ impl Shard {
             && self.inbox.iter().all(VecDeque::is_empty)
             && self.dispatches.is_empty()
     }
-}
-
-fn config(snapshot: &Snapshot) -> Arc<ServerConfig> {
-    let limits = &snapshot.limits;
-    Arc::new(ServerConfig {
-        packet_bytes: limits.packet_bytes,
-        payload_bytes: limits.payload_bytes,
-        receive_maximum: limits.receive_maximum,
-        keep_alive_max: limits.keep_alive_max,
-        connect_timeout: limits.connect_timeout,
-        session_expiry_max: limits.session_expiry,
-        topic_alias_maximum: 16,
-        address_levels: limits.address_levels,
-    })
 }
 
 impl World {
@@ -254,7 +240,7 @@ impl World {
         self.note(Note::Reloaded { shard: shard as u16, document });
         let state = &mut self.shards[shard];
         state.snapshot = Arc::clone(&snapshot);
-        state.config = config(&snapshot);
+        state.config = Arc::new(mqtt_config(&snapshot.limits));
         self.input(shard, Input::Snapshot(snapshot));
     }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Dispatch, Engine, Input, Output, ShardId, ShardMessage};
 use windrose_event::{Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
-use windrose_policy::{Listener, Snapshot};
+use windrose_policy::{Limits, Listener, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
 
 /// What a turn wants from the world.
@@ -72,6 +72,22 @@ pub struct Pump {
     effects: VecDeque<Effect>,
     timers: BinaryHeap<Reverse<(Moment, ConnectionId)>>,
     output_bytes: usize,
+}
+
+/// Topic aliases that a client may set.
+const TOPIC_ALIASES: u16 = 16;
+
+/// What the document's limits mean to an MQTT machine.
+pub fn mqtt_config(limits: &Limits) -> mqtt::ServerConfig {
+    mqtt::ServerConfig {
+        packet_bytes: limits.packet_bytes,
+        payload_bytes: limits.payload_bytes,
+        receive_maximum: limits.receive_maximum,
+        keep_alive_max: limits.keep_alive_max,
+        connect_timeout: limits.connect_timeout,
+        topic_alias_maximum: TOPIC_ALIASES,
+        address_levels: limits.address_levels,
+    }
 }
 
 /// Deliveries that an exchange may leave unread before its deliveries are held.

@@ -14,7 +14,7 @@ pub(crate) use accept::accept;
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::http::client::PoolClient;
-use crate::pump::{Effect, Pump};
+use crate::pump::{Effect, Pump, mqtt_config};
 use crate::tls::TlsTable;
 use crate::{Clock, Directory, FileReader};
 use handshakes::Handshakes;
@@ -240,16 +240,7 @@ impl Shard {
 impl Settings {
     fn new(snapshot: Arc<Snapshot>, shards: u16) -> Self {
         let limits = &snapshot.limits;
-        let mqtt = Arc::new(mqtt::ServerConfig {
-            packet_bytes: limits.packet_bytes,
-            payload_bytes: limits.payload_bytes,
-            receive_maximum: limits.receive_maximum,
-            keep_alive_max: limits.keep_alive_max,
-            connect_timeout: limits.connect_timeout,
-            session_expiry_max: limits.session_expiry,
-            topic_alias_maximum: 16,
-            address_levels: limits.address_levels,
-        });
+        let mqtt = Arc::new(mqtt_config(limits));
         let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
         Self { snapshot, mqtt, connections }
     }

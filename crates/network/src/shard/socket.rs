@@ -133,11 +133,15 @@ impl Shard {
         let mut core = self.core.borrow_mut();
         let core = &mut *core;
         let Some(socket) = core.sockets.get_mut(id.slot as usize).and_then(Option::as_mut) else { return };
-        if socket.id != id || socket.blocked || socket.broken {
+        if socket.id != id || socket.broken {
             return;
         }
         let mut nothing = Transmit::default();
         let transmit = core.pump.transmit(id).unwrap_or(&mut nothing);
+        if socket.blocked {
+            socket.backlogged = transmit.len() > core.output_bytes;
+            return;
+        }
         match socket.write(transmit) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -40,8 +40,6 @@ pub struct ServerConfig {
     pub keep_alive_max: Option<Duration>,
     /// How long CONNECT may take from the transport's start.
     pub connect_timeout: Duration,
-    /// The longest that a session outlives its connection.
-    pub session_expiry_max: Duration,
     /// Topic aliases that a client may set; announced.
     pub topic_alias_maximum: u16,
     /// Levels of a topic or filter.

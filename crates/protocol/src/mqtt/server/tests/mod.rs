@@ -26,7 +26,6 @@ fn config() -> ServerConfig {
         receive_maximum: 4,
         keep_alive_max: None,
         connect_timeout: Duration::from_secs(5),
-        session_expiry_max: Duration::from_secs(3_600),
         topic_alias_maximum: 3,
         address_levels: 8,
     }
