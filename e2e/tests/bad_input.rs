@@ -464,3 +464,19 @@ fn a_peer_that_asks_and_never_reads_the_answers() {
     assert!(grown < 8 << 20, "{} KiB for one deaf peer that sent {} KiB", grown >> 10, sent >> 10);
     watched.check("a deaf peer");
 }
+
+#[test]
+fn connections_that_say_nothing_are_counted_and_refused_beyond_the_limit() {
+    let node = Node::start(&open("limits: {connections: 8}\n"));
+    let silent: Vec<TcpStream> =
+        (0..40).map(|_| TcpStream::connect(node.rest()).expect("the listener listens")).collect();
+    node.wait_metric("windrose_connections_refused_total", &["listener=\"rest\"", "cause=\"quota\""], 32.0);
+    drop(silent);
+    // Whoever left made room.
+    wait_until("room for a request", || {
+        let mut stream = TcpStream::connect(node.rest()).expect("the listener listens");
+        let _ = stream.write_all(b"GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut said = Vec::new();
+        stream.read_to_end(&mut said).is_ok() && said.starts_with(b"HTTP/1.1 200")
+    });
+}

@@ -53,12 +53,30 @@ fn admit(shard: &Rc<Shard>, listener: &Arc<Listener>, stream: TcpStream, peer: S
     }
     let shard = Rc::clone(shard);
     let listener = Arc::clone(listener);
+    let guest = Guest::new(&shard);
     tokio::task::spawn_local(async move {
         match listener.protocol {
             Protocol::Mqtt => enter_mqtt_tls(shard, listener, stream, peer).await,
             Protocol::Http => enter_http(shard, listener, stream, peer).await,
         }
+        drop(guest);
     });
+}
+
+/// A transport that the pump does not know, counted against `limits.connections` for as long as this lives.
+struct Guest(Rc<Shard>);
+
+impl Guest {
+    fn new(shard: &Rc<Shard>) -> Self {
+        shard.doorstep.set(shard.doorstep.get() + 1);
+        Self(Rc::clone(shard))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.doorstep.set(self.0.doorstep.get() - 1);
+    }
 }
 
 async fn enter_mqtt_tls(shard: Rc<Shard>, listener: Arc<Listener>, mut stream: TcpStream, peer: SocketAddr) {

@@ -53,6 +53,8 @@ pub(crate) struct Shard {
     writes: Notify,
     armed: Cell<Option<Moment>>,
     pub(crate) draining: Cell<bool>,
+    /// Transports that the pump does not know: those that shake hands, and those that HTTP is spoken on.
+    doorstep: Cell<usize>,
     /// Claims that wait for the registry.
     identifying: Cell<usize>,
     pub(crate) handshakes: RefCell<Handshakes>,
@@ -114,6 +116,7 @@ impl Shard {
             writes: Notify::new(),
             armed: Cell::new(None),
             draining: Cell::new(false),
+            doorstep: Cell::new(0),
             identifying: Cell::new(0),
             handshakes: RefCell::new(Handshakes::default()),
             notices: RefCell::new(Notices::default()),
@@ -180,7 +183,7 @@ impl Shard {
 
     /// Whether another connection may be admitted (`limits.connections`).
     pub(crate) fn has_room(&self) -> bool {
-        self.core.borrow().pump.connections() < self.settings.borrow().connections
+        self.core.borrow().pump.connections() + self.doorstep.get() < self.settings.borrow().connections
     }
 
     /// Does what the turn asked for, until nothing is left to do.
