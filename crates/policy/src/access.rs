@@ -1,4 +1,4 @@
-//! Who may do what on which addresses. Nothing is allowed that no rule allows.
+//! Who may do what on which addresses. Nothing is allowed that no rule allows, or that one denies.
 //!
 //! A rule's addresses are patterns: filters in whose levels `{device}`, `{owner}` and `{owned}` stand for the asker's
 //! own device, its owner, and any device that it owns. They are compared level by level with the placeholders filled
@@ -11,6 +11,7 @@ use windrose_event::{Address, AddressError, Filter, Identity, Permission, Princi
 /// One rule of `access`.
 #[derive(Clone, Debug)]
 pub struct AccessRule {
+    denies: bool,
     who: Who,
     may: u8,
     on: Vec<Pattern>,
@@ -19,7 +20,13 @@ pub struct AccessRule {
 impl AccessRule {
     /// A rule. `administer` is about the node and needs no addresses; the others are allowed on `on` only.
     pub fn new(who: Who, may: &[Permission], on: Vec<Pattern>) -> Self {
-        Self { who, may: may.iter().fold(0, |set, permission| set | bit(*permission)), on }
+        let may = may.iter().fold(0, |set, permission| set | bit(*permission));
+        Self { denies: false, who, may, on }
+    }
+
+    /// A rule that denies: it wins over all that allow.
+    pub fn deny(who: Who, deny: &[Permission], on: Vec<Pattern>) -> Self {
+        Self { denies: true, ..Self::new(who, deny, on) }
     }
 
     fn speaks_of(&self, identity: &Identity, permission: Permission) -> bool {
@@ -294,12 +301,19 @@ fn owns(identity: &Identity, name: &[u8]) -> bool {
 
 /// All rules, compiled.
 #[derive(Clone, Debug, Default)]
-pub struct AccessRules(Box<[AccessRule]>);
+pub struct AccessRules {
+    allow: Box<[AccessRule]>,
+    deny: Box<[AccessRule]>,
+    /// Whether some rule denies subscribing, so that deliveries must be looked at, too.
+    denies_subscribing: bool,
+}
 
 impl AccessRules {
     /// These rules and no others.
     pub fn new(rules: Vec<AccessRule>) -> Self {
-        Self(rules.into())
+        let (deny, allow): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.denies);
+        let denies_subscribing = deny.iter().any(|rule| rule.may & bit(Permission::Subscribe) != 0);
+        Self { allow: allow.into(), deny: deny.into(), denies_subscribing }
     }
 
     /// Whether `identity` may do `permission` on this address.
@@ -307,25 +321,37 @@ impl AccessRules {
         self.permits_path(identity, permission, address.as_bytes())
     }
 
-    /// Whether `identity` may do `permission` on every address that the filter matches. One rule must allow them all.
+    /// Whether `identity` may do `permission` on the addresses that the filter matches. One rule must allow them all, and
+    /// none may deny them all; of addresses that are denied singly [`AccessRules::withholds`] tells.
     pub fn permits_filter(&self, identity: &Identity, permission: Permission, filter: &Filter) -> bool {
         self.permits_path(identity, permission, filter.as_str().as_bytes())
     }
 
+    /// Whether an event at this address is kept from a subscriber, though its filter, which is wider, was allowed.
+    pub fn withholds(&self, identity: &Identity, address: &Address) -> bool {
+        self.denies_subscribing && covers(&self.deny, identity, Permission::Subscribe, address.as_bytes())
+    }
+
     /// Whether `identity` may use the admin API.
     pub fn permits_administration(&self, identity: &Identity) -> bool {
-        self.0.iter().any(|rule| rule.speaks_of(identity, Permission::Administer))
+        let speaks = |rule: &AccessRule| rule.speaks_of(identity, Permission::Administer);
+        self.allow.iter().any(speaks) && !self.deny.iter().any(speaks)
     }
 
     fn permits_path(&self, identity: &Identity, permission: Permission, path: &[u8]) -> bool {
         if permission == Permission::Administer {
             return self.permits_administration(identity);
         }
-        self.0
-            .iter()
-            .filter(|rule| rule.speaks_of(identity, permission))
-            .any(|rule| rule.on.iter().any(|pattern| pattern.covers(identity, path)))
+        covers(&self.allow, identity, permission, path) && !covers(&self.deny, identity, permission, path)
     }
+}
+
+/// Whether one of the rules speaks of all that `path` (an address or a filter) matches.
+fn covers(rules: &[AccessRule], identity: &Identity, permission: Permission, path: &[u8]) -> bool {
+    rules
+        .iter()
+        .filter(|rule| rule.speaks_of(identity, permission))
+        .any(|rule| rule.on.iter().any(|pattern| pattern.covers(identity, path)))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use crate::document::{Concealed, Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
 use crate::record;
 use crate::snapshot::{
-    Balance, ClientCertificate, CloudEventsMode, HttpVersion, Promise, Protocol, TlsVersion,
+    Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, PoolProtocol, Promise, Protocol,
+    QueueFull, TlsVersion, Transport,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,8 +58,11 @@ record! {
         shards: Optional<Whole<1, 1024>>,
         /// How long a drain may take on SIGTERM before what is left is cut. Default: `10s`.
         shutdown_deadline: Optional<Wait<0>>,
+        /// Whether sessions, what waits for them, and last values survive the process: `on` or `off` (the default).
+        persistence: Optional<Switch>,
+        /// How often the node's own figures appear under `$SYS/`; `0s` is never. Default: `10s`.
+        sys_interval: Optional<Wait<0>>,
     }
-    later { "persistence" => "it arrives with the spool: take `persistence` out" }
 }
 
 record! {
@@ -105,18 +109,53 @@ record! {
     pub(crate) struct ListenerKeys {
         /// Its name in logs and metrics.
         name: Required<Name>,
-        /// What is spoken on it: `mqtt` (3.1.1 and 5.0) or `http` (REST).
+        /// What is spoken on it: `mqtt` (3.1, 3.1.1 and 5.0) or `http` (REST).
         protocol: Required<Protocol>,
-        /// Where it listens: an IP address and a port.
+        /// Where it listens: an IP address and a port. Listeners may share one if something tells them apart.
         bind: Required<SocketAddr>,
+        /// What carries MQTT: `tcp` (the default) or `websocket`.
+        transport: Optional<Transport>,
+        /// The path that WebSocket clients ask for. Default: `/mqtt`.
+        path: Optional<String>,
+        /// The server names (TLS SNI) that it is for, such as `mqtt.example` or `*.example`; left out, any.
+        server_names: Optional<List<String>>,
+        /// `required`: every connection begins with a PROXY protocol header (v1 or v2) that says where it comes from.
+        proxy_protocol: Optional<ProxyProtocol>,
         /// The entry of `tls` that it uses; left out, it is in plain text.
         tls: Optional<String>,
         /// `allow` lets a listener without TLS listen elsewhere than on loopback.
         plaintext: Optional<Plaintext>,
+        /// What is particular to MQTT.
+        mqtt: Optional<MqttKeys>,
     }
     later {
-        "transport" => "leave it out: MQTT is over TCP or TLS for now",
         "dtls" => "CoAP and DTLS arrive later",
+    }
+}
+
+record! {
+    /// What is particular to MQTT on one listener.
+    pub(crate) struct MqttKeys {
+        /// What odd clients need. All of it is off by default.
+        quirks: Optional<QuirksKeys>,
+        /// Another server, such as `other.example:8883`, that clients are told of when this one sends them away (MQTT 5: Server Reference).
+        server_reference: Optional<String>,
+        /// What a client that asks for it gets as the beginning of its response topics, such as `replies/{session}` (MQTT 5: Response Information).
+        response_information: Optional<String>,
+    }
+}
+
+record! {
+    /// What odd clients need.
+    pub(crate) struct QuirksKeys {
+        /// MQTT 3.1: whether a client may have no name, with clean session off, too. It gets one that lasts as long as its connection.
+        empty_client_id: Optional<bool>,
+        /// MQTT 3.1: whether the name of a client may be longer than 23 characters.
+        long_client_id: Optional<bool>,
+        /// MQTT 3.x: whether `limits.keep_alive_max` is for these clients, too, though they cannot be told.
+        cap_keep_alive: Optional<bool>,
+        /// The highest QoS that is granted and taken: 0 or 1.
+        maximum_qos: Optional<Whole<0, 1>>,
     }
 }
 
@@ -134,12 +173,14 @@ record! {
 }
 
 record! {
-    /// A rule that allows something.
+    /// A rule that allows or denies something.
     pub(crate) struct AccessKeys {
         /// Whom it speaks of: `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME`; `*` is all of a kind.
         who: Required<String>,
         /// What they may do.
-        may: Required<OneOrMore<Permission>>,
+        may: Optional<OneOrMore<Permission>>,
+        /// What they may not do, whatever other rules allow. Instead of `may`.
+        deny: Optional<OneOrMore<Permission>>,
         /// On which addresses: filters, in which `{device}`, `{owner}` and `{owned}` are their own. `administer` needs none.
         on: Optional<OneOrMore<String>>,
     }
@@ -148,9 +189,9 @@ record! {
 record! {
     /// Services that take events.
     pub(crate) struct PoolKeys {
-        /// What the members speak: `http`, the default.
+        /// What the members speak: `http` (the default) or `mqtt`.
         protocol: Optional<PoolProtocol>,
-        /// The URLs of the services, such as `http://127.0.0.1:9000/events`.
+        /// The URLs of the services, such as `http://127.0.0.1:9000/events` or `mqtts://broker.example:8883`.
         members: Required<List<String>>,
         /// How a member is picked for each event: `least-outstanding` (the default) or `round-robin`.
         balance: Optional<Balance>,
@@ -174,6 +215,18 @@ record! {
         ca: Optional<PathBuf>,
         /// Headers sent with each request, such as `Authorization: "Bearer ${TOKEN}"`.
         headers: Optional<Named<Concealed>>,
+        /// `protocol: mqtt`: the name that the node goes by at the members; each connection adds to it. Default: `windrose-` and the node's name.
+        client_id: Optional<String>,
+        /// `protocol: mqtt`: the user name.
+        username: Optional<String>,
+        /// `protocol: mqtt`: the password, such as `${BROKER_PASSWORD}`.
+        password: Optional<Concealed>,
+        /// `protocol: mqtt`: the keep-alive of the connections. Default: `30s`.
+        keep_alive: Optional<Wait<1000>>,
+        /// `protocol: mqtt`: filters of what may be fetched from the members: what local clients subscribe to within them is subscribed to there.
+        subscribe: Optional<List<String>>,
+        /// `protocol: mqtt`: the version spoken: "5" (the default) or "3.1.1".
+        mqtt_version: Optional<MqttVersion>,
     }
     later { "health" => "take it out: a member that fails is passed over by back-off for now" }
 }
@@ -238,10 +291,14 @@ record! {
         session_queue_events: Optional<Count>,
         /// Bytes that wait for one session. Default: 1MiB.
         session_queue_bytes: Optional<Size<1024, 1_099_511_627_776>>,
+        /// What happens when either is full: `refuse-newest` (the default: the new event is dropped and counted) or `drop-oldest`.
+        session_queue_full: Optional<QueueFull>,
         /// Deliveries unsettled at one session, whatever window it asks for. Default: 256.
         session_in_flight: Optional<SmallCount>,
         /// Subscriptions of one session. Default: 1000.
         subscriptions_per_session: Optional<Count>,
+        /// Topic aliases of one connection, for each direction (MQTT 5); 0 is none. Default: 16.
+        topic_aliases: Optional<Whole<0, { u16::MAX as u64 }>>,
         /// Levels of an address or filter. Default: 128.
         address_levels: Optional<SmallCount>,
         /// Last values (retained events) of the whole node. Default: 1000000.
@@ -292,20 +349,50 @@ impl Words for Anonymous {
     const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("deny", Self::Deny)];
 }
 
-/// What a pool's members speak.
+/// `on` or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    On,
+    Off,
+}
+
+impl Words for Switch {
+    const WHAT: &'static str = "`on` or `off`";
+    const WORDS: &'static [(&'static str, Self)] = &[("on", Self::On), ("off", Self::Off)];
+}
+
+/// `proxy_protocol: required`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum PoolProtocol {
-    Http,
+pub(crate) enum ProxyProtocol {
+    Required,
+}
+
+impl Words for ProxyProtocol {
+    const WHAT: &'static str = "a choice for `proxy_protocol`";
+    const WORDS: &'static [(&'static str, Self)] = &[("required", Self::Required)];
+}
+
+impl Words for Transport {
+    const WHAT: &'static str = "a transport";
+    const WORDS: &'static [(&'static str, Self)] = &[("tcp", Self::Tcp), ("websocket", Self::WebSocket)];
+}
+
+impl Words for QueueFull {
+    const WHAT: &'static str = "a choice for `session_queue_full`";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refuse-newest", Self::RefuseNewest), ("drop-oldest", Self::DropOldest)];
+}
+
+impl Words for MqttVersion {
+    const WHAT: &'static str = "a version of MQTT";
+    const WORDS: &'static [(&'static str, Self)] = &[("5", Self::V5), ("3.1.1", Self::V311)];
 }
 
 impl Words for PoolProtocol {
     const WHAT: &'static str = "a protocol of pools";
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
-    const LATER: &'static [(&'static str, &'static str)] = &[
-        ("kafka", "deliver to an HTTP service for now"),
-        ("amqp", "deliver to an HTTP service for now"),
-        ("mqtt", "deliver to an HTTP service for now"),
-    ];
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("mqtt", Self::Mqtt)];
+    const LATER: &'static [(&'static str, &'static str)] =
+        &[("kafka", "deliver to an HTTP service for now"), ("amqp", "deliver to an HTTP service for now")];
 }
 
 impl Words for Protocol {

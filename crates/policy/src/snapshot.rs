@@ -64,6 +64,23 @@ pub struct Node {
     pub shards: Option<usize>,
     /// How long a drain may take on SIGTERM before what is left is cut.
     pub shutdown_deadline: Duration,
+    /// Whether sessions, what waits for them, and last values survive the process.
+    pub persistence: bool,
+    /// How often the node's own figures appear under `$SYS/`; zero is never.
+    pub sys_interval: Duration,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            name: "windrose".into(),
+            data_dir: "./data".into(),
+            shards: None,
+            shutdown_deadline: Duration::from_secs(10),
+            persistence: false,
+            sys_interval: Duration::from_secs(10),
+        }
+    }
 }
 
 /// `admin`.
@@ -122,14 +139,58 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Where it listens.
     pub bind: SocketAddr,
+    /// What carries it.
+    pub transport: Transport,
+    /// With WebSocket the path that clients ask for; `None` otherwise.
+    pub path: Option<Arc<str>>,
+    /// The server names (TLS SNI) that it is for, in lower case, `*.` standing for one label; empty: any.
+    pub server_names: Vec<Arc<str>>,
+    /// Whether every connection begins with a PROXY protocol header.
+    pub proxy_protocol: bool,
     /// The `tls` entry that it uses; `None` is plain text.
     pub tls: Option<Arc<str>>,
+    /// What is particular to MQTT.
+    pub mqtt: MqttOptions,
+}
+
+/// What carries a protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// TCP, with or without TLS.
+    #[default]
+    Tcp,
+    /// WebSocket (RFC 6455, MQTT 5 §6), with or without TLS.
+    WebSocket,
+}
+
+/// `listeners[].mqtt`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MqttOptions {
+    /// What odd clients need; all of it is off by default.
+    pub quirks: Quirks,
+    /// Another server that clients are told of when this one sends them away (MQTT 5 §4.11).
+    pub server_reference: Option<Arc<str>>,
+    /// What clients that ask get as Response Information (MQTT 5 §3.2.2.3.15); `{session}` stands for the client's name.
+    pub response_information: Option<Arc<str>>,
+}
+
+/// `listeners[].mqtt.quirks`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// MQTT 3.1: a client may have no name, with clean session off, too.
+    pub empty_client_id: bool,
+    /// MQTT 3.1: the name of a client may be longer than 23 characters.
+    pub long_client_id: bool,
+    /// MQTT 3.x: [`Limits::keep_alive_max`] is for these clients, too, though they cannot be told.
+    pub cap_keep_alive: bool,
+    /// The highest QoS that is granted and taken, if not 2.
+    pub maximum_qos: Option<u8>,
 }
 
 /// Protocols of listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// MQTT 3.1.1 and 5.0.
+    /// MQTT 3.1, 3.1.1 and 5.0.
     Mqtt,
     /// REST.
     Http,
@@ -161,6 +222,8 @@ pub struct IdentityPolicy {
 pub struct Pool {
     /// Its name in routes, metrics and logs.
     pub name: Arc<str>,
+    /// What the members speak.
+    pub protocol: PoolProtocol,
     /// Its members.
     pub members: Vec<Member>,
     /// How a member is picked for each event.
@@ -187,9 +250,48 @@ pub struct Pool {
     pub ca: Option<PathBuf>,
     /// Headers sent with each request, such as `Authorization`. Values can be secrets: never logged.
     pub headers: Vec<(String, PoolHeader)>,
+    /// With `protocol: mqtt`, how the node presents itself to the members and what it fetches from them.
+    pub mqtt: Option<MqttPool>,
 }
 
-/// A value of `pools.*.headers`; its `Debug` shows nothing.
+/// What the members of a pool speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolProtocol {
+    /// CloudEvents over HTTP.
+    #[default]
+    Http,
+    /// MQTT: the members are brokers.
+    Mqtt,
+}
+
+/// What is particular to a pool of MQTT brokers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MqttPool {
+    /// What the client identifiers of the node's connections begin with.
+    pub client_id: Arc<str>,
+    /// The user name, if any.
+    pub username: Option<Arc<str>>,
+    /// The password, if any.
+    pub password: Option<PoolHeader>,
+    /// The keep-alive of the connections.
+    pub keep_alive: Duration,
+    /// What may be fetched from the members when somebody here subscribes to it.
+    pub subscribe: Vec<Filter>,
+    /// The version spoken.
+    pub version: MqttVersion,
+}
+
+/// Versions of MQTT spoken to members of pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MqttVersion {
+    /// MQTT 5.0.
+    #[default]
+    V5,
+    /// MQTT 3.1.1.
+    V311,
+}
+
+/// A value of `pools.*.headers`, or a password; its `Debug` shows nothing.
 #[derive(Clone, PartialEq)]
 pub struct PoolHeader(pub String);
 
@@ -204,7 +306,7 @@ impl std::fmt::Debug for PoolHeader {
 pub struct Member {
     /// The URL as written, for logs and metrics.
     pub url: Arc<str>,
-    /// Whether it is `https`.
+    /// Whether it is `https` or `mqtts`.
     pub tls: bool,
     /// Host name or address, without brackets.
     pub host: Arc<str>,
@@ -285,6 +387,16 @@ impl Promise {
     }
 }
 
+/// What happens to events for a session whose queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueueFull {
+    /// The new event is dropped and counted.
+    #[default]
+    RefuseNewest,
+    /// The event that has waited longest is dropped and counted.
+    DropOldest,
+}
+
 /// `limits`: every bound has a default.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -304,10 +416,14 @@ pub struct Limits {
     pub session_queue_events: u32,
     /// Bytes that wait for one session.
     pub session_queue_bytes: u64,
+    /// What happens when either is full.
+    pub session_queue_full: QueueFull,
     /// Deliveries unsettled at one session, whatever window it asks for.
     pub session_in_flight: u16,
     /// Subscriptions of one session.
     pub subscriptions_per_session: u32,
+    /// Topic aliases of one connection, for each direction (MQTT 5 §3.3.2.3.4); zero is none.
+    pub topic_aliases: u16,
     /// Levels of an address or filter.
     pub address_levels: u16,
     /// Last values of the whole node.
@@ -342,8 +458,10 @@ impl Default for Limits {
             sessions: 1_000_000,
             session_queue_events: 1_000,
             session_queue_bytes: 1 << 20,
+            session_queue_full: QueueFull::RefuseNewest,
             session_in_flight: 256,
             subscriptions_per_session: 1_000,
+            topic_aliases: 16,
             address_levels: 128,
             retained_events: 1_000_000,
             retained_bytes: 1 << 30,

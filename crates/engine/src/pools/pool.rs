@@ -398,7 +398,7 @@ fn gave_up(job: &Job) -> Outcome {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use windrose_policy::{Balance, CloudEventsMode, HttpVersion};
+    use windrose_policy::{Balance, CloudEventsMode, HttpVersion, PoolProtocol};
 
     pub(crate) fn pool() -> Pool {
         Pool {
@@ -416,6 +416,8 @@ pub(super) mod tests {
             queue: 100,
             ca: None,
             headers: Vec::new(),
+            protocol: PoolProtocol::Http,
+            mqtt: None,
         }
     }
 }

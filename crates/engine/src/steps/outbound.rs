@@ -31,6 +31,9 @@ impl Engine {
     fn enqueue(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
         let bounds = self.queue_bounds();
         let Some(session) = self.sessions.get_mut(key) else { return };
+        if self.snapshot.access.withholds(&session.origin.identity, &parcel.event.address) {
+            return;
+        }
         let room = session.room();
         let fleeting = parcel.assurance == Assurance::AtMostOnce;
         let connection = match session.connection {

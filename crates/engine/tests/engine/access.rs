@@ -42,3 +42,22 @@ fn nobody_listens_in_on_replies_whatever_the_rules() {
     let results = node.subscribe_with(spy, subscription("$reply/#", Q0));
     assert!(matches!(&results[..], [Err(rejection)] if rejection.cause == Cause::NotPermitted));
 }
+
+#[test]
+fn what_is_denied_is_kept_from_those_who_subscribe_to_more() {
+    let rules = "access:\n  - {who: anyone, may: [publish, subscribe], on: \"#\"}\n  \
+                 - {who: anyone, deny: subscribe, on: [secret, \"private/#\"]}\n";
+    let mut node = Node::new(rules);
+    let (publisher, subscriber) = (node.client("p"), node.client("s"));
+    node.retain(publisher, "private/last", "kept");
+    node.retain(publisher, "open/last", "last");
+    let results = node.subscribe_with(subscriber, subscription("secret", Q1));
+    assert!(results[0].is_err(), "all of the filter is denied");
+    node.subscribe(subscriber, "#", Q1);
+    for (tag, address) in (1..).zip(["secret", "private/a", "private", "open"]) {
+        node.publish(publisher, tag, address, "event", Q1);
+    }
+    let deliveries = node.deliveries(subscriber);
+    let got: Vec<_> = deliveries.iter().map(|delivery| delivery.event.address.as_str()).collect();
+    assert_eq!(got, ["open/last", "open"]);
+}

@@ -54,6 +54,34 @@ fn nothing_is_allowed_that_no_rule_allows() {
 }
 
 #[test]
+fn what_a_rule_denies_no_other_rule_allows() {
+    let pattern = |text: &str| vec![Pattern::new(text).unwrap()];
+    let rules = AccessRules::new(vec![
+        AccessRule::deny(Who::Device(Which::All), &[Permission::Subscribe], pattern("a/{device}/+")),
+        AccessRule::new(Who::Anyone, &[Permission::Subscribe, Permission::Publish], pattern("#")),
+    ]);
+    let (car, other) = (device("car-7", None, &[]), service("s"));
+    let filter = |text: &str| Filter::new(text).unwrap();
+    let address = Address::new("a/car-7/x").unwrap();
+    assert!(rules.permits(&car, Permission::Publish, &address), "another permission");
+    assert!(!rules.permits(&car, Permission::Subscribe, &address));
+    assert!(rules.permits(&other, Permission::Subscribe, &address), "somebody else");
+    assert!(!rules.permits_filter(&car, Permission::Subscribe, &filter("a/car-7/+")));
+    assert!(
+        rules.permits_filter(&car, Permission::Subscribe, &filter("a/#")),
+        "it matches more than is denied"
+    );
+    assert!(rules.withholds(&car, &address), "but what is denied is kept back");
+    assert!(!rules.withholds(&other, &address));
+    assert!(!rules.withholds(&car, &Address::new("a/car-8/x").unwrap()));
+    let rules = AccessRules::new(vec![
+        AccessRule::new(Who::Anyone, &[Permission::Administer], Vec::new()),
+        AccessRule::deny(Who::Service(Which::All), &[Permission::Administer], Vec::new()),
+    ]);
+    assert!(rules.permits_administration(&car) && !rules.permits_administration(&other));
+}
+
+#[test]
 fn rules_speak_of_those_they_name() {
     let car = device("car-7", Some("alice"), &["cars", "red"]);
     let alice = owner("alice", &["car-7"]);

@@ -15,10 +15,24 @@ pub(super) fn rules(section: Optional<Vec<Located<AccessKeys>>>, reading: &mut R
 fn rule(keys: Located<AccessKeys>, reading: &mut Reading<'_>) -> Option<AccessRule> {
     let Located { value: keys, at } = keys;
     let who = keys.who.0.and_then(|text| who(&text, reading));
-    let may: Option<Vec<Permission>> =
-        keys.may.0.map(|may| may.value.0.into_iter().map(|permission| permission.value).collect());
+    let denies = keys.deny.0.is_some();
+    let permissions = match (keys.may.0, keys.deny.0) {
+        (Some(_), Some(deny)) => {
+            let help = "make two rules of it: what is denied stays denied, whatever the order";
+            reading.mistake(&deny.at, "a rule either allows or denies").help(help);
+            None
+        }
+        (None, None) if reading.has_mistake_in(&at) => None,
+        (None, None) => {
+            reading.mistake(&at, "the key `may` is missing").help("add `may: [...]`, or `deny: [...]`");
+            None
+        }
+        (Some(list), None) | (None, Some(list)) => Some(list),
+    };
+    let permissions: Option<Vec<Permission>> =
+        permissions.map(|list| list.value.0.into_iter().map(|permission| permission.value).collect());
     let needs_addresses =
-        may.as_ref().is_some_and(|may| may.iter().any(|one| *one != Permission::Administer));
+        permissions.as_ref().is_some_and(|list| list.iter().any(|one| *one != Permission::Administer));
     let on = match keys.on.0 {
         Some(list) => list.value.0.iter().filter_map(|text| pattern(text, who.as_ref(), reading)).collect(),
         None => {
@@ -29,7 +43,12 @@ fn rule(keys: Located<AccessKeys>, reading: &mut Reading<'_>) -> Option<AccessRu
             Vec::new()
         }
     };
-    Some(AccessRule::new(who?, &may?, on))
+    let (who, permissions) = (who?, permissions?);
+    Some(if denies {
+        AccessRule::deny(who, &permissions, on)
+    } else {
+        AccessRule::new(who, &permissions, on)
+    })
 }
 
 fn who(text: &Located<String>, reading: &mut Reading<'_>) -> Option<Who> {

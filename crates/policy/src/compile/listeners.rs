@@ -1,11 +1,14 @@
 //! `tls`, `listeners` and `admin`: where the node listens and how safely.
 
+use super::sharing::Places;
 use super::{Names, check_name, entries, unknown_name};
 use crate::document::{At, Located, Optional, Reading};
-use crate::keys::{AdminKeys, CertificateKeys, ListenerKeys, TlsKeys};
-use crate::snapshot::{Admin, CertificateFiles, ClientCertificate, Listener, TlsProfile, TlsVersion};
+use crate::keys::{AdminKeys, CertificateKeys, ListenerKeys, MqttKeys, TlsKeys};
+use crate::snapshot::{
+    Admin, CertificateFiles, ClientCertificate, Listener, MqttOptions, Protocol, Quirks, TlsProfile,
+    TlsVersion, Transport,
+};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -81,7 +84,7 @@ pub(super) fn listeners(
     tls: &Tls,
     reading: &mut Reading<'_>,
 ) -> (Option<Admin>, Vec<Arc<Listener>>) {
-    let mut places = Places(Vec::new());
+    let mut places = Places::default();
     let mut names = Names(Vec::new());
     let admin = admin.get().and_then(|keys| {
         let bind = keys.bind.0?;
@@ -89,7 +92,7 @@ pub(super) fn listeners(
             let help = "bind it to 127.0.0.1, or write `plaintext: allow` if the network is safe";
             reading.mistake(&bind.at, "the admin API would be in plain text for everybody").help(help);
         }
-        places.take("the admin API", &bind, reading);
+        places.admin(&bind);
         Some(Admin { bind: bind.value })
     });
     let listeners = entries(section)
@@ -128,33 +131,105 @@ fn listener(
                 "add `tls: NAME`, bind it to 127.0.0.1, or write `plaintext: allow` if the network is safe";
             reading.mistake(&bind.at, "without TLS a listener may be on loopback only").help(help);
         }
-        let name = keys.name.0.as_ref().map_or("a listener", |name| name.value.0.as_str());
-        places.take(name, bind, reading);
     }
-    Some(Listener {
+    let protocol = keys.protocol.0.map(|protocol| protocol.value);
+    let is_mqtt = protocol != Some(Protocol::Http);
+    if let Some(transport) = &keys.transport.0
+        && !is_mqtt
+    {
+        reading.mistake(&transport.at, "only MQTT has a choice of transports").help("take `transport` out");
+    }
+    let transport = keys.transport.or(Transport::Tcp);
+    let path = path(keys.path, transport, reading);
+    let server_names = server_names(keys.server_names, keys.tls.0.is_some(), reading);
+    let mqtt_at = keys.mqtt.at().cloned();
+    let mqtt = keys.mqtt.get().map(|mqtt| mqtt_options(mqtt, reading)).unwrap_or_default();
+    if let Some(at) = mqtt_at
+        && !is_mqtt
+    {
+        reading.mistake(&at, "the listener does not speak MQTT").help("take `mqtt` out");
+    }
+    let at = keys.bind.0.as_ref().map(|bind| bind.at.clone());
+    let listener = Listener {
         name: keys.name.0?.value.0.into(),
-        protocol: keys.protocol.0?.value,
+        protocol: protocol?,
         bind: keys.bind.0?.value,
+        transport,
+        path,
+        server_names,
+        proxy_protocol: keys.proxy_protocol.0.is_some(),
         tls: keys.tls.get().map(Into::into),
-    })
+        mqtt,
+    };
+    if let Some(at) = at {
+        places.take(&listener, &at, reading);
+    }
+    Some(listener)
 }
 
-/// The addresses that are taken, and by whom.
-struct Places(Vec<(SocketAddr, String)>);
+/// The path of a WebSocket listener.
+fn path(path: Optional<String>, transport: Transport, reading: &mut Reading<'_>) -> Option<Arc<str>> {
+    let Some(Located { value, at }) = path.0 else {
+        return (transport == Transport::WebSocket).then(|| "/mqtt".into());
+    };
+    if transport != Transport::WebSocket {
+        reading
+            .mistake(&at, "only WebSocket has a path")
+            .help("write `transport: websocket`, or take `path` out");
+    }
+    let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
+    if !value.starts_with('/') || value.len() > 1024 || !value.bytes().all(visible) {
+        reading
+            .mistake(&at, format!("`{value}` is not a path"))
+            .help("write such as `/mqtt`, without a query");
+    }
+    Some(value.into())
+}
 
-impl Places {
-    fn take(&mut self, name: &str, bind: &Located<SocketAddr>, reading: &mut Reading<'_>) {
-        let address = bind.value;
-        let conflict = self.0.iter().find(|(other, _)| {
-            let same_family = other.is_ipv4() == address.is_ipv4();
-            let overlap =
-                other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified();
-            address.port() != 0 && other.port() == address.port() && same_family && overlap
-        });
-        if let Some((other, by)) = conflict {
-            let message = format!("port {} is taken by {by} on {other}", address.port());
-            reading.mistake(&bind.at, message).help("choose another port");
+fn server_names(
+    list: Optional<Vec<Located<String>>>,
+    has_tls: bool,
+    reading: &mut Reading<'_>,
+) -> Vec<Arc<str>> {
+    if let Some(at) = list.at()
+        && !has_tls
+    {
+        let help = "add `tls: NAME`, or take `server_names` out";
+        reading.mistake(at, "without TLS a client does not say which server it wants").help(help);
+    }
+    let names = entries(list);
+    for Located { value, at } in &names {
+        let name = value.strip_prefix("*.").unwrap_or(value);
+        let label = |label: &str| {
+            !label.is_empty()
+                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        if name.len() > 253 || !name.split('.').all(label) {
+            reading
+                .mistake(at, format!("`{value}` is not the name of a server"))
+                .help("write such as `mqtt.example`, or `*.example` for any one label before it");
         }
-        self.0.push((address, name.to_owned()));
+    }
+    names.into_iter().map(|name| name.value.to_ascii_lowercase().into()).collect()
+}
+
+fn mqtt_options(keys: MqttKeys, reading: &mut Reading<'_>) -> MqttOptions {
+    // Longer ones would make packets that small clients cannot take.
+    const LONGEST: usize = 1024;
+    for text in [&keys.server_reference.0, &keys.response_information.0].into_iter().flatten() {
+        if text.value.is_empty() || text.value.len() > LONGEST || text.value.contains('\0') {
+            reading.mistake(&text.at, "expected a text of 1 to 1024 bytes");
+        }
+    }
+    let quirks = keys.quirks.get().map_or_else(Quirks::default, |keys| Quirks {
+        empty_client_id: keys.empty_client_id.or(false),
+        long_client_id: keys.long_client_id.or(false),
+        cap_keep_alive: keys.cap_keep_alive.or(false),
+        maximum_qos: keys.maximum_qos.get().and_then(|qos| u8::try_from(qos.0).ok()),
+    });
+    MqttOptions {
+        quirks,
+        server_reference: keys.server_reference.get().map(Into::into),
+        response_information: keys.response_information.get().map(Into::into),
     }
 }

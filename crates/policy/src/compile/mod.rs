@@ -4,15 +4,16 @@
 //! [`Reading::finish`] gives a snapshot only if there were none.
 
 mod access;
+mod brokers;
 mod limits;
 mod listeners;
 mod pools;
 mod routes;
+mod sharing;
 
 use crate::document::{At, Located, Mistakes, Name, Optional, Reading, Shape, suggestion};
-use crate::keys::{Anonymous, DocumentKeys, IdentityKeys, NodeKeys};
+use crate::keys::{Anonymous, DocumentKeys, IdentityKeys, NodeKeys, Switch};
 use crate::snapshot::{IdentityPolicy, Node, Snapshot};
-use std::time::Duration;
 
 /// Compiles the text of a document, which messages call `name`. `environment` answers for `${NAME}` in values.
 ///
@@ -40,10 +41,11 @@ pub fn schema() -> serde_json::Value {
 fn snapshot(keys: DocumentKeys, reading: &mut Reading<'_>) -> Snapshot {
     let tls = listeners::tls(keys.tls, reading);
     let (admin, listeners) = listeners::listeners(keys.admin, keys.listeners, &tls, reading);
-    let pools = pools::pools(keys.pools, reading);
+    let node = keys.node.get().map_or_else(Node::default, node);
+    let pools = pools::pools(keys.pools, &node.name, reading);
     let routes = routes::routes(keys.routes, &pools, reading);
     Snapshot {
-        node: node(keys.node.get()),
+        node,
         admin,
         tls: tls.profiles,
         listeners,
@@ -55,16 +57,18 @@ fn snapshot(keys: DocumentKeys, reading: &mut Reading<'_>) -> Snapshot {
     }
 }
 
-fn node(keys: Option<NodeKeys>) -> Node {
-    let (name, data_dir, shards, deadline) = match keys {
-        Some(keys) => (keys.name.get(), keys.data_dir.get(), keys.shards.get(), keys.shutdown_deadline.get()),
-        None => (None, None, None, None),
-    };
+fn node(keys: NodeKeys) -> Node {
+    let default = Node::default();
     Node {
-        name: name.map_or_else(|| "windrose".into(), |name| name.0.into()),
-        data_dir: data_dir.unwrap_or_else(|| "./data".into()),
-        shards: shards.and_then(|shards| usize::try_from(shards.0).ok()),
-        shutdown_deadline: deadline.map_or(Duration::from_secs(10), |deadline| deadline.0),
+        name: keys.name.get().map_or(default.name, |name| name.0.into()),
+        data_dir: keys.data_dir.get().unwrap_or(default.data_dir),
+        shards: keys.shards.get().and_then(|shards| usize::try_from(shards.0).ok()),
+        shutdown_deadline: keys
+            .shutdown_deadline
+            .get()
+            .map_or(default.shutdown_deadline, |deadline| deadline.0),
+        persistence: keys.persistence.or(Switch::Off) == Switch::On,
+        sys_interval: keys.sys_interval.get().map_or(default.sys_interval, |interval| interval.0),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `pools`: services that take events.
 
-use super::{check_name, entries};
+use super::{brokers, check_name, entries};
 use crate::document::{Concealed, Located, Optional, Reading};
-use crate::keys::{PoolKeys, PoolProtocol};
-use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader};
+use crate::keys::PoolKeys;
+use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader, PoolProtocol};
 use http::{HeaderName, HeaderValue, Uri};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,26 +28,36 @@ pub(super) struct Pools {
 
 pub(super) fn pools(
     section: Optional<Vec<(Located<String>, Located<PoolKeys>)>>,
+    node: &str,
     reading: &mut Reading<'_>,
 ) -> Pools {
     let mut pools = Pools { list: Vec::new(), names: Vec::new() };
     for (name, keys) in entries(section) {
         check_name(&name, reading);
-        pools.list.push(Arc::new(pool(&name.value, keys.value, reading)));
+        pools.list.push(Arc::new(pool(&name.value, keys.value, node, reading)));
         pools.names.push(name.value);
     }
     pools
 }
 
-fn pool(name: &str, keys: PoolKeys, reading: &mut Reading<'_>) -> Pool {
-    // The only one so far.
-    let PoolProtocol::Http = keys.protocol.or(PoolProtocol::Http);
-    let members = members(keys.members.0, reading);
+fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -> Pool {
+    let protocol = keys.protocol.0.take().map_or(PoolProtocol::Http, |protocol| protocol.value);
+    brokers::check(&keys, protocol, reading);
+    let members = members(keys.members.0, protocol, reading);
+    let brokers = brokers::Keys {
+        client_id: keys.client_id,
+        username: keys.username,
+        password: keys.password,
+        keep_alive: keys.keep_alive,
+        subscribe: keys.subscribe,
+        version: keys.mqtt_version,
+    };
+    let mqtt = (protocol == PoolProtocol::Mqtt).then(|| brokers::options(brokers, node, reading));
     if let Some(at) = keys.ca.at()
         && !members.is_empty()
         && !members.iter().any(|member| member.tls)
     {
-        reading.mistake(at, "no member of the pool is `https`: there is no certificate to verify");
+        reading.mistake(at, "no member of the pool has TLS: there is no certificate to verify");
     }
     let mode = keys.mode.or(CloudEventsMode::Binary);
     if let Some(at) = keys.batch.at()
@@ -71,6 +81,7 @@ fn pool(name: &str, keys: PoolKeys, reading: &mut Reading<'_>) -> Pool {
     }
     Pool {
         name: name.into(),
+        protocol,
         members,
         balance: keys.balance.or(Balance::LeastOutstanding),
         mode,
@@ -87,17 +98,22 @@ fn pool(name: &str, keys: PoolKeys, reading: &mut Reading<'_>) -> Pool {
             .iter()
             .filter_map(|(name, value)| header(name, value, reading))
             .collect(),
+        mqtt,
     }
 }
 
-fn members(list: Option<Located<Vec<Located<String>>>>, reading: &mut Reading<'_>) -> Vec<Member> {
+fn members(
+    list: Option<Located<Vec<Located<String>>>>,
+    protocol: PoolProtocol,
+    reading: &mut Reading<'_>,
+) -> Vec<Member> {
     let Some(list) = list else { return Vec::new() };
     if list.value.is_empty() {
         reading.mistake(&list.at, "the pool has no members").help("add the URL of a service");
     }
     let mut members: Vec<Member> = Vec::with_capacity(list.value.len());
     for url in &list.value {
-        match member(&url.value) {
+        match member(&url.value, protocol) {
             Ok(member) if members.iter().any(|other| other.url == member.url) => {
                 reading.mistake(&url.at, "this member is there twice");
             }
@@ -113,37 +129,73 @@ fn members(list: Option<Located<Vec<Located<String>>>>, reading: &mut Reading<'_
     members
 }
 
+/// What the URLs of a protocol look like.
+struct Scheme {
+    plain: &'static str,
+    tls: &'static str,
+    /// Without and with TLS.
+    ports: (u16, u16),
+    example: &'static str,
+    credentials: &'static str,
+}
+
+fn scheme(protocol: PoolProtocol) -> Scheme {
+    match protocol {
+        PoolProtocol::Http => Scheme {
+            plain: "http",
+            tls: "https",
+            ports: (80, 443),
+            example: "write such as `http://127.0.0.1:9000/events` or `https://service.example/events`",
+            credentials: "send them in a header: `headers: {Authorization: \"Basic ${CREDENTIALS}\"}`",
+        },
+        PoolProtocol::Mqtt => Scheme {
+            plain: "mqtt",
+            tls: "mqtts",
+            ports: (1883, 8883),
+            example: "write such as `mqtt://127.0.0.1:1883` or `mqtts://broker.example:8883`",
+            credentials: "write `username: NAME` and `password: ${PASSWORD}`",
+        },
+    }
+}
+
 /// Takes a URL apart (RFC 3986 §3).
-fn member(url: &str) -> Result<Member, (String, &'static str)> {
-    const EXAMPLE: &str = "write such as `http://127.0.0.1:9000/events` or `https://service.example/events`";
-    let bad = |why: &str| (format!("this is not the URL of a service: {why}"), EXAMPLE);
+fn member(url: &str, protocol: PoolProtocol) -> Result<Member, (String, &'static str)> {
+    let scheme = scheme(protocol);
+    let bad = |why: &str| (format!("this is not the URL of a service: {why}"), scheme.example);
     if url.contains('#') {
         return Err(bad("a service has no use for the part after `#`"));
     }
     let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| bad(&error.to_string()))?;
     let tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        Some(other) => return Err(bad(&format!("`{other}` is neither `http` nor `https`"))),
-        None => return Err(bad("it does not begin with `http://` or `https://`")),
+        Some(found) if found == scheme.plain => false,
+        Some(found) if found == scheme.tls => true,
+        Some(other) => {
+            return Err(bad(&format!("`{other}` is neither `{}` nor `{}`", scheme.plain, scheme.tls)));
+        }
+        None => {
+            return Err(bad(&format!("it does not begin with `{}://` or `{}://`", scheme.plain, scheme.tls)));
+        }
     };
     let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
     if authority.as_str().contains('@') {
-        let help = "send them in a header: `headers: {Authorization: \"Basic ${CREDENTIALS}\"}`";
-        return Err(("credentials have no place in a URL: they end up in logs".to_owned(), help));
+        let message = "credentials have no place in a URL: they end up in logs".to_owned();
+        return Err((message, scheme.credentials));
     }
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     let port = match authority.port_u16() {
         Some(0) => return Err(bad("there is no port 0")),
         Some(port) => port,
         None if authority.as_str() != authority.host() => return Err(bad("a port is a number up to 65535")),
-        None if tls => 443,
-        None => 80,
+        None if tls => scheme.ports.1,
+        None => scheme.ports.0,
     };
     if host.is_empty() {
         return Err(bad("it has no host"));
     }
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    if protocol == PoolProtocol::Mqtt && path != "/" {
+        return Err(bad("a broker has no use for a path"));
+    }
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok(Member { url: url.into(), tls, host: host.into(), port, path: path.into() })
 }

@@ -3,6 +3,7 @@ use super::*;
 use crate::document::Json;
 use crate::snapshot::*;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 fn empty(_: &str) -> Option<String> {
     None
@@ -92,6 +93,7 @@ fn everything_that_can_be_written_is_understood() {
             data_dir: "data".into(),
             shards: Some(4),
             shutdown_deadline: Duration::from_secs(15),
+            ..Node::default()
         }
     );
     assert_eq!(snapshot.admin, Some(Admin { bind: "127.0.0.1:9090".parse().unwrap() }));
@@ -308,11 +310,10 @@ fn listeners_are_safe_and_apart() {
     let two = listeners(
         "{name: a, protocol: mqtt, bind: '127.0.0.1:1', tls: t}, {name: b, protocol: mqtt, bind: '0.0.0.0:1', tls: t}",
     );
-    assert_eq!(two, ["2:101 listeners[1].bind: port 1 is taken by a on 127.0.0.1:1 (choose another port)"]);
     assert_eq!(
-        listeners("{name: a, protocol: mqtt, bind: '127.0.0.1:1', transport: websocket}"),
-        ["2:60 listeners[0].transport: `transport` is not in this version \
-          (leave it out: MQTT is over TCP or TLS for now)"]
+        two,
+        ["2:101 listeners[1].bind: port 1 is taken by a on 127.0.0.1:1 \
+         (choose another port: listeners share a port only if `bind` is the same to the letter)"]
     );
     assert_eq!(
         listeners("{name: a, protocol: mqtt, bind: 'localhost:1'}"),
@@ -332,6 +333,84 @@ fn listeners_are_safe_and_apart() {
         mistake("admin: {bind: '127.0.0.1:1'}\nlisteners: [{name: a, protocol: mqtt, bind: '127.0.0.1:1'}]")
             .contains("taken by the admin API")
     );
+}
+
+#[test]
+fn listeners_share_an_address_if_something_tells_them_apart() {
+    let listeners = |list: &[&str]| {
+        let tls = "tls: {t: {certificate: c, key: k}, u: {certificate: c, key: k}}";
+        let list: Vec<_> =
+            (0..).zip(list).map(|(n, keys)| format!("{{name: l{n}, bind: '127.0.0.1:1', {keys}}}")).collect();
+        compile("edge.yaml", &format!("{tls}\nlisteners: [{}]", list.join(", ")), &empty)
+    };
+    let apart = [
+        "protocol: mqtt",
+        "protocol: http",
+        "protocol: mqtt, transport: websocket",
+        "protocol: mqtt, transport: websocket, path: /other",
+    ];
+    let shared = listeners(&apart).expect("they are told apart by their first bytes and paths").listeners;
+    assert_eq!(shared[2].path.as_deref(), Some("/mqtt"));
+    assert_eq!(shared[0].path, None);
+    let named = [
+        "protocol: mqtt, tls: t, server_names: [A.example]",
+        "protocol: mqtt, tls: u, server_names: ['*.example']",
+        "protocol: mqtt, tls: u",
+    ];
+    let named = listeners(&named).expect("they are told apart by the server's name").listeners;
+    assert_eq!(*named[0].server_names[0], *"a.example");
+    for (one, other, why) in [
+        ("protocol: mqtt", "protocol: mqtt", "nothing tells their clients apart"),
+        ("protocol: http", "protocol: http", "nothing tells their clients apart"),
+        (
+            "protocol: mqtt, transport: websocket",
+            "protocol: mqtt, transport: websocket, path: /mqtt",
+            "another `path`",
+        ),
+        ("protocol: mqtt", "protocol: http, tls: t", "have TLS all, or none"),
+        ("protocol: mqtt", "protocol: http, proxy_protocol: required", "agree on `proxy_protocol`"),
+        ("protocol: mqtt, tls: t", "protocol: http, tls: u", "have the same entry of `tls`"),
+    ] {
+        let mistakes = listeners(&[one, other]).expect_err("they cannot be told apart");
+        assert!(mistakes.to_string().contains(why), "{one} and {other}: {mistakes}");
+    }
+    for (keys, why) in [
+        ("protocol: http, transport: websocket", "only MQTT has a choice of transports"),
+        ("protocol: mqtt, path: /x", "only WebSocket has a path"),
+        ("protocol: mqtt, transport: websocket, path: x", "`x` is not a path"),
+        ("protocol: mqtt, server_names: [a]", "without TLS a client does not say"),
+        ("protocol: mqtt, tls: t, server_names: ['a b']", "`a b` is not the name of a server"),
+        ("protocol: http, mqtt: {quirks: {maximum_qos: 1}}", "does not speak MQTT"),
+        ("protocol: mqtt, mqtt: {quirks: {maximum_qos: 2}}", "from 0 to 1"),
+        ("protocol: mqtt, mqtt: {server_reference: ''}", "1 to 1024 bytes"),
+    ] {
+        let mistakes = listeners(&[keys]).expect_err("there is a mistake");
+        assert!(mistakes.to_string().contains(why), "{keys}: {mistakes}");
+    }
+}
+
+#[test]
+fn a_pool_of_brokers_has_keys_of_its_own() {
+    let pool =
+        |keys: &str| compile("edge.yaml", &format!("node: {{name: n}}\npools: {{b: {{{keys}}}}}"), &empty);
+    let broker = "protocol: mqtt, members: ['mqtt://a', 'mqtts://b:9']";
+    let plain = pool(broker).unwrap().pools[0].clone();
+    assert_eq!((plain.members[0].port, plain.members[1].port, plain.members[1].tls), (1883, 9, true));
+    assert_eq!(&*plain.mqtt.as_ref().unwrap().client_id, "windrose-n");
+    for (keys, why) in [
+        (format!("{broker}, mode: batch"), "only for pools with `protocol: http`"),
+        ("members: ['http://a'], subscribe: [a]".to_owned(), "only for pools with `protocol: mqtt`"),
+        (format!("{broker}, subscribe: [a], mqtt_version: '3.1.1'"), "needs MQTT 5"),
+        (format!("{broker}, password: s3cret, mqtt_version: '3.1.1'"), "has no user name"),
+        (format!("{broker}, subscribe: ['a#']"), "this is not a filter"),
+        (format!("{broker}, client_id: ''"), "1 to 65535 bytes"),
+        ("protocol: mqtt, members: ['mqtt://a/b']".to_owned(), "no use for a path"),
+        ("protocol: mqtt, members: ['http://a']".to_owned(), "neither `mqtt` nor `mqtts`"),
+        ("protocol: mqtt, members: ['mqtt://u:s3cret@a']".to_owned(), "write `username: NAME`"),
+    ] {
+        let mistakes = pool(&keys).expect_err("there is a mistake").to_string();
+        assert!(mistakes.contains(why) && !mistakes.contains("s3cret"), "{keys}: {mistakes}");
+    }
 }
 
 #[test]
@@ -362,7 +441,7 @@ fn pools_are_services_that_can_be_reached() {
     let leaky = pool("members: ['http://user:s3cret@a']");
     assert!(leaky.contains("credentials") && !leaky.contains("s3cret"), "{leaky}");
     let http = "members: ['http://a']";
-    assert!(pool(&format!("{http}, ca: ca.pem")).contains("no member of the pool is `https`"));
+    assert!(pool(&format!("{http}, ca: ca.pem")).contains("no member of the pool has TLS"));
     assert!(pool(&format!("{http}, batch: {{events: 5}}")).contains("only in batch mode"));
     assert!(pool(&format!("{http}, mode: batched")).contains("did you mean `batch`?"));
     assert!(pool(&format!("{http}, health: {{path: /}}")).contains("not in this version"));
@@ -410,6 +489,9 @@ fn access_rules_say_who_and_where() {
          (`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners)"
     );
     assert!(rule("may: publish, on: a").contains("the key `who` is missing"));
+    assert!(rule("who: anyone, on: a").contains("add `may: [...]`, or `deny: [...]`"));
+    assert!(rule("who: anyone, on: a, may: read, deny: publish").contains("either allows or denies"));
+    assert!(rule("who: anyone, deny: publish").contains("does not say on which addresses"));
 }
 
 #[test]

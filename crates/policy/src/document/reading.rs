@@ -62,6 +62,13 @@ impl<'e> Reading<'e> {
         })
     }
 
+    /// Whether a mistake was noted within `at`: what is missing there may be what could not be read.
+    pub fn has_mistake_in(&self, at: &At) -> bool {
+        self.mistakes
+            .iter()
+            .any(|mistake| at.span.start <= mistake.span.start && mistake.span.end <= at.span.end)
+    }
+
     /// Notes that what was written there is a secret: no message shows it.
     pub fn conceal(&mut self, at: &At) {
         self.mistakes.conceal(at.span.clone());
