@@ -3,5 +3,6 @@
 pub mod http;
 pub mod mqtt;
 mod transmit;
+pub mod websocket;
 
 pub use transmit::Transmit;

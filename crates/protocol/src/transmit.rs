@@ -51,14 +51,17 @@ impl Transmit {
     /// Fills `slices` for one vectored write; returns how many were filled.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
-        let tail = &self.tail[self.tail_start..];
-        let parts =
-            self.segments.iter().map(|segment| &segment[..]).chain((!tail.is_empty()).then_some(tail));
-        for (slot, part) in slices.iter_mut().zip(parts) {
+        for (slot, part) in slices.iter_mut().zip(self.parts()) {
             *slot = IoSlice::new(part);
             filled += 1;
         }
         filled
+    }
+
+    /// What waits, in order.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let tail = &self.tail[self.tail_start..];
+        self.segments.iter().map(|segment| &segment[..]).chain((!tail.is_empty()).then_some(tail))
     }
 
     /// Forgets the first `written` bytes.

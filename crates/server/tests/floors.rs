@@ -92,7 +92,7 @@ const FLOORS: &[Floor] = &[
 ];
 
 /// Modules of `windrose-protocol` that must not know one another.
-const PROTOCOLS: &[&str] = &["mqtt", "coap", "amqp", "http"];
+const PROTOCOLS: &[&str] = &["mqtt", "coap", "amqp", "http", "websocket", "proxy"];
 
 fn floor(name: &str) -> Option<&'static Floor> {
     FLOORS.iter().find(|floor| floor.name == name)
