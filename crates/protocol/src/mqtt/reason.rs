@@ -77,9 +77,11 @@ pub(super) fn settled(outcome: &Outcome, heard: bool) -> ReasonCode {
 }
 
 /// How a subscription that is not granted is answered in MQTT 5 (§3.9.3).
+///
+/// One that no access rule allows is answered 0x80: §3.9.3 leaves it to the server whether it says why, clients of 3.1.1
+/// hear the same, and who may not listen need not learn that there is something to be heard. The log says why.
 pub(super) fn not_subscribed(cause: Cause) -> ReasonCode {
     match cause {
-        Cause::NotPermitted => ReasonCode::NOT_AUTHORIZED,
         Cause::Quota => ReasonCode::QUOTA_EXCEEDED,
         Cause::BadAddress => ReasonCode::TOPIC_FILTER_INVALID,
         Cause::Unsupported => ReasonCode::SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,

@@ -199,8 +199,10 @@ impl Server {
     }
 }
 
+/// What the reason string says. Which rules there are is for the operator: the reason code is enough for the peer.
 fn detail(outcome: &Outcome) -> Option<&str> {
     match outcome {
+        Outcome::Rejected(Rejection { cause: Cause::NotPermitted, .. }) => None,
         Outcome::Rejected(rejection) => rejection.detail.as_deref(),
         Outcome::TimedOut => Some("the service did not answer in time"),
         Outcome::Unavailable { .. } => Some("the service is not available"),

@@ -70,7 +70,7 @@ fn suback_says_what_was_granted_in_each_version_s_codes() {
             rejected(Cause::ByService),
         ]
     };
-    let expected = [[0, 2, 0x80, 0x80, 0x80, 0x80, 0x80], [0, 2, 0x87, 0x97, 0x8f, 0x9e, 0x80]];
+    let expected = [[0, 2, 0x80, 0x80, 0x80, 0x80, 0x80], [0, 2, 0x80, 0x97, 0x8f, 0x9e, 0x80]];
     for (version, expected) in BOTH.into_iter().zip(expected) {
         let mut link = Link::open(version);
         let filters = ["a", "b", "c", "d", "e", "f", "g"].map(subscription);
