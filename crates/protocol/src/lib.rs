@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod mqtt;
+pub mod proxy;
 mod transmit;
 pub mod websocket;
 
