@@ -67,7 +67,8 @@ impl Document {
         };
         let mut text = format!(
             "node: {{name: sim}}\n\
-             listeners:\n  - {{name: mqtt, protocol: mqtt, bind: \"127.0.0.1:1883\"}}\n\
+             listeners:\n  - {{name: mqtt, protocol: mqtt, bind: \"127.0.0.1:1883\", \
+             mqtt: {{overlapping_subscriptions: once}}}}\n\
              access:\n  - {{who: anyone, may: [publish, subscribe], on: \"#\"}}\n\
              pools:\n  api:\n    members: [{members}]\n    balance: {}\n    timeout: {}ms\n    backoff: 20ms\n    \
              backoff_max: 1s\n    queue: {}\n    max_in_flight: {}\n{mode}routes:\n",

@@ -108,7 +108,7 @@ impl Engine {
                     self.subscriptions.set_interest(from, &filter, group, members, connected);
                 }
                 ShardMessage::Mark(mark) => self.tell(from, ShardMessage::Marked(mark)),
-                ShardMessage::Marked(mark) => self.marked(mark),
+                ShardMessage::Marked(mark) => self.marked(now, mark),
                 ShardMessage::Events(events) => self.forwarded(now, from, events),
                 ShardMessage::Credit(count) => self.shard_credit(from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
@@ -116,7 +116,7 @@ impl Engine {
                     self.take(now, from, session, principal, held);
                 }
                 ShardMessage::Hand { session, handed } => self.handed(now, from, &session, handed),
-                ShardMessage::Late { session, parcel } => self.late(now, &session, *parcel),
+                ShardMessage::Late { session, parcel, more } => self.late(now, &session, *parcel, more),
                 ShardMessage::Settled { session, tag, ticket, outcome, heard } => {
                     self.settled_elsewhere(session, tag, ticket, outcome, heard);
                 }

@@ -231,6 +231,8 @@ pub enum ShardMessage {
         session: Arc<str>,
         /// The event, addressed.
         parcel: Box<Parcel>,
+        /// Copies of it for other subscriptions of the session.
+        more: Vec<Parcel>,
     },
     /// The answer to an exactly-once publication of a session that the sender has handed over meanwhile.
     Settled {

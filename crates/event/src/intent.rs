@@ -138,6 +138,8 @@ pub struct SubscriptionRequest {
     pub no_local: bool,
     /// Whether events keep their `retain` flag as published.
     pub retain_as_published: bool,
+    /// Whether an event that other subscriptions of the session match, too, comes once more for this one.
+    pub own_copy: bool,
     /// Whether last values are delivered at once.
     pub retained: RetainedDelivery,
     /// The subscriber's own number for it, told with each delivery.

@@ -3,8 +3,8 @@
 use crate::document::{Concealed, Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
 use crate::record;
 use crate::snapshot::{
-    Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, PoolProtocol, Promise, Protocol,
-    QueueFull, TlsVersion, Transport,
+    Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, Overlapping, PoolProtocol,
+    Promise, Protocol, QueueFull, TlsVersion, Transport,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -142,6 +142,8 @@ record! {
         server_reference: Optional<String>,
         /// What a client that asks for it gets as the beginning of its response topics, such as `replies/{session}` (MQTT 5: Response Information).
         response_information: Optional<String>,
+        /// How often a message comes that several subscriptions of one client match: `each` (the default: once for each of them that has wildcards) or `once`.
+        overlapping_subscriptions: Optional<Overlapping>,
     }
 }
 
@@ -297,7 +299,7 @@ record! {
         session_in_flight: Optional<SmallCount>,
         /// Subscriptions of one session. Default: 1000.
         subscriptions_per_session: Optional<Count>,
-        /// Topic aliases of one connection, for each direction (MQTT 5); 0 is none. Default: 16.
+        /// Topic aliases of one connection, for each direction (MQTT 5); 0 is none. Default: 10.
         topic_aliases: Optional<Whole<0, { u16::MAX as u64 }>>,
         /// Levels of an address or filter. Default: 128.
         address_levels: Optional<SmallCount>,
@@ -375,6 +377,11 @@ impl Words for ProxyProtocol {
 impl Words for Transport {
     const WHAT: &'static str = "a transport";
     const WORDS: &'static [(&'static str, Self)] = &[("tcp", Self::Tcp), ("websocket", Self::WebSocket)];
+}
+
+impl Words for Overlapping {
+    const WHAT: &'static str = "a choice for `overlapping_subscriptions`";
+    const WORDS: &'static [(&'static str, Self)] = &[("each", Self::Each), ("once", Self::Once)];
 }
 
 impl Words for QueueFull {

@@ -172,6 +172,18 @@ pub struct MqttOptions {
     pub server_reference: Option<Arc<str>>,
     /// What clients that ask get as Response Information (MQTT 5 §3.2.2.3.15); `{session}` stands for the client's name.
     pub response_information: Option<Arc<str>>,
+    /// How often a message comes that several subscriptions of one client match.
+    pub overlapping_subscriptions: Overlapping,
+}
+
+/// How often a message comes that several subscriptions of one client match (MQTT 5 §3.3.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overlapping {
+    /// Once for each matching subscription with wildcards, with its QoS and identifier; those without share a copy.
+    #[default]
+    Each,
+    /// Once, with the highest QoS and all identifiers.
+    Once,
 }
 
 /// `listeners[].mqtt.quirks`.
@@ -461,7 +473,7 @@ impl Default for Limits {
             session_queue_full: QueueFull::RefuseNewest,
             session_in_flight: 256,
             subscriptions_per_session: 1_000,
-            topic_aliases: 16,
+            topic_aliases: 10,
             address_levels: 128,
             retained_events: 1_000_000,
             retained_bytes: 1 << 30,

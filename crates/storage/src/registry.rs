@@ -13,7 +13,8 @@ use windrose_event::{Claim, Identity, Refusal, RefusalCause, Registry, Secret, V
 /// A registry in two files: devices with their credentials, and API keys.
 ///
 /// Everything that a claim brings is tried in this order: a certificate, a user name with a password, an API key.
-/// Whoever brings something that is wrong is refused, even where anonymous is allowed. The client identifier of MQTT
+/// Whoever brings something that is wrong is refused, even where anonymous is allowed; only where there is no file to
+/// compare with, and anonymous is allowed, is what somebody brings not looked at. The client identifier of MQTT
 /// proves nothing and is not compared with the device's id.
 pub struct FileRegistry {
     table: ArcSwap<Table>,
@@ -24,6 +25,10 @@ struct Table {
     devices: Devices,
     api_keys: ApiKeys,
     allow_anonymous: bool,
+    /// Nobody could be known: anonymous is allowed and there is no file of devices, so what things say of themselves is
+    /// not looked at. For services the same of API keys.
+    ignores_devices: bool,
+    ignores_api_keys: bool,
     verified: Verified,
 }
 
@@ -102,6 +107,8 @@ impl Table {
         allow_anonymous: bool,
     ) -> Result<Self, RegistryError> {
         let mut files = Vec::new();
+        let ignores_devices = allow_anonymous && devices.is_none();
+        let ignores_api_keys = allow_anonymous && api_keys.is_none();
         let devices = devices.map(Devices::load).transpose().unwrap_or_else(|error| {
             files.push(error);
             None
@@ -117,6 +124,8 @@ impl Table {
                 devices,
                 api_keys: api_keys.unwrap_or_default(),
                 allow_anonymous,
+                ignores_devices,
+                ignores_api_keys,
                 verified: Verified::new(),
             }),
             false => Err(RegistryError { files }),
@@ -124,6 +133,12 @@ impl Table {
     }
 
     fn decide<'c>(&'c self, claim: &'c Claim) -> Decision<'c> {
+        let is_device = claim.certificate.is_some() || claim.username.is_some() || claim.password.is_some();
+        if self.ignores_devices && claim.api_key.is_none() && is_device
+            || self.ignores_api_keys && claim.api_key.is_some() && !is_device
+        {
+            return Decision::Told(Ok(Identity::anonymous()));
+        }
         if let Some(certificate) = &claim.certificate {
             let device = self.devices.certificates.find(certificate);
             if let Some(identity) = device.and_then(|device| self.devices.identities.get(device)) {

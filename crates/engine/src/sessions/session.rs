@@ -47,6 +47,8 @@ pub struct Session {
     pub(crate) inbound: Option<Box<FxHashMap<Tag, Inbound>>>,
     /// Last values that new subscriptions still have to get.
     pub(crate) catch_up: VecDeque<CatchUp>,
+    /// Subscribes of the present connection that are not answered yet: last values wait for the answers.
+    pub(crate) ungranted: u32,
     /// Where it went: this is only its ghost, which sends on what comes for it until all shards know.
     pub(crate) moved_to: Option<ShardId>,
     /// Whether it came from another shard.
@@ -96,6 +98,7 @@ impl Session {
             outbox: None,
             inbound: None,
             catch_up: VecDeque::new(),
+            ungranted: 0,
             moved_to: None,
             moved: false,
             recent: None,
@@ -152,7 +155,7 @@ impl Session {
 
     /// Whether last values wait that could be delivered at once.
     pub(crate) fn can_catch_up(&self) -> bool {
-        !self.catch_up.is_empty() && self.has_room()
+        !self.catch_up.is_empty() && self.ungranted == 0 && self.has_room()
     }
 
     /// Deliveries that are unsettled.

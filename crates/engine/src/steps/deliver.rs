@@ -9,10 +9,10 @@ use crate::pools::{Done, Job, PoolKey};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
 use crate::steps::route::{Delivered, Routed, Target};
-use crate::subscriptions::{Matches, Picked, ShareKey, Subscriber};
+use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
-use windrose_event::{Assurance, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
+use windrose_event::{ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
 use windrose_policy::Promise;
 
 impl Engine {
@@ -82,7 +82,8 @@ impl Engine {
         heard
     }
 
-    /// Gives an event to one session, once for all its subscriptions that matched: as surely as the surest asks for.
+    /// Gives an event to one session: once for all its subscriptions that matched, as surely as the surest of them asks
+    /// for, and once more for each further one that wants a copy of its own.
     fn deliver_to_session(
         &mut self,
         now: Now,
@@ -93,23 +94,29 @@ impl Engine {
         let Some(first) = subscribers.first() else { return false };
         let wants =
             |subscriber: &&Subscriber| !subscriber.options.no_local || !self.is_own(subscriber, event);
-        let mut parcel: Option<Parcel> = None;
-        for Subscriber { options, .. } in subscribers.iter().filter(wants) {
-            let parcel = parcel.get_or_insert_with(|| Parcel {
-                event: event.clone(),
-                assurance: Assurance::AtMostOnce,
-                retain: false,
-                subscriptions: SmallVec::new(),
-                share: None,
-            });
-            parcel.assurance = parcel.assurance.max(options.assurance.min(event.assurance));
-            parcel.retain |= options.retain_as_published && event.retain;
-            if options.identifier != 0 {
-                parcel.subscriptions.push(options.identifier);
+        let parcel = |options: &Options| Parcel {
+            event: event.clone(),
+            assurance: options.assurance.min(event.assurance),
+            retain: options.retain_as_published && event.retain,
+            subscriptions: identifiers(options),
+            share: None,
+        };
+        let mut wanting = subscribers.iter().filter(wants).map(|subscriber| subscriber.options);
+        let Some(options) = wanting.next() else { return false };
+        let mut shared = parcel(&options);
+        let mut has_owner = options.own_copy;
+        let mut more = Vec::new();
+        for options in wanting {
+            if options.own_copy && has_owner {
+                more.push(parcel(&options));
+                continue;
             }
+            has_owner |= options.own_copy;
+            shared.assurance = shared.assurance.max(options.assurance.min(event.assurance));
+            shared.retain |= options.retain_as_published && event.retain;
+            shared.subscriptions.extend(identifiers(&options));
         }
-        let Some(parcel) = parcel else { return false };
-        self.offer(now, first.session, parcel, source);
+        self.offer(now, first.session, shared, more, source);
         true
     }
 
@@ -134,13 +141,10 @@ impl Engine {
                     event: event.clone(),
                     assurance: options.assurance.min(event.assurance),
                     retain: options.retain_as_published && event.retain,
-                    subscriptions: match options.identifier {
-                        0 => SmallVec::new(),
-                        identifier => smallvec![identifier],
-                    },
+                    subscriptions: identifiers(&options),
                     share: Some(key.clone()),
                 };
-                self.offer(now, subscriber.session, parcel, None);
+                self.offer(now, subscriber.session, parcel, Vec::new(), None);
             }
             Some(Picked::There(shard)) => {
                 let group = (key.group.clone(), key.filter.clone());
@@ -235,6 +239,14 @@ impl Engine {
         } else if let Some(address) = ReplyAddress::parse(address) {
             self.reply(address, answer);
         }
+    }
+}
+
+/// The subscriber's own number for a subscription, if it gave it one.
+fn identifiers(options: &Options) -> SmallVec<[u32; 2]> {
+    match options.identifier {
+        0 => SmallVec::new(),
+        identifier => smallvec![identifier],
     }
 }
 

@@ -12,12 +12,21 @@ use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome,
 const CATCH_UP_AT_ONCE: usize = 256;
 
 impl Engine {
-    /// Gives a session an event that matched, forwarded by the shard `source` if by any, unless it had it already by
-    /// another way since it came here. The ghost of one that left sends it on.
-    pub(crate) fn offer(&mut self, now: Now, key: SessionKey, parcel: Parcel, source: Option<ShardId>) {
+    /// Gives a session an event that matched, and `more` copies of it for other subscriptions, forwarded by the shard
+    /// `source` if by any, unless it had it already by another way since it came here. The ghost of one that left sends
+    /// it on.
+    pub(crate) fn offer(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        parcel: Parcel,
+        more: Vec<Parcel>,
+        source: Option<ShardId>,
+    ) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(to) = session.moved_to {
-            let message = ShardMessage::Late { session: session.name.clone(), parcel: Box::new(parcel) };
+            let session = session.name.clone();
+            let message = ShardMessage::Late { session, parcel: Box::new(parcel), more };
             return self.tell(to, message);
         }
         // A group picks one member for each event, so nothing for a group comes by two ways.
@@ -25,6 +34,9 @@ impl Engine {
             return;
         }
         self.enqueue(now, key, parcel);
+        for parcel in more {
+            self.enqueue(now, key, parcel);
+        }
     }
 
     /// Sends a parcel to a session, or lets it wait there.

@@ -102,6 +102,7 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else { return };
         session.origin = origin;
         session.connection = Some(id);
+        session.ungranted = 0;
         session.listener = tally;
         session.congested = false;
         session.window = open.window.min(limits.session_in_flight).max(1);

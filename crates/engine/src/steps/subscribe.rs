@@ -24,17 +24,22 @@ impl Engine {
         let mut announced = false;
         let results =
             requests.into_iter().map(|request| self.subscribe_one(&by, request, &mut announced)).collect();
-        self.grant(connection, Directive::Subscribed { tag, results }, announced);
+        self.grant(&by, Directive::Subscribed { tag, results }, announced);
         self.pump(now, by.session());
         self.sessions.rearm(by.session());
     }
 
     /// Tells a subscriber that it is subscribed, once the other shards know: what is published there after the answer
     /// must not miss it. They do if nothing had to be announced and nothing announced before is still on its way.
-    fn grant(&mut self, connection: ConnectionId, answer: Directive, announced: bool) {
+    /// Last values come after the answer, as clients are used to.
+    fn grant(&mut self, by: &Identified, answer: Directive, announced: bool) {
+        let connection = by.connection();
         let others = self.shards.others().count();
         if others == 0 || !announced && self.grants.is_empty() {
             return self.direct(connection, answer);
+        }
+        if let Some(session) = self.sessions.get_mut(by.session()) {
+            session.ungranted += 1;
         }
         let mark = self.grants.hold(connection, answer, others);
         for shard in self.shards.others() {
@@ -43,10 +48,15 @@ impl Engine {
     }
 
     /// Another shard knows what was announced before the mark.
-    pub(crate) fn marked(&mut self, mark: u64) {
-        if let Some((connection, answer)) = self.grants.known(mark) {
-            self.direct(connection, answer);
+    pub(crate) fn marked(&mut self, now: Now, mark: u64) {
+        let Some((connection, answer)) = self.grants.known(mark) else { return };
+        self.direct(connection, answer);
+        let Some(by) = self.identify(connection) else { return };
+        if let Some(session) = self.sessions.get_mut(by.session()) {
+            session.ungranted = session.ungranted.saturating_sub(1);
         }
+        self.pump(now, by.session());
+        self.sessions.rearm(by.session());
     }
 
     fn subscribe_one(
@@ -70,6 +80,7 @@ impl Engine {
             assurance,
             no_local: request.no_local,
             retain_as_published: request.retain_as_published,
+            own_copy: request.own_copy,
             identifier: request.identifier.unwrap_or(0),
         };
         let key = by.session();

@@ -183,12 +183,12 @@ impl Engine {
     }
 
     /// An event that came to the session's ghost on another shard.
-    pub(crate) fn late(&mut self, now: Now, name: &str, parcel: Parcel) {
+    pub(crate) fn late(&mut self, now: Now, name: &str, parcel: Parcel, more: Vec<Parcel>) {
         let sessions = &self.sessions;
         let here = sessions.find(name).filter(|key| sessions.get(*key).is_some_and(Session::has_moved));
         // It may have gone on from here already.
         match here.or_else(|| sessions.find_ghost(name)) {
-            Some(key) => self.offer(now, key, parcel, None),
+            Some(key) => self.offer(now, key, parcel, more, None),
             // It has ended: one that was begun anew by its name did not subscribe to this.
             None => self.reassign(now, parcel),
         }

@@ -191,6 +191,7 @@ mod tests {
         assurance: Assurance::AtMostOnce,
         no_local: false,
         retain_as_published: false,
+        own_copy: false,
         identifier: 0,
     };
 

@@ -196,6 +196,7 @@ mod tests {
         assurance: Assurance::AtLeastOnce,
         no_local: false,
         retain_as_published: false,
+        own_copy: false,
         identifier: 0,
     };
 

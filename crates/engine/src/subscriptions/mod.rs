@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) no_local: bool,
     /// Whether events keep their `retain` flag as published.
     pub(crate) retain_as_published: bool,
+    /// Whether an event that other subscriptions of the session match, too, comes once more for this one.
+    pub(crate) own_copy: bool,
     /// The subscriber's own number for it; zero: none.
     pub(crate) identifier: u32,
 }

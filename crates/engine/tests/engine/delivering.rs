@@ -179,3 +179,36 @@ fn subscriptions_past_a_limit_are_refused_one_by_one() {
         results.iter().map(|result| result.as_ref().err().map(|error| error.cause)).collect();
     assert_eq!(causes, [None, Some(Cause::BadAddress), None, Some(Cause::Quota), None]);
 }
+
+#[test]
+fn overlapping_subscriptions_share_a_delivery_unless_they_want_copies_of_their_own() {
+    let mut node = Node::new("");
+    let (sender, listener) = (node.client("sender"), node.client("listener"));
+    let ask = |filter, assurance, identifier, own_copy| SubscriptionRequest {
+        identifier: Some(identifier),
+        own_copy,
+        ..subscription(filter, assurance)
+    };
+    let mut subscribe = |node: &mut Node, request| assert!(node.subscribe_with(listener, request)[0].is_ok());
+    let mut tag = 0;
+    let mut seen = |node: &mut Node| {
+        tag += 1;
+        node.publish(sender, tag, "a/b", "x", Q2);
+        let mut seen: Vec<_> = node
+            .deliveries(listener)
+            .iter()
+            .map(|delivery| (delivery.assurance, delivery.subscriptions.iter().sum::<u32>()))
+            .collect();
+        seen.sort_unstable();
+        seen
+    };
+    subscribe(&mut node, ask("a/b", Q0, 1, false));
+    subscribe(&mut node, ask("a/#", Q1, 10, true));
+    assert_eq!(seen(&mut node), [(Q1, 11)], "one delivery, as sure as the surest");
+    subscribe(&mut node, ask("a/+", Q2, 100, true));
+    let two = seen(&mut node);
+    assert_eq!(two.len(), 2);
+    assert_eq!(two.iter().map(|(_, identifiers)| identifiers).sum::<u32>(), 111, "{two:?}");
+    subscribe(&mut node, ask("a/+", Q2, 100, false));
+    assert_eq!(seen(&mut node), [(Q2, 111)]);
+}

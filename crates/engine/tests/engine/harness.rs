@@ -450,6 +450,7 @@ pub(crate) fn subscription(filter: &str, assurance: Assurance) -> SubscriptionRe
         assurance,
         no_local: false,
         retain_as_published: false,
+        own_copy: false,
         retained: RetainedDelivery::Always,
         identifier: None,
     }

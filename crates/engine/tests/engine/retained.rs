@@ -110,3 +110,30 @@ fn last_values_are_bounded_and_expire() {
     node.retain(sender, "b", "z");
     assert_eq!(read(&mut node, sender, "b"), Some("z".to_owned()), "there is room again");
 }
+
+#[test]
+fn last_values_come_after_the_answer_to_the_subscribe() {
+    let mut node = Node::with_shards(2, "");
+    let sender = node.client("sender");
+    node.retain(sender, "a", "x");
+    let listener = node.client_at(0, "listener");
+    node.intent(listener, Intent::Subscribe { tag: Tag(1), requests: vec![subscription("a", Q1)] });
+    let said = node.said(listener);
+    assert!(matches!(&said[..], [Directive::Subscribed { .. }, Directive::Deliver(_)]), "{said:?}");
+}
+
+#[test]
+fn a_connection_that_ends_before_its_answer_leaves_no_session_without_last_values() {
+    let mut node = Node::with_shards(2, "");
+    let sender = node.client("sender");
+    node.retain(sender, "a", "x");
+    let (listener, _) = node.lasting(0, "listener");
+    node.wires_held = true;
+    node.intent(listener, Intent::Subscribe { tag: Tag(1), requests: vec![subscription("a", Q1)] });
+    node.lose(listener);
+    node.wires_held = false;
+    node.run();
+    let (again, accepted) = node.lasting(0, "listener");
+    assert!(accepted.resumed);
+    assert_eq!(node.payloads(again), ["x"]);
+}

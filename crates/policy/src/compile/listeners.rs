@@ -5,8 +5,8 @@ use super::{Names, check_name, entries, unknown_name};
 use crate::document::{At, Located, Optional, Reading};
 use crate::keys::{AdminKeys, CertificateKeys, ListenerKeys, MqttKeys, TlsKeys};
 use crate::snapshot::{
-    Admin, CertificateFiles, ClientCertificate, Listener, MqttOptions, Protocol, Quirks, TlsProfile,
-    TlsVersion, Transport,
+    Admin, CertificateFiles, ClientCertificate, Listener, MqttOptions, Overlapping, Protocol, Quirks,
+    TlsProfile, TlsVersion, Transport,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -231,5 +231,6 @@ fn mqtt_options(keys: MqttKeys, reading: &mut Reading<'_>) -> MqttOptions {
         quirks,
         server_reference: keys.server_reference.get().map(Into::into),
         response_information: keys.response_information.get().map(Into::into),
+        overlapping_subscriptions: keys.overlapping_subscriptions.or(Overlapping::Each),
     }
 }

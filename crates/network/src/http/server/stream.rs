@@ -47,6 +47,7 @@ pub(super) async fn subscribe(
         assurance,
         no_local: false,
         retain_as_published: false,
+        own_copy: false,
         retained: if retained { RetainedDelivery::Always } else { RetainedDelivery::Never },
         identifier: None,
     };

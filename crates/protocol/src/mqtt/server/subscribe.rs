@@ -36,6 +36,7 @@ impl Server {
                 assurance: wanted.qos,
                 no_local: wanted.no_local,
                 retain_as_published: wanted.retain_as_published,
+                own_copy: false,
                 retained: wanted.retain_handling,
                 identifier,
             });
