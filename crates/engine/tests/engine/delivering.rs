@@ -189,7 +189,7 @@ fn overlapping_subscriptions_share_a_delivery_unless_they_want_copies_of_their_o
         own_copy,
         ..subscription(filter, assurance)
     };
-    let mut subscribe = |node: &mut Node, request| assert!(node.subscribe_with(listener, request)[0].is_ok());
+    let subscribe = |node: &mut Node, request| assert!(node.subscribe_with(listener, request)[0].is_ok());
     let mut tag = 0;
     let mut seen = |node: &mut Node| {
         tag += 1;
