@@ -1,7 +1,8 @@
 //! The client: blocking, one packet at a time.
 
 use super::options::Options;
-use super::wire::{Packet, Properties, Version, packet, string, varint};
+use super::property::{self, Properties};
+use super::wire::{Packet, Version, packet, string};
 use crate::wait::SOON;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -113,8 +114,7 @@ impl Client {
             body.extend(id.to_be_bytes());
         }
         if self.version == Version::V5 {
-            body.extend(varint(properties.len()));
-            body.extend_from_slice(properties);
+            body.extend(property::block(properties));
         }
         body.extend_from_slice(payload.as_ref());
         self.send(&packet(0x30 | qos << 1 | u8::from(retain), &body));
@@ -135,33 +135,55 @@ impl Client {
 
     /// Subscribes and waits for the answer: its code. `options` is the QoS and, in MQTT 5, the other bits of §3.8.3.1.
     pub fn subscribe(&mut self, filter: &str, options: u8) -> u8 {
-        let id = self.next_id();
-        let mut body = id.to_be_bytes().to_vec();
-        if self.version == Version::V5 {
-            body.push(0);
+        self.subscribe_all(&[(filter, options)], &[]).0[0]
+    }
+
+    /// Subscribes to several filters in one packet and waits for the answer: its codes and properties.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn subscribe_all(&mut self, filters: &[(&str, u8)], properties: &[u8]) -> (Vec<u8>, Properties) {
+        let (id, mut body) = self.request(properties);
+        for (filter, options) in filters {
+            body.extend(string(filter));
+            body.push(*options);
         }
-        body.extend(string(filter));
-        body.push(options);
         self.send(&packet(0x82, &body));
         match self.wait(SOON, |packet| matches!(packet, Packet::Suback { id: known, .. } if *known == id)) {
-            Ok(Packet::Suback { codes, .. }) => codes[0],
+            Ok(Packet::Suback { codes, properties, .. }) => (codes, properties),
             other => panic!("no SUBACK: {other:?}"),
         }
     }
 
     /// Unsubscribes and waits for the answer: its code; MQTT 3.1.1 has none.
     pub fn unsubscribe(&mut self, filter: &str) -> Option<u8> {
+        self.unsubscribe_all(&[filter], &[]).0.first().copied()
+    }
+
+    /// Unsubscribes from several filters in one packet and waits for the answer: its codes and properties.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn unsubscribe_all(&mut self, filters: &[&str], properties: &[u8]) -> (Vec<u8>, Properties) {
+        let (id, mut body) = self.request(properties);
+        for filter in filters {
+            body.extend(string(filter));
+        }
+        self.send(&packet(0xa2, &body));
+        match self.wait(SOON, |packet| matches!(packet, Packet::Unsuback { id: known, .. } if *known == id)) {
+            Ok(Packet::Unsuback { codes, properties, .. }) => (codes, properties),
+            other => panic!("no UNSUBACK: {other:?}"),
+        }
+    }
+
+    /// A new packet identifier and the beginning of a SUBSCRIBE or UNSUBSCRIBE with it.
+    fn request(&mut self, properties: &[u8]) -> (u16, Vec<u8>) {
         let id = self.next_id();
         let mut body = id.to_be_bytes().to_vec();
         if self.version == Version::V5 {
-            body.push(0);
+            body.extend(property::block(properties));
         }
-        body.extend(string(filter));
-        self.send(&packet(0xa2, &body));
-        match self.wait(SOON, |packet| matches!(packet, Packet::Unsuback { id: known, .. } if *known == id)) {
-            Ok(Packet::Unsuback { codes, .. }) => codes.first().copied(),
-            other => panic!("no UNSUBACK: {other:?}"),
-        }
+        (id, body)
     }
 
     /// Says good-bye and waits until the server has heard it.
@@ -277,7 +299,8 @@ impl Client {
         }
     }
 
-    fn next_id(&mut self) -> u16 {
+    /// A packet identifier that this client has not used lately.
+    pub fn next_id(&mut self) -> u16 {
         self.last = if self.last == u16::MAX { 1 } else { self.last + 1 };
         self.last
     }

@@ -1,6 +1,7 @@
 //! What a client connects with, and its CONNECT packet.
 
-use super::wire::{Version, packet, property, string, varint};
+use super::property;
+use super::wire::{Version, packet, string};
 
 /// What a client connects with.
 #[derive(Clone, Debug)]
@@ -19,12 +20,20 @@ pub struct Options {
     pub credentials: Option<(String, String)>,
     /// Topic and payload of the will.
     pub will: Option<(String, String)>,
+    /// QoS of the will.
+    pub will_qos: u8,
+    /// Whether the will is retained.
+    pub will_retain: bool,
     /// Will Delay Interval, in seconds; MQTT 5 only.
     pub will_delay: u32,
     /// Receive Maximum; MQTT 5 only.
     pub receive_maximum: Option<u16>,
     /// Maximum Packet Size; MQTT 5 only.
     pub maximum_packet: Option<u32>,
+    /// Further properties, as they stand on the wire; MQTT 5 only.
+    pub properties: Vec<u8>,
+    /// Further properties of the will.
+    pub will_properties: Vec<u8>,
 }
 
 impl Options {
@@ -38,15 +47,30 @@ impl Options {
             keep_alive: 60,
             credentials: None,
             will: None,
+            will_qos: 1,
+            will_retain: false,
             will_delay: 0,
             receive_maximum: None,
             maximum_packet: None,
+            properties: Vec::new(),
+            will_properties: Vec::new(),
         }
     }
 
     /// MQTT 3.1.1 with a clean session.
     pub fn v3(id: &str) -> Self {
         Self { version: Version::V3, ..Self::v5(id) }
+    }
+
+    /// MQTT 3.1 with a clean session.
+    pub fn v31(id: &str) -> Self {
+        Self { version: Version::V31, ..Self::v5(id) }
+    }
+
+    /// With a further property.
+    pub fn property(mut self, property: Vec<u8>) -> Self {
+        self.properties.extend(property);
+        self
     }
 
     /// With a session that outlives the connection, and is taken up again.
@@ -69,13 +93,19 @@ impl Options {
         let v5 = self.version == Version::V5;
         let mut flags = 0;
         flags |= if self.clean { 0x02 } else { 0 };
-        flags |= if self.will.is_some() { 0x04 | 0x08 } else { 0 };
+        let will = 0x04 | self.will_qos << 3 | u8::from(self.will_retain) << 5;
+        flags |= if self.will.is_some() { will } else { 0 };
         flags |= if self.credentials.is_some() { 0xc0 } else { 0 };
-        let mut body = string("MQTT");
-        body.extend([if v5 { 5 } else { 4 }, flags]);
+        let (name, level) = match self.version {
+            Version::V31 => ("MQIsdp", 3),
+            Version::V3 => ("MQTT", 4),
+            Version::V5 => ("MQTT", 5),
+        };
+        let mut body = string(name);
+        body.extend([level, flags]);
         body.extend(self.keep_alive.to_be_bytes());
         if v5 {
-            let mut properties = Vec::new();
+            let mut properties = self.properties.clone();
             if self.session_expiry > 0 {
                 properties.push(property::SESSION_EXPIRY);
                 properties.extend(self.session_expiry.to_be_bytes());
@@ -88,14 +118,13 @@ impl Options {
                 properties.push(property::MAXIMUM_PACKET_SIZE);
                 properties.extend(most.to_be_bytes());
             }
-            body.extend(varint(properties.len()));
-            body.extend(properties);
+            body.extend(property::block(&properties));
         }
         body.extend(string(&self.id));
         if let Some((topic, payload)) = &self.will {
             if v5 {
-                body.extend([5, property::WILL_DELAY]);
-                body.extend(self.will_delay.to_be_bytes());
+                let delay = property::four(property::WILL_DELAY, self.will_delay);
+                body.extend(property::block(&[delay, self.will_properties.clone()].concat()));
             }
             body.extend(string(topic));
             body.extend(string(payload));

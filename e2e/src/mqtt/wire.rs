@@ -1,75 +1,17 @@
 //! Packets on the wire: what a client writes, and what it reads from a server.
 
+use super::property::Properties;
+
 /// A version of the protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
+    /// MQTT 3.1, which calls itself `MQIsdp`.
+    V31,
     /// MQTT 3.1.1.
     V3,
     /// MQTT 5.0.
     #[default]
     V5,
-}
-
-/// Properties of MQTT 5, undecoded but taken apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Properties(Vec<(u8, Vec<u8>)>);
-
-/// Identifiers of properties (MQTT 5 §2.2.2.2).
-pub mod property {
-    /// Payload Format Indicator.
-    pub const PAYLOAD_FORMAT: u8 = 0x01;
-    /// Message Expiry Interval.
-    pub const MESSAGE_EXPIRY: u8 = 0x02;
-    /// Content Type.
-    pub const CONTENT_TYPE: u8 = 0x03;
-    /// Response Topic.
-    pub const RESPONSE_TOPIC: u8 = 0x08;
-    /// Correlation Data.
-    pub const CORRELATION_DATA: u8 = 0x09;
-    /// Session Expiry Interval.
-    pub const SESSION_EXPIRY: u8 = 0x11;
-    /// Reason String.
-    pub const REASON_STRING: u8 = 0x1f;
-    /// Will Delay Interval.
-    pub const WILL_DELAY: u8 = 0x18;
-    /// Maximum Packet Size.
-    pub const MAXIMUM_PACKET_SIZE: u8 = 0x27;
-    /// Receive Maximum.
-    pub const RECEIVE_MAXIMUM: u8 = 0x21;
-    /// User Property.
-    pub const USER_PROPERTY: u8 = 0x26;
-}
-
-impl Properties {
-    /// The first value of a property, as it stands on the wire without lengths.
-    pub fn bytes(&self, identifier: u8) -> Option<&[u8]> {
-        self.0.iter().find(|(known, _)| *known == identifier).map(|(_, value)| value.as_slice())
-    }
-
-    /// The first value of a property, as text.
-    pub fn text(&self, identifier: u8) -> Option<String> {
-        self.bytes(identifier).map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-
-    fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let length = take_varint(bytes)?;
-        let (mut own, rest) = bytes.split_at_checked(length)?;
-        *bytes = rest;
-        let mut properties = Vec::new();
-        while !own.is_empty() {
-            let identifier = take(&mut own, 1)?[0];
-            let value = match identifier {
-                0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => take(&mut own, 1)?.to_vec(),
-                0x13 | 0x21 | 0x22 | 0x23 => take(&mut own, 2)?.to_vec(),
-                0x02 | 0x11 | 0x18 | 0x27 => take(&mut own, 4)?.to_vec(),
-                0x0b => u32::try_from(take_varint(&mut own)?).ok()?.to_be_bytes().to_vec(),
-                0x26 => [take_string(&mut own)?, b"=", take_string(&mut own)?].concat(),
-                _ => take_string(&mut own)?.to_vec(),
-            };
-            properties.push((identifier, value));
-        }
-        Some(Self(properties))
-    }
 }
 
 /// A packet from the server.
@@ -91,13 +33,15 @@ pub enum Packet {
     /// §3.4 to §3.7: PUBACK (4), PUBREC (5), PUBREL (6), PUBCOMP (7).
     Answer { kind: u8, id: u16, code: u8, properties: Properties },
     /// §3.9
-    Suback { id: u16, codes: Vec<u8> },
+    Suback { id: u16, codes: Vec<u8>, properties: Properties },
     /// §3.11
-    Unsuback { id: u16, codes: Vec<u8> },
+    Unsuback { id: u16, codes: Vec<u8>, properties: Properties },
     /// §3.13
     Pingresp,
     /// §3.14
     Disconnect { code: u8, properties: Properties },
+    /// §3.15
+    Auth { code: u8, properties: Properties },
 }
 
 impl Packet {
@@ -143,18 +87,22 @@ impl Packet {
             }
             9 => {
                 let id = take_u16(&mut body)?;
-                properties(&mut body)?;
-                Self::Suback { id, codes: body.to_vec() }
+                let properties = properties(&mut body)?;
+                Self::Suback { id, codes: body.to_vec(), properties }
             }
             11 => {
                 let id = take_u16(&mut body)?;
-                properties(&mut body)?;
-                Self::Unsuback { id, codes: body.to_vec() }
+                let properties = properties(&mut body)?;
+                Self::Unsuback { id, codes: body.to_vec(), properties }
             }
             13 => Self::Pingresp,
             14 => {
                 let code = take(&mut body, 1).map_or(0, |code| code[0]);
                 Self::Disconnect { code, properties: properties(&mut body)? }
+            }
+            15 => {
+                let code = take(&mut body, 1).map_or(0, |code| code[0]);
+                Self::Auth { code, properties: properties(&mut body)? }
             }
             _ => return None,
         })
@@ -162,7 +110,7 @@ impl Packet {
 }
 
 /// A packet of a first byte and a body.
-pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
+pub fn packet(first: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     bytes.extend(varint(body.len()));
     bytes.extend_from_slice(body);
@@ -189,22 +137,22 @@ pub fn varint(mut value: usize) -> Vec<u8> {
     }
 }
 
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+pub(super) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     let (taken, rest) = bytes.split_at_checked(count)?;
     *bytes = rest;
     Some(taken)
 }
 
-fn take_u16(bytes: &mut &[u8]) -> Option<u16> {
+pub(super) fn take_u16(bytes: &mut &[u8]) -> Option<u16> {
     take(bytes, 2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
 }
 
-fn take_string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn take_string<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = take_u16(bytes)?;
     take(bytes, length.into())
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
     let mut value = 0;
     for shift in [0, 7, 14, 21] {
         let byte = take(bytes, 1)?[0];
