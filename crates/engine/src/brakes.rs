@@ -11,6 +11,8 @@ pub(crate) enum Brake {
     Pool(usize),
     /// Credit for another shard.
     Shard(ShardId),
+    /// The keeper: too much waits to be stored.
+    Keeper,
 }
 
 /// Credit, and the connections that wait for it in the order in which they ran out.

@@ -51,6 +51,8 @@ pub(crate) struct Connection {
     pub(crate) brakes: SmallVec<[Brake; 1]>,
     /// Requests that wait for their replies, oldest first.
     pub(crate) requests: Vec<(u128, Tag)>,
+    /// The record that it waits for with a word that nothing may overtake.
+    pub(crate) in_order_until: u64,
 }
 
 impl Connection {
@@ -72,6 +74,7 @@ impl Connection {
             paused: false,
             brakes: SmallVec::new(),
             requests: Vec::new(),
+            in_order_until: 0,
         }
     }
 

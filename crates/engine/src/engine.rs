@@ -6,6 +6,7 @@ use crate::counts::{Counts, PROMISES};
 use crate::grants::Grants;
 use crate::ids::EventIds;
 use crate::io::{Input, Output, Seat, ShardMessage};
+use crate::journal::Gate;
 use crate::notices::Notices;
 use crate::pools::{Desk, Done, PoolKey, Pools};
 use crate::random::Random;
@@ -15,6 +16,7 @@ use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
 use crate::sessions::{QueueBounds, Sessions, Takeovers, Ticket};
 use crate::shards::Shards;
+use crate::steps::journal::pass;
 use crate::subscriptions::{Index, Matches};
 use crate::tally::Tally;
 use std::collections::VecDeque;
@@ -42,11 +44,15 @@ pub struct Engine {
     pub(crate) random: Random,
     pub(crate) ids: EventIds,
     pub(crate) outputs: VecDeque<Output>,
+    /// What must outlive the process, if anything (`node.persistence`).
+    pub(crate) gate: Option<Box<Gate>>,
     pub(crate) draining: bool,
     /// Reused from event to event.
     pub(crate) matches: Matches,
     done: Vec<(PoolKey, Done)>,
     tickets: u64,
+    /// Shards that do not know yet of the sessions that were kept over a restart.
+    pub(crate) recovering: usize,
 }
 
 /// What was owed to senders since the start. `published` is `settled` and `in_flight` together, always.
@@ -83,10 +89,12 @@ impl Engine {
             random,
             ids,
             outputs: VecDeque::new(),
+            gate: None,
             draining: false,
             matches: Matches::default(),
             done: Vec::new(),
             tickets: u64::from(seat.shard.0) << 48,
+            recovering: 0,
             snapshot: snapshot.clone(),
         };
         engine.take_force(snapshot);
@@ -116,7 +124,9 @@ impl Engine {
                     self.take(now, from, session, principal, held);
                 }
                 ShardMessage::Hand { session, handed } => self.handed(now, from, &session, handed),
-                ShardMessage::Late { session, parcel, more } => self.late(now, &session, *parcel, more),
+                ShardMessage::Late { session, parcel, more, expected } => {
+                    self.late(now, &session, *parcel, more, expected);
+                }
                 ShardMessage::Settled { session, tag, ticket, outcome, heard } => {
                     self.settled_elsewhere(session, tag, ticket, outcome, heard);
                 }
@@ -125,6 +135,7 @@ impl Engine {
             Input::Answer { dispatch, answer } => {
                 self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
             }
+            Input::Stored(record) => self.stored(record),
             Input::Snapshot(snapshot) => self.take_force(snapshot),
             Input::Drain => self.drain(now),
             Input::Timeout => self.timeout(now),
@@ -133,8 +144,13 @@ impl Engine {
 
     /// The next output, if any.
     pub fn poll_output(&mut self) -> Option<Output> {
+        // First of all: whoever hears of what this input led to may tell the keeper of its own part.
+        if let Some(batch) = self.gate.as_mut().and_then(|gate| gate.take_batch()) {
+            return Some(Output::Store(batch));
+        }
         if self.outputs.is_empty() {
-            self.shards.flush(&mut self.outputs);
+            let braked = self.gate.as_ref().is_some_and(|gate| gate.is_full());
+            self.shards.flush(&mut self.outputs, braked);
         }
         self.outputs.pop_front()
     }
@@ -160,6 +176,8 @@ impl Engine {
             subscriptions: self.counts.subscriptions,
             retained: self.retained.len().into(),
             queued: self.counts.queued,
+            unstored: self.gate.as_ref().map_or(0, |gate| gate.waiting()),
+            held: self.gate.as_ref().map_or(0, |gate| gate.held() as u64),
             acknowledge: promises.map(|(promise, histogram)| (promise.name(), histogram.clone())).collect(),
         }
     }
@@ -171,6 +189,7 @@ impl Engine {
             && self.pools.is_idle()
             && self.shards.is_idle()
             && self.outputs.is_empty()
+            && self.gate.as_ref().is_none_or(|gate| gate.is_open())
     }
 
     /// What was owed to senders since the start, for tests and simulations: nothing may be lost between its columns.
@@ -197,6 +216,7 @@ impl Engine {
     }
 
     fn intent(&mut self, now: Now, connection: ConnectionId, intent: Intent) {
+        self.brake_for_keeper(connection);
         match intent {
             Intent::Open(open) => self.open(now, connection, open),
             Intent::Publish(publish) => self.publish(now, connection, publish),
@@ -238,9 +258,10 @@ impl Engine {
         result
     }
 
-    /// Tells a connection's machine.
+    /// Tells a connection's machine, once what it may rely on is stored.
     pub(crate) fn direct(&mut self, connection: ConnectionId, directive: Directive) {
-        self.outputs.push_back(Output::Directive { connection, directive });
+        let output = Output::Directive { connection, directive };
+        pass(self.gate.as_deref_mut(), &mut self.connections, &mut self.outputs, output);
     }
 
     /// Bounds as the document has them now.

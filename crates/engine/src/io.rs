@@ -10,6 +10,7 @@ use windrose_event::{
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
+use crate::journal::Batch;
 use crate::{Parcel, Session};
 
 /// A shard's number, from zero.
@@ -89,6 +90,8 @@ pub enum Input {
         /// What the member said, or why it said nothing.
         answer: Answer,
     },
+    /// The keeper has stored all records up to this number.
+    Stored(u64),
     /// A new document takes force.
     Snapshot(Arc<Snapshot>),
     /// The node shuts down: refuse what is new, tell the peers (`CloseReason::ShuttingDown`) once what they sent is
@@ -134,6 +137,8 @@ pub enum Output {
         /// What.
         message: ShardMessage,
     },
+    /// Store these records; answered by `Input::Stored`. It comes before all other outputs of the same input.
+    Store(Batch),
     /// Send events to a pool's member; answered by `Input::Answer` once, whatever happens.
     Dispatch(Dispatch),
     /// Stop reading from a connection: no credit is left for what it sends.
@@ -233,6 +238,8 @@ pub enum ShardMessage {
         parcel: Box<Parcel>,
         /// Copies of it for other subscriptions of the session.
         more: Vec<Parcel>,
+        /// Whether the sender waits until it is stored.
+        expected: bool,
     },
     /// The answer to an exactly-once publication of a session that the sender has handed over meanwhile.
     Settled {
@@ -276,4 +283,6 @@ pub struct Forward {
     pub everyone: bool,
     /// Groups whose one member the receiver picks.
     pub groups: SmallVec<[(Arc<str>, Filter); 1]>,
+    /// Whether the sender waits until it is stored.
+    pub expected: bool,
 }

@@ -18,6 +18,7 @@ mod engine;
 mod grants;
 mod ids;
 mod io;
+mod journal;
 mod notices;
 mod pools;
 mod random;
@@ -34,6 +35,7 @@ mod timers;
 
 pub use engine::{Engine, Ledger};
 pub use io::*;
+pub use journal::*;
 pub use notices::Notices;
 pub use sessions::{Parcel, Session};
 pub use tally::*;

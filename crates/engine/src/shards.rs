@@ -59,22 +59,24 @@ impl Shards {
         peer.credit.take()
     }
 
-    /// Adds a group to the event at the end of the batch, if it is `event`; otherwise puts the event into the batch.
+    /// Adds a group to the event at the end of the batch, if it is `event`: `None`. Otherwise puts the event into the
+    /// batch; `Some(false)`: brake its sender.
     pub(crate) fn forward_to_group(
         &mut self,
         to: ShardId,
         event: &Arc<Event>,
         group: (Arc<str>, windrose_event::Filter),
-    ) -> bool {
+        expected: bool,
+    ) -> Option<bool> {
         let last = self.peers.get_mut(usize::from(to.0)).and_then(|peer| peer.batch.last_mut());
         if let Some(last) = last
             && Arc::ptr_eq(&last.event, event)
         {
             last.groups.push(group);
-            return true;
+            return None;
         }
         let groups = smallvec::smallvec![group];
-        self.forward(to, Forward { event: event.clone(), everyone: false, groups })
+        Some(self.forward(to, Forward { event: event.clone(), everyone: false, groups, expected }))
     }
 
     /// Sends a last value to another shard. `false`: brake its sender.
@@ -86,6 +88,11 @@ impl Shards {
     ) -> bool {
         outputs.push_back(Output::Shard { to, message: ShardMessage::Remember(event.clone()) });
         self.peers.get_mut(usize::from(to.0)).is_none_or(|peer| peer.credit.take())
+    }
+
+    /// Credit that was kept back is due again.
+    pub(crate) fn unbrake(&mut self) {
+        self.dirty |= self.peers.iter().any(|peer| peer.owed > 0);
     }
 
     /// Events of another shard were taken: it gets its credit back at the turn's end.
@@ -117,8 +124,8 @@ impl Shards {
         self.peers.get_mut(usize::from(shard.0)).map(|peer| &mut peer.credit)
     }
 
-    /// The end of a turn: sends what was batched.
-    pub(crate) fn flush(&mut self, outputs: &mut VecDeque<Output>) {
+    /// The end of a turn: sends what was batched. `braked`: the others get no credit back for now.
+    pub(crate) fn flush(&mut self, outputs: &mut VecDeque<Output>, braked: bool) {
         if !std::mem::take(&mut self.dirty) {
             return;
         }
@@ -126,6 +133,9 @@ impl Shards {
             if !peer.batch.is_empty() {
                 let message = ShardMessage::Events(std::mem::take(&mut peer.batch));
                 outputs.push_back(Output::Shard { to: shard, message });
+            }
+            if braked {
+                continue;
             }
             let owed = std::mem::take(&mut peer.owed);
             if owed > 0 {

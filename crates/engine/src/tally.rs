@@ -22,6 +22,10 @@ pub struct Tally {
     pub retained: u64,
     /// Events in outboxes.
     pub queued: u64,
+    /// Records that are not stored yet.
+    pub unstored: u64,
+    /// Words to connections and shards that wait until records are stored.
+    pub held: u64,
     /// Receipt to acknowledgement, by promise name.
     pub acknowledge: Vec<(&'static str, Histogram)>,
 }

@@ -17,4 +17,4 @@ pub mod tls;
 pub use clock::Clock;
 pub use directory::Directory;
 pub use listen::bind_admin;
-pub use node::{FileReader, Node, NodeParts};
+pub use node::{FileReader, Journal, Node, NodeParts};

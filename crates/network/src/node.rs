@@ -14,14 +14,17 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
-use windrose_engine::{Seat, ShardId, Tally};
+use windrose_engine::{Input, Keeper, Kept, Seat, ShardId, Tally};
 use windrose_event::Registry;
 use windrose_policy::{Listener, Snapshot};
 
 /// Commands that wait for one shard.
 const COMMANDS: usize = 64;
+
+/// How often a start looks whether it is complete.
+const RECOVERY_LOOK: Duration = Duration::from_millis(2);
 
 /// How often a drain looks whether it is complete.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
@@ -39,6 +42,16 @@ pub struct NodeParts {
     pub read: FileReader,
     /// Drives jitter and identifiers: random bits, fresh at every start.
     pub seed: u64,
+    /// What outlives the process and who sees to it, if anything does (`node.persistence`).
+    pub journal: Option<Journal>,
+}
+
+/// A keeper, and what it kept.
+pub struct Journal {
+    /// Stores records.
+    pub keeper: Arc<dyn Keeper>,
+    /// What was stored before this start.
+    pub kept: Kept,
 }
 
 /// Reads a file whole.
@@ -49,6 +62,7 @@ pub struct Node {
     shards: Vec<ShardHandle>,
     tls: Arc<TlsTable>,
     read: FileReader,
+    keeper: Option<Arc<dyn Keeper>>,
     /// What is listened on, by the document's address.
     bound: Mutex<BTreeMap<SocketAddr, Bound>>,
 }
@@ -68,6 +82,7 @@ enum Command {
     Apply { snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, TcpListener)>, done: oneshot::Sender<()> },
     Tally(oneshot::Sender<Tally>),
     Drain,
+    IsRecovered(oneshot::Sender<bool>),
     IsIdle(oneshot::Sender<bool>),
     Stop,
 }
@@ -76,7 +91,7 @@ impl Node {
     /// Starts the shards and listens. Either everything that the document asks for works, or nothing is left running
     /// and every reason is returned.
     pub async fn start(parts: NodeParts) -> Result<Self, Vec<String>> {
-        let NodeParts { snapshot, registry, read, seed } = parts;
+        let NodeParts { snapshot, registry, read, seed, journal } = parts;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = snapshot.node.shards.unwrap_or(cores).clamp(1, 64);
         let count = u16::try_from(count).unwrap_or(64);
@@ -84,10 +99,29 @@ impl Node {
         let clock = Clock::start();
         let directory = Arc::new(Directory::default());
         let (senders, inboxes) = links(count);
+        let (keeper, kept) = match journal {
+            Some(Journal { keeper, kept }) => (Some(keeper), kept.split(count)),
+            None => (None, Vec::new()),
+        };
+        let mut kept = kept.into_iter();
         let mut shards = Vec::with_capacity(inboxes.len());
         for (index, inbox) in (0..count).zip(inboxes) {
             let (commands, received) = mpsc::channel(COMMANDS);
             let seat = Seat { shard: ShardId(index), shards: count };
+            let journal = keeper.as_ref().map(|keeper| {
+                let (stored, told) = watch::channel(0);
+                keeper.attach(
+                    ShardId(index),
+                    Box::new(move |record| {
+                        stored.send_replace(record);
+                    }),
+                );
+                let kept = kept.next().unwrap_or_default();
+                for session in &kept.sessions {
+                    directory.claim(&session.session.name, ShardId(index));
+                }
+                ShardJournal { keeper: Arc::clone(keeper), kept, told }
+            });
             let make = ShardMaker {
                 seat,
                 seed: seed ^ u64::from(index).wrapping_mul(0x9e37_79b9_7f4a_7c15),
@@ -98,6 +132,7 @@ impl Node {
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
                 senders: senders.clone(),
+                journal,
             };
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{index}"))
@@ -105,12 +140,27 @@ impl Node {
                 .map_err(|error| vec![format!("cannot start a shard's thread: {error}")])?;
             shards.push(ShardHandle { commands, thread: Mutex::new(Some(thread)) });
         }
-        let node = Self { shards, tls, read, bound: Mutex::default() };
+        let node = Self { shards, tls, read, keeper, bound: Mutex::default() };
+        node.recovered().await;
         match node.apply(snapshot).await {
             Ok(()) => Ok(node),
             Err(errors) => {
                 node.stop().await;
                 Err(errors)
+            }
+        }
+    }
+
+    /// Waits until every shard knows of all sessions that were kept: from then on nobody who publishes misses them.
+    async fn recovered(&self) {
+        for shard in &self.shards {
+            loop {
+                let (answer, asked) = oneshot::channel();
+                let sent = shard.commands.send(Command::IsRecovered(answer)).await.is_ok();
+                if !sent || asked.await.unwrap_or(true) {
+                    break;
+                }
+                tokio::time::sleep(RECOVERY_LOOK).await;
             }
         }
     }
@@ -229,6 +279,9 @@ impl Node {
                 let _ = tokio::task::spawn_blocking(move || thread.join()).await;
             }
         }
+        if let Some(keeper) = self.keeper.clone() {
+            let _ = tokio::task::spawn_blocking(move || keeper.close()).await;
+        }
     }
 
     fn bound(&self) -> std::sync::MutexGuard<'_, BTreeMap<SocketAddr, Bound>> {
@@ -247,6 +300,15 @@ struct ShardMaker {
     tls: Arc<TlsTable>,
     read: FileReader,
     senders: Vec<mpsc::Sender<(ShardId, Vec<windrose_engine::ShardMessage>)>>,
+    journal: Option<ShardJournal>,
+}
+
+/// One shard's part of the journal.
+struct ShardJournal {
+    keeper: Arc<dyn Keeper>,
+    kept: Kept,
+    /// How far its records are stored.
+    told: watch::Receiver<u64>,
 }
 
 /// A shard's thread.
@@ -280,7 +342,12 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             tls: make.tls,
             read: make.read,
             links: links.collect(),
+            keeper: make.journal.as_ref().map(|journal| Arc::clone(&journal.keeper)),
         });
+        if let Some(ShardJournal { kept, told, .. }) = make.journal {
+            shard.recover(kept);
+            tokio::task::spawn_local(hear_stored(Rc::clone(&shard), told));
+        }
         tokio::task::spawn_local(Rc::clone(&shard).keep_time());
         tokio::task::spawn_local(Rc::clone(&shard).keep_writing());
         tokio::task::spawn_local(hear(Rc::clone(&shard), inbox));
@@ -292,6 +359,14 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
 async fn hear(shard: Rc<Shard>, mut inbox: Inbox) {
     while let Some((from, messages)) = inbox.recv().await {
         shard.messages(from, messages);
+    }
+}
+
+/// Takes the keeper's word how far records are stored.
+async fn hear_stored(shard: Rc<Shard>, mut told: watch::Receiver<u64>) {
+    while told.changed().await.is_ok() {
+        let record = *told.borrow_and_update();
+        shard.input(Input::Stored(record));
     }
 }
 
@@ -318,6 +393,7 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
                 }
                 shard.drain();
             }
+            Command::IsRecovered(answer) => drop(answer.send(shard.is_recovered())),
             Command::IsIdle(answer) => drop(answer.send(shard.is_idle())),
             Command::Stop => break,
         }

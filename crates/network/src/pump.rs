@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use windrose_engine::{Dispatch, Engine, Input, Output, ShardId, ShardMessage};
+use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
 use windrose_event::{Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
 use windrose_policy::{Limits, Listener, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
@@ -33,6 +33,8 @@ pub enum Effect {
     Forget(Arc<str>),
     /// Tell another shard.
     Shard(ShardId, ShardMessage),
+    /// Store records; answer with `Input::Stored`. Comes before all other effects that rely on it.
+    Store(Batch),
     /// Send to a pool's member; answer with `Input::Answer`.
     Dispatch(Dispatch),
 }
@@ -295,6 +297,12 @@ impl Pump {
         &self.engine
     }
 
+    /// Takes in what was kept over a restart. Before any connection.
+    pub fn recover(&mut self, now: Now, kept: Kept) {
+        self.engine.recover(now, kept);
+        self.turn(now);
+    }
+
     /// The machine of a connection, if it has one.
     pub fn machine(&self, id: ConnectionId) -> Option<&mqtt::Server> {
         match &self
@@ -324,6 +332,7 @@ impl Pump {
                     }
                     Output::Forget { session } => self.effects.push_back(Effect::Forget(session)),
                     Output::Shard { to, message } => self.effects.push_back(Effect::Shard(to, message)),
+                    Output::Store(batch) => self.effects.push_back(Effect::Store(batch)),
                     Output::Dispatch(dispatch) => self.effects.push_back(Effect::Dispatch(dispatch)),
                     Output::Pause { connection } => self.brake(now, connection, true),
                     Output::Resume { connection } => self.brake(now, connection, false),

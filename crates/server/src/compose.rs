@@ -36,6 +36,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
         registry: Arc::clone(&registry) as _,
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
+        journal: None,
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
     let mut admin = Admin::new(Arc::clone(&node));

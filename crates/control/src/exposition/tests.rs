@@ -40,6 +40,7 @@ fn tally() -> Tally {
         retained: 9,
         queued: 8,
         acknowledge: vec![("delivered", histogram(&[(2, 3)], 450))],
+        ..Tally::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Outbox: what waits for one session, and what is on its way to it.
 
+use crate::journal::MessageRecord;
 use crate::subscriptions::ShareKey;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -20,6 +21,17 @@ pub struct Parcel {
 }
 
 impl Parcel {
+    /// What is written of it in the journal.
+    pub(crate) fn to_record(&self) -> MessageRecord {
+        MessageRecord {
+            event: self.event.clone(),
+            assurance: self.assurance,
+            retain: self.retain,
+            subscriptions: self.subscriptions.clone(),
+            share: self.share.as_ref().map(|share| (share.group.clone(), share.filter.clone())),
+        }
+    }
+
     /// Sends it, at most once.
     pub(crate) fn into_delivery(self) -> Delivery {
         let Self { event, assurance, retain, subscriptions, .. } = self;
@@ -71,8 +83,8 @@ pub(crate) enum Next {
     Deliver(Delivery),
     /// The rest of an exactly-once delivery that the peer had received before its connection was lost.
     Release(Tag),
-    /// It expired while it waited: it is dropped.
-    Expired,
+    /// It expired while it waited: it is dropped. With its position, if it was more than fleeting.
+    Expired(Option<u64>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +95,26 @@ enum Stage {
     Received,
 }
 
+/// A parcel as it was before a restart.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) position: u64,
+    /// The tag that it was sent by, if it was.
+    pub(crate) tag: Option<Tag>,
+    /// Gone once the peer has received it.
+    pub(crate) parcel: Option<Parcel>,
+}
+
+/// A parcel that waits.
+#[derive(Debug)]
+struct Waiting {
+    position: u64,
+    parcel: Parcel,
+}
+
 #[derive(Debug)]
 struct InFlight {
+    position: u64,
     tag: Tag,
     stage: Stage,
     /// Not sent yet on the present connection.
@@ -96,8 +126,10 @@ struct InFlight {
 /// Parcels in order. Its queues own no memory while they are empty, unless they were in use lately.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    queue: VecDeque<Parcel>,
+    queue: VecDeque<Waiting>,
     queue_bytes: u64,
+    /// The place in the row that the last parcel got: the journal names parcels by it.
+    last_position: u64,
     in_flight: VecDeque<InFlight>,
     /// How many of `in_flight` are to be sent again.
     resends: usize,
@@ -107,6 +139,30 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// What waited or was in flight before a restart, in order of position. All that was in flight is sent again.
+    pub(crate) fn restore(entries: impl IntoIterator<Item = Restored>) -> Self {
+        let mut outbox = Self::default();
+        for Restored { position, tag, parcel } in entries {
+            outbox.last_position = outbox.last_position.max(position);
+            match (tag, parcel) {
+                (Some(tag), parcel) => {
+                    let stage = if parcel.is_some() { Stage::Sent } else { Stage::Received };
+                    outbox.last_tag = tag.0;
+                    outbox.resends += 1;
+                    // After a restart it is not known which tags were skipped.
+                    outbox.skipped = true;
+                    outbox.in_flight.push_back(InFlight { position, tag, stage, resend: true, parcel });
+                }
+                (None, Some(parcel)) => {
+                    outbox.queue_bytes += parcel.event.weight() as u64;
+                    outbox.queue.push_back(Waiting { position, parcel });
+                }
+                (None, None) => {}
+            }
+        }
+        outbox
+    }
+
     /// Takes a parcel for sending, now or later.
     pub(crate) fn offer(&mut self, parcel: Parcel, room: Room, bounds: QueueBounds) -> Offered {
         let next = self.queue.is_empty() && self.resends == 0 && room.open;
@@ -114,14 +170,16 @@ impl Outbox {
             return Offered::Send(parcel.into_delivery());
         }
         if next && self.in_flight.len() < room.window {
-            return Offered::Send(self.launch(parcel));
+            self.last_position += 1;
+            return Offered::Send(self.launch(self.last_position, parcel));
         }
         let weight = parcel.event.weight() as u64;
         if self.queue.len() >= bounds.events || self.queue_bytes + weight > bounds.bytes {
             return Offered::Full;
         }
         self.queue_bytes += weight;
-        self.queue.push_back(parcel);
+        self.last_position += 1;
+        self.queue.push_back(Waiting { position: self.last_position, parcel });
         Offered::Queued
     }
 
@@ -142,44 +200,42 @@ impl Outbox {
                 _ => Next::Release(entry.tag),
             });
         }
-        let parcel = self.queue.front()?;
+        let Waiting { position, parcel } = self.queue.front()?;
         if parcel.event.is_expired(wall) {
+            let position = (parcel.assurance != Assurance::AtMostOnce).then_some(*position);
             self.pop();
-            return Some(Next::Expired);
+            return Some(Next::Expired(position));
         }
         if parcel.assurance != Assurance::AtMostOnce && self.in_flight.len() >= room.window {
             return None;
         }
-        let parcel = self.pop()?;
+        let Waiting { position, parcel } = self.pop()?;
         Some(Next::Deliver(match parcel.assurance {
             Assurance::AtMostOnce => parcel.into_delivery(),
-            _ => self.launch(parcel),
+            _ => self.launch(position, parcel),
         }))
     }
 
-    /// The peer is done with a delivery. `false`: the tag is not known.
-    pub(crate) fn settle(&mut self, tag: Tag) -> bool {
-        let Some(index) = self.position(tag) else { return false };
-        if let Some(entry) = self.in_flight.remove(index)
-            && entry.resend
-        {
+    /// The peer is done with a delivery: its position, or `None` if the tag is not known.
+    pub(crate) fn settle(&mut self, tag: Tag) -> Option<u64> {
+        let index = self.position(tag)?;
+        let entry = self.in_flight.remove(index)?;
+        if entry.resend {
             self.resends -= 1;
         }
         if self.in_flight.is_empty() {
             self.skipped = false;
             shrink(&mut self.in_flight);
         }
-        true
+        Some(entry.position)
     }
 
-    /// The peer has an exactly-once delivery: its payload is not needed any more.
-    pub(crate) fn receive(&mut self, tag: Tag) {
-        if let Some(index) = self.position(tag)
-            && let Some(entry) = self.in_flight.get_mut(index)
-        {
-            entry.stage = Stage::Received;
-            entry.parcel = None;
-        }
+    /// The peer has an exactly-once delivery: its payload is not needed any more. Its position, if that is news.
+    pub(crate) fn receive(&mut self, tag: Tag) -> Option<u64> {
+        let index = self.position(tag)?;
+        let entry = self.in_flight.get_mut(index)?;
+        entry.stage = Stage::Received;
+        entry.parcel.take().map(|_| entry.position)
     }
 
     /// The connection is gone: what is in flight is to be sent again, what was for this connection only is dropped.
@@ -190,8 +246,8 @@ impl Outbox {
         }
         self.resends = self.in_flight.len();
         let before = self.queue.len();
-        self.queue.retain(|parcel| parcel.assurance != Assurance::AtMostOnce);
-        self.queue_bytes = self.queue.iter().map(|parcel| parcel.event.weight() as u64).sum();
+        self.queue.retain(|waiting| waiting.parcel.assurance != Assurance::AtMostOnce);
+        self.queue_bytes = self.queue.iter().map(|waiting| waiting.parcel.event.weight() as u64).sum();
         before - self.queue.len()
     }
 
@@ -200,7 +256,18 @@ impl Outbox {
     pub(crate) fn take_shared(&mut self) -> Vec<Parcel> {
         let in_flight = self.in_flight.drain(..).filter_map(|entry| entry.parcel);
         let in_flight = in_flight.filter(|parcel| parcel.assurance == Assurance::AtLeastOnce);
-        in_flight.chain(self.queue.drain(..)).filter(|parcel| parcel.share.is_some()).collect()
+        let queue = self.queue.drain(..).map(|waiting| waiting.parcel);
+        in_flight.chain(queue).filter(|parcel| parcel.share.is_some()).collect()
+    }
+
+    /// The position of the last parcel that was taken.
+    pub(crate) const fn last_position(&self) -> u64 {
+        self.last_position
+    }
+
+    /// The position of the last parcel that was sent for the first time.
+    pub(crate) fn last_launched(&self) -> Option<u64> {
+        self.in_flight.back().map(|entry| entry.position)
     }
 
     /// Events that wait or are in flight.
@@ -223,19 +290,25 @@ impl Outbox {
         room.open && self.is_drained() && self.in_flight.len() < room.window
     }
 
-    fn pop(&mut self) -> Option<Parcel> {
-        let parcel = self.queue.pop_front()?;
-        self.queue_bytes -= parcel.event.weight() as u64;
+    fn pop(&mut self) -> Option<Waiting> {
+        let waiting = self.queue.pop_front()?;
+        self.queue_bytes -= waiting.parcel.event.weight() as u64;
         if self.queue.is_empty() {
             shrink(&mut self.queue);
         }
-        Some(parcel)
+        Some(waiting)
     }
 
-    fn launch(&mut self, parcel: Parcel) -> Delivery {
+    fn launch(&mut self, position: u64, parcel: Parcel) -> Delivery {
         let tag = self.free_tag();
         let delivery = parcel.delivery(tag, false);
-        self.in_flight.push_back(InFlight { tag, stage: Stage::Sent, resend: false, parcel: Some(parcel) });
+        self.in_flight.push_back(InFlight {
+            position,
+            tag,
+            stage: Stage::Sent,
+            resend: false,
+            parcel: Some(parcel),
+        });
         delivery
     }
 
@@ -320,8 +393,8 @@ mod tests {
             "at most once does not overtake what waits"
         );
         assert!(outbox.next(OPEN, Timestamp::default()).is_none());
-        assert!(outbox.settle(Tag(1)));
-        assert!(!outbox.settle(Tag(1)), "settled already");
+        assert!(outbox.settle(Tag(1)).is_some());
+        assert!(outbox.settle(Tag(1)).is_none(), "settled already");
         let mut order = Vec::new();
         while let Some(Next::Deliver(delivery)) = outbox.next(OPEN, Timestamp::default()) {
             order.push((delivery.event.address.as_str().to_owned(), delivery.tag));
@@ -363,7 +436,7 @@ mod tests {
             outbox.next(narrow, Timestamp::default()).is_none(),
             "the new connection's window is smaller"
         );
-        assert!(outbox.settle(Tag(1)));
+        assert!(outbox.settle(Tag(1)).is_some());
         assert!(matches!(
             outbox.next(narrow, Timestamp::default()),
             Some(Next::Deliver(Delivery { tag: Tag(3), again: true, .. }))
@@ -377,7 +450,7 @@ mod tests {
         for round in 0..200_000u32 {
             let tag = sent(outbox.offer(parcel("a", Assurance::AtLeastOnce), OPEN, BOUNDS));
             assert!(tag != first && tag != Tag::NONE, "round {round}");
-            assert!(outbox.settle(tag));
+            assert!(outbox.settle(tag).is_some());
         }
     }
 }

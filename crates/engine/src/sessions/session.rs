@@ -4,19 +4,22 @@ use super::recent::{Progress, Recent};
 use super::{Outbox, Room, SessionKey, Ticket};
 use crate::counts::ListenerIndex;
 use crate::io::ShardId;
+use crate::journal::SessionNumber;
 use crate::subscriptions::{Options, Subscription};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Address, ConnectionId, Event, Filter, Moment, Origin, Principal, Tag, Will};
+use windrose_event::{Address, ConnectionId, Event, EventId, Filter, Moment, Origin, Principal, Tag, Will};
 
 /// A session: who it is, what it wants, what waits for it and what is unsettled with it. Opaque outside the engine; it
 /// is `Send` because a takeover moves it to the shard of the new connection.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) name: Arc<str>,
+    /// Its name in the journal, if it outlives the process.
+    pub(crate) number: Option<SessionNumber>,
     /// Who spoke last, and by which road.
     pub(crate) origin: Arc<Origin>,
     /// The connection that has it now.
@@ -64,9 +67,12 @@ pub(crate) const GHOST_STAYS: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inbound {
     /// It is on its way; the answer will come.
-    Pending(Ticket),
+    Pending(Ticket, EventId),
     /// It was accepted; the peer has not released its tag yet.
     Accepted { heard: bool },
+    /// Subscribers got it before a restart, but a service that was to be asked had not answered. When the peer sends it
+    /// again, it goes to services only.
+    Interrupted,
 }
 
 /// Where a new subscription is in its walk over the last values.
@@ -83,6 +89,7 @@ impl Session {
     pub(crate) fn new(name: Arc<str>, origin: Arc<Origin>, ephemeral: bool) -> Self {
         Self {
             name,
+            number: None,
             origin,
             connection: None,
             listener: 0,
@@ -103,6 +110,11 @@ impl Session {
             moved: false,
             recent: None,
         }
+    }
+
+    /// Its name in the journal, if its subscriptions and messages outlive the process.
+    pub(crate) fn journaled(&self) -> Option<SessionNumber> {
+        self.number.filter(|_| !self.keep.is_zero())
     }
 
     /// What stays of it when it is handed over: its name and its subscriptions.
@@ -213,25 +225,33 @@ impl Session {
     /// The exactly-once publications of its that wait for an answer.
     pub(crate) fn pending(&self) -> Vec<Ticket> {
         let ticket = |state: &Inbound| match state {
-            Inbound::Pending(ticket) => Some(*ticket),
-            Inbound::Accepted { .. } => None,
+            Inbound::Pending(ticket, _) => Some(*ticket),
+            Inbound::Accepted { .. } | Inbound::Interrupted => None,
         };
         self.inbound.iter().flat_map(|inbound| inbound.values().filter_map(ticket)).collect()
     }
 
     /// Notes the answer to an exactly-once publication: an accepted one is remembered until the peer releases its tag;
-    /// the tag of any other is free at once. `false`: this is not the publication that the tag stands for now.
-    pub(crate) fn settle_inbound(&mut self, tag: Tag, ticket: Ticket, accepted: bool, heard: bool) -> bool {
-        let Some(inbound) = &mut self.inbound else { return false };
-        if inbound.get(&tag) != Some(&Inbound::Pending(ticket)) {
-            return false;
-        }
+    /// the tag of any other is free at once. Returns the event, or `None` if this is not the publication that the tag
+    /// stands for now.
+    pub(crate) fn settle_inbound(
+        &mut self,
+        tag: Tag,
+        ticket: Ticket,
+        accepted: bool,
+        heard: bool,
+    ) -> Option<EventId> {
+        let inbound = self.inbound.as_mut()?;
+        let event = match inbound.get(&tag) {
+            Some(Inbound::Pending(known, event)) if *known == ticket => *event,
+            _ => return None,
+        };
         if accepted {
             inbound.insert(tag, Inbound::Accepted { heard });
         } else {
             self.forget_inbound(tag);
         }
-        true
+        Some(event)
     }
 
     /// Forgets an exactly-once publication. `false`: the tag is not known.

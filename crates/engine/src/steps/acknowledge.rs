@@ -23,16 +23,13 @@ impl Engine {
             Debtor::Session { session, connection, tag, ticket } => {
                 self.counts.acknowledged(promise, took);
                 let accepted = outcome.is_accepted();
-                if let Some(session) = self.sessions.get_mut(session)
-                    && session.settle_inbound(tag, ticket, accepted, heard)
-                    && let Some(present) = session.connection
-                {
+                if let Some(present) = self.settle_taken(session, tag, ticket, accepted, heard) {
                     self.direct(present, Directive::Settle { tag, outcome, heard });
                 }
                 self.settled_one(now, connection);
             }
             Debtor::Elsewhere { shard, session, tag, ticket } => {
-                self.tell(shard, ShardMessage::Settled { session, tag, ticket, outcome, heard });
+                self.tell_when_stored(shard, ShardMessage::Settled { session, tag, ticket, outcome, heard });
             }
             Debtor::Request { connection, tag, token } => {
                 self.settle_request(now, connection, tag, token, outcome, heard);

@@ -25,6 +25,11 @@ impl Engine {
                     credit.wait(id);
                 }
             }
+            Brake::Keeper => {
+                if let Some(gate) = &mut self.gate {
+                    gate.wait(id);
+                }
+            }
         }
         self.refresh(id);
     }
@@ -36,6 +41,7 @@ impl Engine {
             let credit = match brake {
                 Brake::Pool(key) => self.pools.get_mut(key).map(|pool| pool.braked_credit()),
                 Brake::Shard(shard) => self.shards.credit_mut(shard),
+                Brake::Keeper => None,
             };
             let Some(credit) = credit else { return };
             let Some(id) = credit.pop() else { return };

@@ -4,7 +4,7 @@
 use crate::brakes::Brake;
 use crate::counts::drop_cause;
 use crate::engine::Engine;
-use crate::io::{Forward, Reply, ShardId};
+use crate::io::{Reply, ShardId};
 use crate::pools::{Done, Job, PoolKey};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
@@ -18,12 +18,12 @@ use windrose_policy::Promise;
 impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
-        let Delivered { event, mut receipt, from, targets, subscribers } = routed.into_parts();
-        if event.retain {
+        let Delivered { event, mut receipt, from, targets, subscribers, had } = routed.into_parts();
+        if event.retain && !had {
             self.remember(now, &event, from);
         }
-        let heard = subscribers && self.distribute(now, &event, from);
-        receipt.heard = heard || !targets.is_empty();
+        let heard = subscribers && !had && self.distribute(now, &event, from);
+        receipt.heard = heard || had || !targets.is_empty();
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
         let promised = |target: &&Target| target.promise == Promise::Delivered;
         let owed = targets.iter().filter(promised).count();
@@ -47,8 +47,7 @@ impl Engine {
         let mut heard = self.deliver_here(now, event, &mut matches, None);
         for shard in matches.shards.iter() {
             heard = true;
-            let forward = Forward { event: event.clone(), everyone: true, groups: SmallVec::new() };
-            if !self.shards.forward(shard, forward) {
+            if !self.forward(shard, event) {
                 self.brake(from, Brake::Shard(shard));
             }
         }
@@ -148,7 +147,7 @@ impl Engine {
             }
             Some(Picked::There(shard)) => {
                 let group = (key.group.clone(), key.filter.clone());
-                if !self.shards.forward_to_group(shard, event, group) {
+                if !self.forward_to_group(shard, event, group) {
                     self.brake(from, Brake::Shard(shard));
                 }
             }

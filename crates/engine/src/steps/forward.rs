@@ -3,6 +3,7 @@
 use crate::brakes::Brake;
 use crate::engine::Engine;
 use crate::io::{Forward, ShardId, ShardMessage};
+use crate::journal::Record;
 use crate::steps::deliver::has_room;
 use crate::subscriptions::{Change, Picked, ShareKey};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ impl Engine {
     /// Events that another shard's peers published for this shard's subscribers.
     pub(crate) fn forwarded(&mut self, now: Now, from: ShardId, events: Vec<Forward>) {
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        for Forward { event, everyone, groups } in events {
+        for Forward { event, everyone, groups, expected } in events {
             if everyone {
                 let mut matches = std::mem::take(&mut self.matches);
                 self.subscriptions.collect(event.address.as_str(), &mut matches);
@@ -22,6 +23,9 @@ impl Engine {
             }
             for (group, filter) in groups {
                 self.deliver_to_group(now, &event, group, filter);
+            }
+            if expected {
+                self.record(Record::Part { event: event.id });
             }
         }
         self.shards.took(from, count);
@@ -64,6 +68,7 @@ impl Engine {
             }
             return;
         }
+        self.record(Record::Retained(event.clone()));
         for shard in self.shards.others() {
             if !self.shards.remember(shard, event, &mut self.outputs) {
                 self.brake(from, Brake::Shard(shard));

@@ -8,8 +8,8 @@ use crate::sessions::{Inbound, Ticket};
 use crate::steps::identify::Identified;
 use std::sync::Arc;
 use windrose_event::{
-    Address, Assurance, Cause, ConnectionId, Directive, Event, Identity, Now, Origin, Outcome, Permission,
-    Publication, Publish, Rejection, Tag, Will,
+    Address, Assurance, Cause, ConnectionId, Directive, Event, EventId, Identity, Now, Origin, Outcome,
+    Permission, Publication, Publish, Rejection, Tag, Will,
 };
 
 /// The most levels that an address can have, whatever the document allows: walks over last values go one call deeper a
@@ -22,13 +22,26 @@ pub(crate) struct Inspected {
     event: Arc<Event>,
     receipt: Receipt,
     from: Option<ConnectionId>,
+    /// Whether subscribers had it before a restart.
+    had: bool,
 }
 
 impl Inspected {
-    /// The event, what is owed for it, and the connection to brake if credit is gone.
-    pub(super) fn into_parts(self) -> (Arc<Event>, Receipt, Option<ConnectionId>) {
-        (self.event, self.receipt, self.from)
+    /// The event, what is owed for it, the connection to brake if credit is gone, and whether subscribers had it.
+    pub(super) fn into_parts(self) -> (Arc<Event>, Receipt, Option<ConnectionId>, bool) {
+        (self.event, self.receipt, self.from, self.had)
     }
+}
+
+/// Whether an exactly-once publication came before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// It did not.
+    Never,
+    /// It did, and has its answer or will get it.
+    Taken,
+    /// It did, and subscribers have it, but a restart came between it and its answer.
+    Interrupted,
 }
 
 impl Engine {
@@ -36,7 +49,8 @@ impl Engine {
     pub(crate) fn inspect(&mut self, now: Now, by: Identified, publish: Publish) -> Option<Inspected> {
         let Publish { tag, publication, .. } = publish;
         let exactly_once = tag != Tag::NONE && publication.assurance == Assurance::ExactlyOnce;
-        if exactly_once && self.is_repetition(&by, tag) {
+        let before = if exactly_once { self.taken_before(&by, tag) } else { Before::Never };
+        if before == Before::Taken {
             return None;
         }
         let debtor = Debtor::Connection { connection: by.connection(), tag };
@@ -51,12 +65,12 @@ impl Engine {
             self.reject(now, by.origin(), &publication.address, receipt, rejection);
             return None;
         }
+        let event = self.make_event(now, by.origin(), publication);
         if exactly_once {
-            let ticket = self.remember_inbound(&by, tag);
+            let ticket = self.remember_inbound(&by, tag, event.id);
             receipt.debtor =
                 Debtor::Session { session: by.session(), connection: by.connection(), tag, ticket };
         }
-        let event = self.make_event(now, by.origin(), publication);
         if is_reply {
             // Whoever knows the address was asked: no rule is needed, and nobody else is told.
             receipt.heard =
@@ -64,7 +78,7 @@ impl Engine {
             self.acknowledge(now, receipt);
             return None;
         }
-        Some(Inspected { event, receipt, from: Some(by.connection()) })
+        Some(Inspected { event, receipt, from: Some(by.connection()), had: before == Before::Interrupted })
     }
 
     /// Inspects a request: like a publication that names where its one reply goes.
@@ -90,7 +104,7 @@ impl Engine {
         }
         publication.retain = false;
         let event = self.make_event(now, by.origin(), publication);
-        Some(Inspected { event, receipt, from: Some(by.connection()) })
+        Some(Inspected { event, receipt, from: Some(by.connection()), had: false })
     }
 
     /// Inspects a will, by the rules as they are now.
@@ -108,7 +122,7 @@ impl Engine {
         self.counts.at(listener).events_in += 1;
         let receipt = self.receipts.issue(Debtor::Nobody, listener, now.moment);
         let event = self.make_event(now, origin, will.publication);
-        Some(Inspected { event, receipt, from: None })
+        Some(Inspected { event, receipt, from: None, had: false })
     }
 
     /// Whether somebody may do that with an event, and the event is within the limits.
@@ -183,26 +197,31 @@ impl Engine {
     }
 
     /// Whether an exactly-once publication came before. Settled, it is answered again; otherwise its answer will come.
-    fn is_repetition(&mut self, by: &Identified, tag: Tag) -> bool {
+    fn taken_before(&mut self, by: &Identified, tag: Tag) -> Before {
         let session = self.sessions.get(by.session());
         let inbound = session.and_then(|session| session.inbound.as_ref());
         match inbound.and_then(|inbound| inbound.get(&tag)) {
-            None => false,
-            Some(Inbound::Pending(_)) => true,
+            None => Before::Never,
+            Some(Inbound::Pending(..)) => Before::Taken,
+            Some(Inbound::Interrupted) => {
+                self.record_released(by.session(), tag);
+                Before::Interrupted
+            }
             Some(Inbound::Accepted { heard }) => {
                 let heard = *heard;
                 let outcome = Outcome::Accepted;
                 self.direct(by.connection(), Directive::Settle { tag, outcome, heard });
-                true
+                Before::Taken
             }
         }
     }
 
-    fn remember_inbound(&mut self, by: &Identified, tag: Tag) -> Ticket {
+    fn remember_inbound(&mut self, by: &Identified, tag: Tag, event: EventId) -> Ticket {
         let ticket = self.next_ticket();
         if let Some(session) = self.sessions.get_mut(by.session()) {
-            session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(ticket));
+            session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(ticket, event));
         }
+        self.record_taken(by.session(), tag, event);
         ticket
     }
 
@@ -211,6 +230,9 @@ impl Engine {
         let Some(by) = self.identify(connection) else { return };
         let session = self.sessions.get_mut(by.session());
         let known = session.is_some_and(|session| session.forget_inbound(tag));
+        if known {
+            self.record_released(by.session(), tag);
+        }
         self.direct(connection, Directive::Released { tag, known });
     }
 

@@ -156,6 +156,8 @@ impl Engine {
                         credit.leave(is_here);
                     }
                 }
+                // It is found gone when its turn comes.
+                Brake::Keeper => {}
             }
         }
         for (token, _) in &connection.requests {

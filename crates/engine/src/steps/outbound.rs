@@ -4,6 +4,7 @@ use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::{Output, ShardId, ShardMessage};
 use crate::sessions::{Next, Offered, Parcel, SessionKey};
+use crate::steps::journal::{Row, pass};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
 use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag};
@@ -26,8 +27,11 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else { return };
         if let Some(to) = session.moved_to {
             let session = session.name.clone();
-            let message = ShardMessage::Late { session, parcel: Box::new(parcel), more };
-            return self.tell(to, message);
+            let expected = self.expects(&parcel.event);
+            if expected {
+                self.record_expected(&parcel.event);
+            }
+            return self.tell(to, ShardMessage::Late { session, parcel: Box::new(parcel), more, expected });
         }
         // A group picks one member for each event, so nothing for a group comes by two ways.
         if parcel.share.is_none() && session.is_repetition(now.moment, &parcel.event, source) {
@@ -57,8 +61,19 @@ impl Engine {
             }
             connection => connection,
         };
+        let mut row = Row::new(self.gate.as_deref_mut(), session.journaled());
+        let copy = row.copy(&parcel);
         let outbox = session.outbox.get_or_insert_default();
-        match (outbox.offer(parcel, room, bounds), connection) {
+        let offered = outbox.offer(parcel, room, bounds);
+        if !matches!(offered, Offered::Full)
+            && let Some(message) = copy
+        {
+            row.queued(outbox.last_position(), message);
+            if let Offered::Send(delivery) = &offered {
+                row.launched(outbox.last_position(), delivery.tag);
+            }
+        }
+        match (offered, connection) {
             (Offered::Send(delivery), Some(connection)) => {
                 if fleeting {
                     self.counts.at(session.listener).events_out[0] += 1;
@@ -85,6 +100,7 @@ impl Engine {
     fn pump_outbox(&mut self, now: Now, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let room = session.room();
+        let number = session.journaled();
         let (Some(outbox), Some(connection)) = (&mut session.outbox, session.connection) else { return };
         while let Some(next) = outbox.next(room, now.wall) {
             let directive = match next {
@@ -92,17 +108,26 @@ impl Engine {
                     if delivery.tag == Tag::NONE {
                         self.counts.queued -= 1;
                         self.counts.at(session.listener).events_out[0] += 1;
+                    } else if !delivery.again
+                        && let Some(position) = outbox.last_launched()
+                    {
+                        let mut row = Row::new(self.gate.as_deref_mut(), number);
+                        row.launched(position, delivery.tag);
                     }
                     Directive::Deliver(delivery)
                 }
                 Next::Release(tag) => Directive::Release { tag },
-                Next::Expired => {
+                Next::Expired(position) => {
+                    if let Some(position) = position {
+                        Row::new(self.gate.as_deref_mut(), number).done(position);
+                    }
                     self.counts.queued -= 1;
                     self.counts.drop("expired");
                     continue;
                 }
             };
-            self.outputs.push_back(Output::Directive { connection, directive });
+            let output = Output::Directive { connection, directive };
+            pass(self.gate.as_deref_mut(), &mut self.connections, &mut self.outputs, output);
         }
     }
 
@@ -169,8 +194,10 @@ impl Engine {
         let Some(key) = self.connections.get(connection).and_then(|connection| connection.session()) else {
             return;
         };
-        if let Some(outbox) = self.sessions.get_mut(key).and_then(|session| session.outbox.as_mut()) {
-            outbox.receive(tag);
+        if let Some(session) = self.sessions.get_mut(key)
+            && let Some(position) = session.outbox.as_mut().and_then(|outbox| outbox.receive(tag))
+        {
+            Row::new(self.gate.as_deref_mut(), session.journaled()).received(position, tag);
         }
         self.direct(connection, Directive::Release { tag });
     }
@@ -187,9 +214,8 @@ impl Engine {
             return;
         };
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if !session.outbox.as_mut().is_some_and(|outbox| outbox.settle(tag)) {
-            return;
-        }
+        let Some(position) = session.outbox.as_mut().and_then(|outbox| outbox.settle(tag)) else { return };
+        Row::new(self.gate.as_deref_mut(), session.journaled()).done(position);
         self.counts.queued -= 1;
         self.counts.at(session.listener).events_out[outcome.rank()] += 1;
         self.pump(now, key);

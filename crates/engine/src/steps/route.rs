@@ -28,6 +28,7 @@ pub(crate) struct Routed {
     from: Option<ConnectionId>,
     targets: SmallVec<[Target; 2]>,
     subscribers: bool,
+    had: bool,
 }
 
 /// A [`Routed`], taken apart by `deliver`.
@@ -37,19 +38,21 @@ pub(super) struct Delivered {
     pub(super) from: Option<ConnectionId>,
     pub(super) targets: SmallVec<[Target; 2]>,
     pub(super) subscribers: bool,
+    /// Whether subscribers had it before a restart.
+    pub(super) had: bool,
 }
 
 impl Routed {
     pub(super) fn into_parts(self) -> Delivered {
-        let Self { event, receipt, from, targets, subscribers } = self;
-        Delivered { event, receipt, from, targets, subscribers }
+        let Self { event, receipt, from, targets, subscribers, had } = self;
+        Delivered { event, receipt, from, targets, subscribers, had }
     }
 }
 
 impl Engine {
     /// Picks an event's targets. One that no route matches is for subscribers only.
     pub(crate) fn route(&mut self, now: Now, inspected: Inspected) -> Routed {
-        let (event, receipt, from) = inspected.into_parts();
+        let (event, receipt, from, had) = inspected.into_parts();
         let mut targets = SmallVec::new();
         let mut subscribers = true;
         let mut matching = SmallVec::new();
@@ -81,7 +84,7 @@ impl Engine {
                 break;
             }
         }
-        Routed { event, receipt, from, targets, subscribers }
+        Routed { event, receipt, from, targets, subscribers, had }
     }
 
     /// A condition that could not be told: its route does not match.

@@ -4,6 +4,7 @@
 use crate::connections::Stage;
 use crate::engine::Engine;
 use crate::io::Output;
+use crate::journal::Record;
 use crate::sessions::{Session, SessionKey, same_principal};
 use crate::steps::identify::shutting_down;
 use crate::steps::listen::{Ending, Entry};
@@ -110,6 +111,9 @@ impl Engine {
         session.expires = None;
         session.will = open.will;
         session.will_due = None;
+        self.record_attached(now, key);
+        let Some(session) = self.sessions.get_mut(key) else { return };
+        let limits = &self.snapshot.limits;
         let accepted = Accepted {
             resumed: previous.is_some(),
             session: opening.name,
@@ -144,6 +148,7 @@ impl Engine {
         session.expires = Some(now.moment + session.keep);
         let dropped = session.outbox.as_mut().map_or(0, |outbox| outbox.disconnected());
         self.counts.queued -= dropped as u64;
+        self.record_session(now, key);
         self.group_members_connected(key, false);
         self.sessions.rearm(key);
         self.publish_due_will(now, key);
@@ -163,6 +168,9 @@ impl Engine {
     /// Ends a session that has no connection: its subscriptions go, its queue is dropped, its will is published.
     pub(crate) fn end_session(&mut self, now: Now, key: SessionKey, entry: Entry) {
         let Some(mut session) = self.sessions.remove(key) else { return };
+        if let Some(number) = session.number {
+            self.record(Record::Ended(number));
+        }
         self.withdraw(key, &session);
         self.counts.queued -= session.queued() as u64;
         if entry == Entry::Forgotten && !session.ephemeral {

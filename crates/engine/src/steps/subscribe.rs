@@ -49,6 +49,9 @@ impl Engine {
 
     /// Another shard knows what was announced before the mark.
     pub(crate) fn marked(&mut self, now: Now, mark: u64) {
+        if self.recovery_marked(mark) {
+            return;
+        }
         let Some((connection, answer)) = self.grants.known(mark) else { return };
         self.direct(connection, answer);
         let Some(by) = self.identify(connection) else { return };
@@ -117,6 +120,7 @@ impl Engine {
         if wants_retained && subscription.share.is_none() {
             session.await_retained(CatchUp { filter: subscription.filter.clone(), options, after: None });
         }
+        self.record_subscribed(key, &subscription);
         *announced |= self.enter_subscription(key, &subscription, true);
         Ok(assurance)
     }
@@ -136,6 +140,7 @@ impl Engine {
                 let session = self.sessions.get_mut(key);
                 match session.and_then(|session| session.remove_subscription(filter, group.as_deref())) {
                     Some(subscription) => {
+                        self.record_unsubscribed(key, filter, group.as_deref());
                         self.withdraw_subscription(key, &subscription);
                         true
                     }

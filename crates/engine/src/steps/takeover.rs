@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::io::{Handed, Output, ShardId, ShardMessage};
+use crate::journal::Record;
 use crate::sessions::{GHOST_STAYS, Parcel, Session, SessionKey, Stage, same_principal};
 use crate::steps::listen::Entry;
 use crate::steps::session::not_yours;
@@ -79,8 +80,13 @@ impl Engine {
             self.takeovers.get_mut(name).is_some_and(|takeover| takeover.stage == Stage::Taking(from));
         match handed {
             Handed::Session(session) if self.sessions.find(name).is_none() => self.adopt(now, *session),
-            // It came so late that another was begun in its place, or there is none.
-            Handed::Session(_) | Handed::Nothing => {}
+            // It came so late that another was begun in its place.
+            Handed::Session(session) => {
+                if let Some(number) = session.number {
+                    self.record(Record::Ended(number));
+                }
+            }
+            Handed::Nothing => {}
             Handed::Denied(detail) => {
                 if expected && let Some(takeover) = self.takeovers.finish(name) {
                     if let Some(claimant) = takeover.claimant {
@@ -121,16 +127,15 @@ impl Engine {
         outcome: Outcome,
         heard: bool,
     ) {
-        if let Some(key) = self.sessions.find(&name)
-            && let Some(session) = self.sessions.get_mut(key)
-        {
-            if session.settle_inbound(tag, ticket, outcome.is_accepted(), heard)
-                && let Some(connection) = session.connection
-            {
+        if let Some(key) = self.sessions.find(&name) {
+            if let Some(connection) = self.settle_taken(key, tag, ticket, outcome.is_accepted(), heard) {
                 self.direct(connection, Directive::Settle { tag, outcome, heard });
             }
         } else if let Some(shard) = self.takeovers.forward_answer(&name, ticket) {
-            self.tell(shard, ShardMessage::Settled { session: name, tag, ticket, outcome, heard });
+            self.tell_when_stored(
+                shard,
+                ShardMessage::Settled { session: name, tag, ticket, outcome, heard },
+            );
         }
     }
 
@@ -183,7 +188,8 @@ impl Engine {
     }
 
     /// An event that came to the session's ghost on another shard.
-    pub(crate) fn late(&mut self, now: Now, name: &str, parcel: Parcel, more: Vec<Parcel>) {
+    pub(crate) fn late(&mut self, now: Now, name: &str, parcel: Parcel, more: Vec<Parcel>, expected: bool) {
+        let event = parcel.event.id;
         let sessions = &self.sessions;
         let here = sessions.find(name).filter(|key| sessions.get(*key).is_some_and(Session::has_moved));
         // It may have gone on from here already.
@@ -191,6 +197,9 @@ impl Engine {
             Some(key) => self.offer(now, key, parcel, more, None),
             // It has ended: one that was begun anew by its name did not subscribe to this.
             None => self.reassign(now, parcel),
+        }
+        if expected {
+            self.record(Record::Part { event });
         }
     }
 
@@ -207,6 +216,15 @@ impl Engine {
         let key = self.sessions.insert(session);
         self.enter_subscriptions(key);
         self.sessions.rearm(key);
+    }
+
+    /// Tells another shard, once all so far is stored.
+    pub(crate) fn tell_when_stored(&mut self, to: ShardId, message: ShardMessage) {
+        let output = Output::Shard { to, message };
+        match &mut self.gate {
+            Some(gate) if !gate.is_open() => gate.hold(output),
+            _ => self.outputs.push_back(output),
+        }
     }
 
     /// Tells another shard.

@@ -16,6 +16,7 @@ impl Engine {
         session.will_due = None;
         let will = session.will.take();
         let (origin, listener) = (session.origin.clone(), session.listener);
+        self.record_session(now, key);
         self.sessions.rearm(key);
         if let Some(will) = will {
             self.publish_will(now, &origin, listener, *will);

@@ -1,5 +1,6 @@
 //! A node without a network: engines wired to one another, a directory, a registry, and services that answer as told.
 
+use crate::disk::Disk;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) dispatches: VecDeque<(usize, Dispatch)>,
     service: Service,
     pub(crate) paused: HashSet<Peer>,
+    /// Where a journal is kept, if one is.
+    pub(crate) disk: Option<Disk>,
     slots: u32,
 }
 
@@ -93,6 +96,7 @@ impl Node {
             dispatches: VecDeque::new(),
             service: Box::new(|_| None),
             paused: HashSet::new(),
+            disk: None,
             slots: 0,
         }
     }
@@ -123,6 +127,9 @@ impl Node {
             }
             if !self.wires_held {
                 quiet &= !self.carry_one_round();
+            }
+            if quiet && self.disk.as_ref().is_some_and(|disk| !disk.held) {
+                quiet &= !self.store();
             }
             if quiet {
                 break;
@@ -176,6 +183,7 @@ impl Node {
             Output::Shard { to, message } => {
                 self.wires.entry((shard, usize::from(to.0))).or_default().push_back(message);
             }
+            Output::Store(batch) => self.disk.as_mut().expect("a disk").take(shard, batch),
             Output::Dispatch(dispatch) => match (self.service)(&dispatch) {
                 Some(answer) => {
                     self.engines[shard].handle(self.now, Input::Answer { dispatch: dispatch.id, answer });
@@ -189,6 +197,28 @@ impl Node {
                 assert!(self.paused.remove(&Peer { shard, id: connection }), "resumed without a pause");
             }
         }
+    }
+
+    /// An input, and what it leads to on its own shard.
+    pub(crate) fn input_quietly(&mut self, shard: usize, input: Input) {
+        self.engines[shard].handle(self.now, input);
+        while let Some(output) = self.engines[shard].poll_output() {
+            self.output(shard, output);
+        }
+    }
+
+    /// Enters a session's holder in the directory.
+    pub(crate) fn enter(&mut self, session: &Arc<str>, shard: usize) {
+        self.directory.holders.insert(session.clone(), ShardId(shard as u16));
+    }
+
+    /// The process is gone.
+    pub(crate) fn forget_everything(&mut self) {
+        self.directory = Directory::default();
+        self.wires.clear();
+        self.said.clear();
+        self.dispatches.clear();
+        self.paused.clear();
     }
 
     pub(crate) fn hold_directory(&mut self) {

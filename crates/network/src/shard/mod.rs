@@ -24,7 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use windrose_engine::{Engine, Input, Notices, Seat, ShardId, Tally};
+use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::Snapshot;
 use windrose_protocol::mqtt;
@@ -42,6 +42,9 @@ pub(crate) struct Shard {
     /// What TLS decrypted.
     plain: RefCell<Box<[u8]>>,
     links: Vec<Option<Link>>,
+    keeper: Option<Arc<dyn Keeper>>,
+    /// Records of this turn that the keeper has not been given yet.
+    unsent: RefCell<Vec<Batch>>,
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
     client: Rc<PoolClient>,
@@ -88,11 +91,12 @@ pub(crate) struct ShardParts {
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
     pub(crate) links: Vec<Option<Link>>,
+    pub(crate) keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
-        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, links } = parts;
+        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, links, keeper } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         Rc::new(Self {
@@ -106,6 +110,8 @@ impl Shard {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             plain: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             links,
+            keeper,
+            unsent: RefCell::default(),
             directory,
             registry,
             client: PoolClient::new(Arc::clone(&snapshot.node.name), read),
@@ -139,6 +145,18 @@ impl Shard {
         self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
         *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
         self.input(Input::Snapshot(snapshot));
+    }
+
+    /// Takes in what was kept over a restart.
+    pub(crate) fn recover(self: &Rc<Self>, kept: Kept) {
+        let now = self.now();
+        self.core.borrow_mut().pump.recover(now, kept);
+        self.act(now);
+    }
+
+    /// Whether the other shards know of the sessions that were kept.
+    pub(crate) fn is_recovered(&self) -> bool {
+        self.core.borrow().pump.engine().is_recovered()
     }
 
     /// Finishes what is in flight and tells every peer.
@@ -207,6 +225,7 @@ impl Shard {
                         link.push(message);
                     }
                 }
+                Effect::Store(batch) => self.unsent.borrow_mut().push(batch),
                 Effect::Dispatch(dispatch) => {
                     let shard = Rc::clone(self);
                     self.client.dispatch(dispatch, move |dispatch, answer| {
@@ -214,6 +233,12 @@ impl Shard {
                     });
                 }
             }
+        }
+        // Before the links: who hears of an event may tell the keeper of its own part in it.
+        if let Some(keeper) = &self.keeper
+            && !self.unsent.borrow().is_empty()
+        {
+            keeper.keep(self.id, self.unsent.take());
         }
         self.send_later();
         self.rearm();
