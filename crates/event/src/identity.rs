@@ -135,7 +135,7 @@ impl Claim {
     }
 }
 
-/// What a verified certificate says.
+/// What a verified certificate says. A proxy that verified it may tell less of it than we would read ourselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateClaim {
     /// The subject as RFC 4514 text, such as `CN=car-7,O=Cars`.
@@ -144,8 +144,8 @@ pub struct CertificateClaim {
     pub common_name: Option<String>,
     /// Subject alternative names: DNS names, URIs and e-mail addresses, as written.
     pub alternative_names: Vec<String>,
-    /// SHA-256 of the certificate's DER.
-    pub fingerprint: [u8; 32],
+    /// SHA-256 of the certificate's DER, if we have that.
+    pub fingerprint: Option<[u8; 32]>,
 }
 
 /// Bytes that must not be shown: they have no `Display`, and their `Debug` says nothing.

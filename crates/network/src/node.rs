@@ -2,7 +2,7 @@
 
 use crate::http::client::load_client_tls;
 use crate::listen::{BindError, bind};
-use crate::shard::{Inbox, Link, Shard, ShardParts, accept, links};
+use crate::shard::{Group, Inbox, Link, Place, Shard, ShardParts, accept, groups, links};
 use crate::tls::TlsTable;
 use crate::{Clock, Directory};
 use std::cell::RefCell;
@@ -64,11 +64,11 @@ pub struct Node {
     read: FileReader,
     keeper: Option<Arc<dyn Keeper>>,
     /// What is listened on, by the document's address.
-    bound: Mutex<BTreeMap<SocketAddr, Bound>>,
+    bound: Mutex<BTreeMap<Place, Bound>>,
 }
 
 struct Bound {
-    listener: Arc<Listener>,
+    group: Group,
     /// The address in fact: differs where the document says port 0.
     address: SocketAddr,
 }
@@ -79,7 +79,7 @@ struct ShardHandle {
 }
 
 enum Command {
-    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(SocketAddr, TcpListener)>, done: oneshot::Sender<()> },
+    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(Place, TcpListener)>, done: oneshot::Sender<()> },
     Tally(oneshot::Sender<Tally>),
     Drain,
     IsRecovered(oneshot::Sender<bool>),
@@ -178,20 +178,14 @@ impl Node {
                 errors.push(error.to_string());
             }
         }
-        let mut sockets: Vec<Vec<(SocketAddr, TcpListener)>> =
-            self.shards.iter().map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<(Place, TcpListener)>> = self.shards.iter().map(|_| Vec::new()).collect();
         let mut added = BTreeMap::new();
-        for listener in &snapshot.listeners {
-            if let Some(bound) = self.bound().get(&listener.bind) {
-                added.insert(listener.bind, Bound { listener: Arc::clone(listener), address: bound.address });
-                continue;
-            }
-            match self.listen(listener, &mut sockets) {
-                Ok(address) => {
-                    added.insert(listener.bind, Bound { listener: Arc::clone(listener), address });
-                }
+        for (place, group) in groups(&snapshot) {
+            let bound = self.bound().get(&place).map(|bound| bound.address);
+            match bound.map_or_else(|| self.listen(&place, &mut sockets), Ok) {
+                Ok(address) => drop(added.insert(place, Bound { group, address })),
                 Err(error) => {
-                    let (listener, bind) = (Arc::clone(&listener.name), listener.bind);
+                    let (listener, bind) = (Arc::clone(&group.first().name), place.bind);
                     errors.push(BindError { listener, bind, error }.to_string());
                 }
             }
@@ -216,22 +210,22 @@ impl Node {
         Ok(())
     }
 
-    fn listen(
-        &self,
-        listener: &Listener,
-        sockets: &mut [Vec<(SocketAddr, TcpListener)>],
-    ) -> io::Result<SocketAddr> {
-        let bound = bind(listener.bind, self.shards.len())?;
-        let address = bound.first().map_or(Ok(listener.bind), TcpListener::local_addr)?;
+    fn listen(&self, place: &Place, sockets: &mut [Vec<(Place, TcpListener)>]) -> io::Result<SocketAddr> {
+        let bound = bind(place.bind, self.shards.len())?;
+        let address = bound.first().map_or(Ok(place.bind), TcpListener::local_addr)?;
         for (shard, socket) in sockets.iter_mut().zip(bound) {
-            shard.push((listener.bind, socket));
+            shard.push((place.clone(), socket));
         }
         Ok(address)
     }
 
     /// What is listened on: listeners and their addresses in fact.
     pub fn addresses(&self) -> Vec<(Arc<Listener>, SocketAddr)> {
-        self.bound().values().map(|bound| (Arc::clone(&bound.listener), bound.address)).collect()
+        let bound = self.bound();
+        let all = bound
+            .values()
+            .flat_map(|bound| bound.group.listeners().map(|listener| (Arc::clone(listener), bound.address)));
+        all.collect()
     }
 
     /// Every shard's counts.
@@ -284,7 +278,7 @@ impl Node {
         }
     }
 
-    fn bound(&self) -> std::sync::MutexGuard<'_, BTreeMap<SocketAddr, Bound>> {
+    fn bound(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -370,15 +364,15 @@ async fn hear_stored(shard: Rc<Shard>, mut told: watch::Receiver<u64>) {
     }
 }
 
-/// A listener's accepting task. The listener may be replaced by a reload while its socket stays.
+/// The accepting task of a place. Its listeners may be replaced by a reload while its socket stays.
 struct Accepting {
-    listener: Rc<RefCell<Arc<Listener>>>,
+    group: Rc<RefCell<Rc<Group>>>,
     task: AbortHandle,
 }
 
 /// Does as the node says, until it says stop.
 async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
-    let mut accepting: BTreeMap<SocketAddr, Accepting> = BTreeMap::new();
+    let mut accepting: BTreeMap<Place, Accepting> = BTreeMap::new();
     while let Some(command) = commands.recv().await {
         match command {
             Command::Apply { snapshot, sockets, done } => {
@@ -403,30 +397,31 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
 /// Accepts on what is new, no longer on what is gone, and as the new document says on what stays.
 fn reconcile(
     shard: &Rc<Shard>,
-    accepting: &mut BTreeMap<SocketAddr, Accepting>,
+    accepting: &mut BTreeMap<Place, Accepting>,
     snapshot: &Snapshot,
-    sockets: Vec<(SocketAddr, TcpListener)>,
+    sockets: Vec<(Place, TcpListener)>,
 ) {
-    let wanted: BTreeMap<SocketAddr, &Arc<Listener>> =
-        snapshot.listeners.iter().map(|listener| (listener.bind, listener)).collect();
-    accepting.retain(|bind, accepting| {
-        let stays = wanted.get(bind);
+    let mut wanted: BTreeMap<Place, Rc<Group>> =
+        groups(snapshot).into_iter().map(|(place, group)| (place, Rc::new(group))).collect();
+    accepting.retain(|place, accepting| {
+        let stays = wanted.remove(place);
+        let is_wanted = stays.is_some();
         match stays {
-            Some(listener) => *accepting.listener.borrow_mut() = Arc::clone(listener),
+            Some(group) => *accepting.group.borrow_mut() = group,
             None => accepting.task.abort(),
         }
-        stays.is_some()
+        is_wanted
     });
-    for (bind, socket) in sockets {
-        let Some(listener) = wanted.get(&bind) else { continue };
+    for (place, socket) in sockets {
+        let Some(group) = wanted.remove(&place) else { continue };
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {
-                let listener = Rc::new(RefCell::new(Arc::clone(listener)));
-                let task = accept(Rc::clone(shard), Rc::clone(&listener), socket);
+                let group = Rc::new(RefCell::new(group));
+                let task = accept(Rc::clone(shard), Rc::clone(&group), socket);
                 let task = tokio::task::spawn_local(task).abort_handle();
-                accepting.insert(bind, Accepting { listener, task });
+                accepting.insert(place, Accepting { group, task });
             }
-            Err(error) => tracing::error!(%bind, %error, "a listener's socket cannot be used"),
+            Err(error) => tracing::error!(bind = %place.bind, %error, "a listener's socket cannot be used"),
         }
     }
 }

@@ -201,6 +201,19 @@ impl Pump {
         self.turn(now);
     }
 
+    /// What carries the connection's bytes is over: its peer closed it, or broke its rules if `problem` says how.
+    pub fn end(&mut self, now: Now, id: ConnectionId, problem: Option<&'static str>) {
+        let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) else {
+            return;
+        };
+        match problem {
+            None => machine.handle_eof(now),
+            Some(problem) => machine.handle_violation(now, problem),
+        }
+        self.collect(id);
+        self.turn(now);
+    }
+
     /// An intent of an exchange.
     pub fn intent(&mut self, now: Now, id: ConnectionId, intent: Intent) {
         self.inputs.push_back(Input::Intent { connection: id, intent });

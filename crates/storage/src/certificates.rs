@@ -36,8 +36,10 @@ impl Certificates {
     /// The device that the certificate belongs to, by its most particular mark.
     pub(crate) fn find(&self, claim: &CertificateClaim) -> Option<usize> {
         let names = claim.alternative_names.iter().map(|name| Mark::AlternativeName(name.clone()));
-        [Mark::Fingerprint(claim.fingerprint), Mark::subject(&claim.subject)]
+        let fingerprint = claim.fingerprint.map(Mark::Fingerprint);
+        fingerprint
             .into_iter()
+            .chain([Mark::subject(&claim.subject)])
             .chain(names)
             .chain(claim.common_name.iter().map(|name| Mark::CommonName(name.clone())))
             .find_map(|mark| self.0.get(&mark).copied())
@@ -100,7 +102,7 @@ mod tests {
             subject: "CN=car".to_owned(),
             common_name: Some("car".to_owned()),
             alternative_names: names.iter().map(|name| (*name).to_owned()).collect(),
-            fingerprint: [fingerprint; 32],
+            fingerprint: Some([fingerprint; 32]),
         };
         assert_eq!(certificates.find(&claim(7, &["urn:car"])), Some(2));
         assert_eq!(certificates.find(&claim(8, &["urn:other", "urn:car"])), Some(1));

@@ -1,8 +1,8 @@
 //! A connection's driver: a future of a few words that waits for its socket and moves bytes between it and the pump.
 
 use super::Shard;
+use super::early::Parts;
 use super::socket::Socket;
-use rustls::ServerConnection;
 use std::future::Future;
 use std::io::{self, Read};
 use std::pin::Pin;
@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::{Sleep, sleep};
 use windrose_event::{Claim, CloseCause, ConnectionId};
 use windrose_policy::Listener;
+use windrose_protocol::websocket::WebSocket;
 
 /// Reads of one wake-up, before other connections have their turn.
 const READS: usize = 4;
@@ -47,15 +47,16 @@ struct Linger {
 }
 
 impl Shard {
-    /// Enters a connection whose transport is up (after its TLS handshake, if it has one) and drives it.
+    /// Enters a connection whose transport is up (after the handshakes of TLS and WebSocket, if it has them) and drives it.
     pub(super) fn enter_mqtt(
         self: &Rc<Self>,
-        stream: TcpStream,
-        tls: Option<Box<ServerConnection>>,
+        parts: Parts,
+        websocket: Option<Box<WebSocket>>,
         listener: Arc<Listener>,
         claim: Claim,
     ) {
         let now = self.now();
+        let Parts { stream, tls, sealed, mut plain } = parts;
         let (reader, writer) = stream.into_split();
         let secured = tls.is_some();
         let id = {
@@ -65,13 +66,17 @@ impl Shard {
             if core.sockets.len() <= index {
                 core.sockets.resize_with(index + 1, || None);
             }
-            core.sockets[index] = Some(Socket::new(id, writer, tls));
+            core.sockets[index] = Some(Socket::new(id, writer, tls, websocket));
             id
         };
         self.act(now);
+        // The client's first words may have come with the end of its handshakes.
+        if !plain.is_empty() {
+            self.received(now, id, &mut plain);
+            self.act(now);
+        }
         if secured {
-            // The client's first words may have come with the end of its handshake.
-            let fed = self.feed_tls(id, &[]);
+            let fed = self.feed_tls(id, &sealed);
             if fed.is_err() {
                 self.remove(id, CloseCause::Lost);
                 return;
@@ -113,7 +118,7 @@ impl Shard {
                 }
             }
             if length > 0 {
-                self.received(now, id, &plain[..length]);
+                self.received(now, id, &mut plain[..length]);
             }
             if let Some(error) = failure {
                 // The alert that says why is on its way out.
@@ -205,7 +210,7 @@ impl Driver {
         let mut scratch = self.shard.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
         ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer))?;
-        let bytes = buffer.filled();
+        let bytes = buffer.filled_mut();
         if bytes.is_empty() {
             return Poll::Ready(Ok(false));
         }

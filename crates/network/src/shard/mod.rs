@@ -2,15 +2,20 @@
 
 mod accept;
 mod driver;
+mod early;
 mod exchanges;
+mod group;
 mod handshakes;
 mod identify;
 mod link;
 mod socket;
 mod timer;
+mod upgrade;
+mod welcome;
 mod writes;
 
 pub(crate) use accept::accept;
+pub(crate) use group::{Group, Place, groups};
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::http::client::PoolClient;
@@ -28,6 +33,7 @@ use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::Snapshot;
 use windrose_protocol::mqtt;
+use windrose_protocol::websocket::End;
 
 /// A read's size: one read per wake-up, shared by all connections of the shard.
 const SCRATCH: usize = 64 * 1024;
@@ -244,9 +250,25 @@ impl Shard {
         self.rearm();
     }
 
-    /// A read from a connection's peer, decrypted.
-    fn received(self: &Rc<Self>, now: Now, id: ConnectionId, bytes: &[u8]) {
-        self.core.borrow_mut().pump.bytes(now, id, bytes);
+    /// A read from a connection's peer, decrypted. Frames of a WebSocket are taken off where they lie.
+    fn received(self: &Rc<Self>, now: Now, id: ConnectionId, bytes: &mut [u8]) {
+        let mut core = self.core.borrow_mut();
+        let Some(websocket) = core.socket(id).and_then(|socket| socket.websocket.as_deref_mut()) else {
+            core.pump.bytes(now, id, bytes);
+            return;
+        };
+        let payload = websocket.receive(bytes);
+        let (end, wants_write) = (websocket.end(), websocket.wants_write());
+        core.pump.bytes(now, id, bytes.get(payload).unwrap_or_default());
+        match end {
+            Some(End::Closed) => core.pump.end(now, id, None),
+            Some(End::Violated(violation)) => core.pump.end(now, id, Some(violation.problem)),
+            None => {}
+        }
+        drop(core);
+        if wants_write {
+            self.flush(now, id);
+        }
     }
 
     /// Forgets a connection whose transport is gone.
@@ -272,15 +294,15 @@ impl Settings {
         let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
         Self { snapshot, mqtt, connections }
     }
-
-    pub(crate) fn handshake_timeout(&self) -> Duration {
-        self.snapshot.limits.handshake_timeout
-    }
 }
 
 impl Shard {
     pub(crate) fn handshake_timeout(&self) -> Duration {
-        self.settings.borrow().handshake_timeout()
+        self.settings.borrow().snapshot.limits.handshake_timeout
+    }
+
+    fn connect_timeout(&self) -> Duration {
+        self.settings.borrow().snapshot.limits.connect_timeout
     }
 
     fn write_timeout(&self) -> Duration {

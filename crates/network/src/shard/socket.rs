@@ -8,6 +8,7 @@ use std::task::Waker;
 use tokio::net::tcp::OwnedWriteHalf;
 use windrose_event::{ConnectionId, Now};
 use windrose_protocol::Transmit;
+use windrose_protocol::websocket::{CloseCode, WebSocket};
 
 /// Segments of one vectored write.
 const SLICES: usize = 16;
@@ -20,6 +21,7 @@ pub(super) struct Socket {
     pub(super) id: ConnectionId,
     pub(super) writer: OwnedWriteHalf,
     pub(super) tls: Option<Box<ServerConnection>>,
+    pub(super) websocket: Option<Box<WebSocket>>,
     /// Wakes the driver.
     pub(super) waker: Option<Waker>,
     /// No credit for what it sends: it is not read.
@@ -43,6 +45,7 @@ impl Socket {
         id: ConnectionId,
         writer: OwnedWriteHalf,
         mut tls: Option<Box<ServerConnection>>,
+        websocket: Option<Box<WebSocket>>,
     ) -> Self {
         if let Some(tls) = &mut tls {
             tls.set_buffer_limit(Some(TLS_BUFFER));
@@ -51,6 +54,7 @@ impl Socket {
             id,
             writer,
             tls,
+            websocket,
             waker: None,
             paused: false,
             blocked: false,
@@ -70,43 +74,66 @@ impl Socket {
 
     /// Writes what waits, as far as the transport takes it.
     fn write(&mut self, transmit: &mut Transmit) -> io::Result<()> {
-        match self.tls.as_deref_mut() {
-            None => {
-                while !transmit.is_empty() {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let filled = transmit.io_slices(&mut slices);
-                    let step = self.writer.try_write_vectored(&slices[..filled])?;
-                    if step == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
-                    self.written += step as u64;
-                    transmit.advance(step);
+        let mut waiting = Waiting { transmit, websocket: self.websocket.as_deref_mut() };
+        let Some(tls) = self.tls.as_deref_mut() else {
+            let writer = &self.writer;
+            while let Some(step) = waiting.write(|slices| writer.try_write_vectored(slices))? {
+                if step == 0 {
+                    return Err(io::ErrorKind::WriteZero.into());
                 }
-                Ok(())
+                self.written += step as u64;
             }
-            Some(tls) => loop {
-                while !transmit.is_empty() {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let filled = transmit.io_slices(&mut slices);
-                    let step = tls.writer().write_vectored(&slices[..filled])?;
-                    if step == 0 {
-                        break;
-                    }
-                    transmit.advance(step);
+            return Ok(());
+        };
+        loop {
+            let mut is_full = false;
+            while let Some(step) = waiting.write(|slices| tls.writer().write_vectored(slices))? {
+                if step == 0 {
+                    is_full = true;
+                    break;
                 }
-                while tls.wants_write() {
-                    self.written += tls.write_tls(&mut Nonblocking(&self.writer))? as u64;
-                }
-                if transmit.is_empty() {
-                    return Ok(());
-                }
-            },
+            }
+            while tls.wants_write() {
+                self.written += tls.write_tls(&mut Nonblocking(&self.writer))? as u64;
+            }
+            if !is_full {
+                return Ok(());
+            }
         }
     }
 
     /// Whether TLS has bytes of its own to write.
     pub(super) fn tls_wants_write(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+}
+
+/// What waits to be written: a machine's bytes, in frames if a WebSocket carries them.
+struct Waiting<'a> {
+    transmit: &'a mut Transmit,
+    websocket: Option<&'a mut WebSocket>,
+}
+
+impl Waiting<'_> {
+    /// Writes once; `None`: nothing waits.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = match &mut self.websocket {
+            None => self.transmit.io_slices(&mut slices),
+            Some(websocket) => websocket.io_slices(self.transmit, &mut slices),
+        };
+        if filled == 0 {
+            return Ok(None);
+        }
+        let step = write(&slices[..filled])?;
+        match &mut self.websocket {
+            None => self.transmit.advance(step),
+            Some(websocket) => websocket.advance(self.transmit, step),
+        }
+        Ok(Some(step))
     }
 }
 
@@ -159,6 +186,11 @@ impl Shard {
 
     /// Begins to close: what waits is written first, by the driver if it must be.
     pub(super) fn close(self: &Rc<Self>, now: Now, id: ConnectionId) {
+        if let Some(socket) = self.core.borrow_mut().socket(id)
+            && let Some(websocket) = &mut socket.websocket
+        {
+            websocket.close(CloseCode::NORMAL);
+        }
         self.flush(now, id);
         let mut core = self.core.borrow_mut();
         if let Some(socket) = core.socket(id) {

@@ -15,7 +15,7 @@ pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
         subject: rfc4514(subject),
         common_name,
         alternative_names: names(&certificate, true),
-        fingerprint: Sha256::digest(der).into(),
+        fingerprint: Some(Sha256::digest(der).into()),
     })
 }
 

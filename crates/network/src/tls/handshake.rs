@@ -1,63 +1,44 @@
-//! The server's side of a TLS handshake on a non-blocking socket.
+//! The server's side of a TLS handshake: the first words are read before it is decided who answers them.
 
-use rustls::{ServerConfig, ServerConnection};
-use std::io::{self, Write};
-use std::sync::Arc;
-use tokio::net::TcpStream;
+use rustls::server::{Accepted, Acceptor};
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The largest first flight of a client that is looked at: a ClientHello is a record, at most 18 KB with its overhead.
-const FLIGHT: usize = 4_096;
+/// The room for one read of a client's first words.
+const ROOM: usize = 4_096;
 
-/// Shakes hands. The caller bounds the time. An error has been told to the peer by an alert, as far as it listens.
-pub(crate) async fn handshake(
-    stream: &mut TcpStream,
-    config: Arc<ServerConfig>,
-) -> io::Result<Box<ServerConnection>> {
-    let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-    let mut tls = Box::new(connection);
-    while tls.is_handshaking() {
-        stream.readable().await?;
-        let mut flight = [0; FLIGHT];
-        let read = match stream.try_read(&mut flight) {
-            Ok(0) => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer left amid the handshake"));
-            }
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error),
-        };
-        let mut bytes = flight.get(..read).unwrap_or_default();
+/// A fatal alert, not encrypted yet: there is no such server here (RFC 6066 §3, RFC 8446 §6).
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
+/// Reads a client's first words (ClientHello). The caller bounds the time; rustls bounds the bytes. An error has been
+/// told to the peer by an alert, as far as it listens.
+pub(crate) async fn read_hello<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<Accepted> {
+    let mut acceptor = Acceptor::default();
+    loop {
+        let mut room = [0; ROOM];
+        let read = stream.read(&mut room).await?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer left amid the handshake"));
+        }
+        let mut bytes = room.get(..read).unwrap_or_default();
+        // All of it, before anybody looks: what is left here would be lost. (An empty read would be taken for the end.)
         while !bytes.is_empty() {
-            tls.read_tls(&mut bytes)?;
-            if let Err(error) = tls.process_new_packets() {
-                let _ = write(stream, &mut tls).await;
+            acceptor.read_tls(&mut bytes)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut words = Vec::new();
+                alert.write_all(&mut words)?;
+                let _ = stream.write_all(&words).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
-        write(stream, &mut tls).await?;
     }
-    Ok(tls)
 }
 
-async fn write(stream: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
-    while tls.wants_write() {
-        match tls.write_tls(&mut Nonblocking(stream)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-struct Nonblocking<'a>(&'a TcpStream);
-
-impl Write for Nonblocking<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Tells a client that there is no server of the name that it asked for.
+pub(crate) async fn refuse_name<S: AsyncWrite + Unpin>(stream: &mut S) {
+    let _ = stream.write_all(&UNRECOGNIZED_NAME).await;
 }

@@ -6,5 +6,5 @@ mod handshake;
 mod material;
 
 pub use certificate::certificate_claim;
-pub(crate) use handshake::handshake;
+pub(crate) use handshake::{read_hello, refuse_name};
 pub use material::{TlsError, TlsTable, TlsTableUpdate};

@@ -141,7 +141,8 @@ fn listener(
     }
     let transport = keys.transport.or(Transport::Tcp);
     let path = path(keys.path, transport, reading);
-    let server_names = server_names(keys.server_names, keys.tls.0.is_some(), reading);
+    let server_names =
+        server_names(keys.server_names, keys.tls.0.is_some() || keys.proxy_protocol.0.is_some(), reading);
     let mqtt_at = keys.mqtt.at().cloned();
     let mqtt = keys.mqtt.get().map(|mqtt| mqtt_options(mqtt, reading)).unwrap_or_default();
     if let Some(at) = mqtt_at
@@ -188,13 +189,14 @@ fn path(path: Optional<String>, transport: Transport, reading: &mut Reading<'_>)
 
 fn server_names(
     list: Optional<Vec<Located<String>>>,
-    has_tls: bool,
+    is_told: bool,
     reading: &mut Reading<'_>,
 ) -> Vec<Arc<str>> {
     if let Some(at) = list.at()
-        && !has_tls
+        && !is_told
     {
-        let help = "add `tls: NAME`, or take `server_names` out";
+        let help =
+            "add `tls: NAME`, or `proxy_protocol: required` if a proxy tells, or take `server_names` out";
         reading.mistake(at, "without TLS a client does not say which server it wants").help(help);
     }
     let names = entries(list);

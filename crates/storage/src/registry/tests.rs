@@ -89,7 +89,7 @@ fn certificate(subject: &str, common_name: &str, name: &str) -> Claim {
         subject: subject.to_owned(),
         common_name: Some(common_name.to_owned()),
         alternative_names: vec![name.to_owned()],
-        fingerprint: [0; 32],
+        fingerprint: Some([0; 32]),
     };
     Claim { certificate: Some(Arc::new(certificate)), ..Claim::default() }
 }

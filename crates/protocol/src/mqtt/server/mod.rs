@@ -206,6 +206,13 @@ impl Server {
         }
     }
 
+    /// The client broke the rules of what carries MQTT, such as WebSocket's: there is no MQTT to answer with.
+    pub fn handle_violation(&mut self, _now: Now, problem: &'static str) {
+        if self.state != State::Closed {
+            self.end(CloseCause::Protocol(problem.into()), true, None);
+        }
+    }
+
     /// The next output, if any.
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();

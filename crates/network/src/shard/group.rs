@@ -1,0 +1,188 @@
+//! The listeners of one address, and which of them a connection belongs to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use windrose_policy::{Listener, Protocol, Snapshot, Transport};
+
+/// Where a group listens. Listeners that leave the port to the system have one each.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) bind: SocketAddr,
+    alone: Option<Arc<str>>,
+}
+
+impl Place {
+    fn of(listener: &Listener) -> Self {
+        let alone = (listener.bind.port() == 0).then(|| Arc::clone(&listener.name));
+        Self { bind: listener.bind, alone }
+    }
+}
+
+/// The listeners of one place, in the document's order: one at least. The document sees to it that they agree on whether
+/// there is TLS and a PROXY header, and that something tells their connections apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Group {
+    first: Arc<Listener>,
+    others: Vec<Arc<Listener>>,
+}
+
+/// Every place of a document.
+pub(crate) fn groups(snapshot: &Snapshot) -> BTreeMap<Place, Group> {
+    let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
+    for listener in &snapshot.listeners {
+        let place = Place::of(listener);
+        match groups.get_mut(&place) {
+            Some(group) => group.others.push(Arc::clone(listener)),
+            None => drop(groups.insert(place, Group::new(Arc::clone(listener)))),
+        }
+    }
+    groups
+}
+
+impl Group {
+    fn new(first: Arc<Listener>) -> Self {
+        Self { first, others: Vec::new() }
+    }
+
+    /// The one that speaks for all of them, as long as nobody knows which it will be.
+    pub(crate) fn first(&self) -> &Arc<Listener> {
+        &self.first
+    }
+
+    /// The only one, if there are no others.
+    pub(crate) fn only(&self) -> Option<&Arc<Listener>> {
+        self.others.is_empty().then_some(&self.first)
+    }
+
+    /// The only one, if all that it needs is the connection itself.
+    pub(crate) fn plain_mqtt(&self) -> Option<&Arc<Listener>> {
+        let plain = |listener: &Listener| {
+            listener.tls.is_none()
+                && !listener.proxy_protocol
+                && kind(listener) == (Protocol::Mqtt, Transport::Tcp)
+        };
+        self.only().filter(|listener| plain(listener))
+    }
+
+    /// All of them.
+    pub(crate) fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Those that are for a server name: those that have the name itself, else those that have it by a `*`, else those
+    /// that have no names. `None`: nobody is.
+    pub(crate) fn named(&self, name: Option<&str>) -> Option<Self> {
+        let fit = self.listeners().map(|listener| fit(listener, name)).max().flatten()?;
+        self.of(|listener| self::fit(listener, name) == Some(fit))
+    }
+
+    /// Those that a test is true of, if there are any.
+    fn of(&self, test: impl Fn(&Listener) -> bool) -> Option<Self> {
+        let mut chosen = self.listeners().filter(|listener| test(listener)).cloned();
+        let first = chosen.next()?;
+        Some(Self { first, others: chosen.collect() })
+    }
+
+    /// The one that speaks MQTT without WebSocket.
+    pub(crate) fn mqtt(&self) -> Option<&Arc<Listener>> {
+        self.listeners().find(|listener| kind(listener) == (Protocol::Mqtt, Transport::Tcp))
+    }
+
+    /// The one that speaks REST.
+    pub(crate) fn rest(&self) -> Option<&Arc<Listener>> {
+        self.listeners().find(|listener| listener.protocol == Protocol::Http)
+    }
+
+    /// Those that speak MQTT over WebSocket, with their paths.
+    pub(crate) fn websockets(&self) -> impl Iterator<Item = (&str, &Arc<Listener>)> {
+        let all =
+            self.listeners().filter(|listener| kind(listener) == (Protocol::Mqtt, Transport::WebSocket));
+        all.map(|listener| (listener.path.as_deref().unwrap_or("/"), listener))
+    }
+}
+
+/// What the first bytes look like.
+fn kind(listener: &Listener) -> (Protocol, Transport) {
+    (listener.protocol, listener.transport)
+}
+
+/// How well a listener fits a server name: the larger, the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Any,
+    Wildcard,
+    Exact,
+}
+
+fn fit(listener: &Listener, asked: Option<&str>) -> Option<Fit> {
+    if listener.server_names.is_empty() {
+        return Some(Fit::Any);
+    }
+    // A name may end in the dot of the root (RFC 9525 §2, RFC 6066 §3 has none).
+    let asked = asked?.trim_end_matches('.');
+    let fits = |name: &str| match name.strip_prefix("*.") {
+        None => name.eq_ignore_ascii_case(asked).then_some(Fit::Exact),
+        Some(domain) => asked
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(domain))
+            .then_some(Fit::Wildcard),
+    };
+    listener.server_names.iter().filter_map(|name| fits(name)).max()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use windrose_policy::MqttOptions;
+
+    fn listener(name: &str, server_names: &[&str]) -> Arc<Listener> {
+        Arc::new(Listener {
+            name: name.into(),
+            protocol: Protocol::Mqtt,
+            bind: ([127, 0, 0, 1], 8883).into(),
+            transport: Transport::Tcp,
+            path: None,
+            server_names: server_names.iter().map(|name| Arc::from(*name)).collect(),
+            proxy_protocol: false,
+            tls: None,
+            mqtt: MqttOptions::default(),
+        })
+    }
+
+    fn group(listeners: &[Arc<Listener>]) -> Group {
+        Group { first: Arc::clone(&listeners[0]), others: listeners[1..].to_vec() }
+    }
+
+    fn names(group: Option<Group>) -> String {
+        let names: Vec<String> =
+            group.iter().flat_map(Group::listeners).map(|listener| listener.name.to_string()).collect();
+        names.join(" ")
+    }
+
+    #[test]
+    fn the_best_fit_is_chosen() {
+        let all = group(&[
+            listener("any", &[]),
+            listener("wild", &["*.b.example"]),
+            listener("exact", &["a.b.example", "a.example"]),
+            listener("also", &["a.example"]),
+        ]);
+        assert_eq!(names(all.named(Some("a.b.example"))), "exact");
+        assert_eq!(names(all.named(Some("A.Example."))), "exact also");
+        assert_eq!(names(all.named(Some("c.B.example"))), "wild");
+        assert_eq!(names(all.named(Some("d.c.b.example"))), "any");
+        assert_eq!(names(all.named(Some("b.example"))), "any");
+        assert_eq!(names(all.named(None)), "any");
+    }
+
+    #[test]
+    fn nobody_is_chosen_for_a_name_that_nobody_has() {
+        let all = group(&[listener("wild", &["*.b.example"]), listener("exact", &["a.example"])]);
+        assert!(all.named(Some("c.example")).is_none());
+        assert!(all.named(Some(".b.example")).is_none());
+        assert!(all.named(None).is_none());
+    }
+}

@@ -1,0 +1,142 @@
+//! The first words of a connection: MQTT, a request for a WebSocket, or REST.
+
+use super::early::Early;
+use super::group::Group;
+use super::welcome::Visitor;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use windrose_policy::Listener;
+use windrose_protocol::websocket::{Head, HeadError, Refused, head};
+
+/// How long a client that is refused may take to read why.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that are read and thrown away meanwhile.
+const LINGER_BYTES: u64 = 64 * 1024;
+
+/// Who a connection belongs to.
+pub(super) enum Choice {
+    Mqtt(Arc<Listener>),
+    /// The handshake is answered.
+    WebSocket(Arc<Listener>),
+    Rest(Arc<Listener>),
+}
+
+/// Why a connection belongs to nobody.
+enum Stray {
+    Left,
+    /// HTTP, where there is none.
+    NoHttp,
+    /// A bad request for a WebSocket.
+    Refused(Arc<Listener>, Refused),
+}
+
+impl From<io::Error> for Stray {
+    fn from(_: io::Error) -> Self {
+        Self::Left
+    }
+}
+
+/// Reads as much as it takes to know whose a connection is. `None`: it is refused.
+pub(super) async fn choose<S>(visitor: &Visitor, group: &Group, stream: &mut Early<S>) -> Option<Choice>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let first = group.first();
+    match timeout(visitor.shard.connect_timeout(), find(group, stream)).await {
+        Ok(Ok(choice)) => return Some(choice),
+        Ok(Err(Stray::Left)) => visitor.shard.handshakes.borrow_mut().close(first, "lost"),
+        Ok(Err(Stray::NoHttp)) => visitor.refuse(first, "protocol", "HTTP is not spoken here, only MQTT"),
+        Ok(Err(Stray::Refused(listener, refused))) => {
+            visitor.refuse(&listener, "websocket", &refused.to_string());
+            let _ = timeout(LINGER, say_and_leave(stream, &refused)).await;
+        }
+        Err(_) => {
+            visitor.refuse(first, "no_open", "nothing was asked for within limits.connect_timeout");
+        }
+    }
+    None
+}
+
+async fn find<S>(group: &Group, stream: &mut Early<S>) -> Result<Choice, Stray>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mqtt, rest) = (group.mqtt().cloned(), group.rest().cloned());
+    if group.only().is_some() {
+        // With nothing to tell apart, nothing is read that its listener would not read itself.
+        if let Some(choice) = mqtt.clone().map(Choice::Mqtt).or(rest.clone().map(Choice::Rest)) {
+            return Ok(choice);
+        }
+    }
+    while stream.early().is_empty() {
+        stream.read_early().await?;
+    }
+    // Every method of HTTP begins with a letter (RFC 9110 §9.1), no packet of MQTT that begins a connection does.
+    let is_http = stream.early().first().is_some_and(u8::is_ascii_alphabetic);
+    if let Some(listener) = mqtt.filter(|_| !is_http) {
+        return Ok(Choice::Mqtt(listener));
+    }
+    if group.websockets().next().is_none() {
+        // What is no HTTP either is answered as bad HTTP.
+        return rest.map(Choice::Rest).ok_or(Stray::NoHttp);
+    }
+    let head = loop {
+        match head(stream.early()) {
+            Ok(None) => stream.read_early().await?,
+            Ok(Some(head)) => break Ok(head),
+            Err(error) => break Err(error),
+        }
+    };
+    let is_for_websocket = head.as_ref().is_ok_and(Head::wants_websocket);
+    if let Some(listener) = rest.filter(|_| !is_for_websocket) {
+        return Ok(Choice::Rest(listener));
+    }
+    upgrade(group, stream, head).await
+}
+
+/// Answers a request for a WebSocket.
+async fn upgrade<S>(
+    group: &Group,
+    stream: &mut Early<S>,
+    head: Result<Head, HeadError>,
+) -> Result<Choice, Stray>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut websockets = group.websockets();
+    // A request that nobody has the path of is counted at the first one.
+    let fallback = websockets.next().map_or(group.first(), |(_, listener)| listener);
+    let refuse = |listener: &Arc<Listener>, refused| Err(Stray::Refused(Arc::clone(listener), refused));
+    let head = match head {
+        Ok(head) => head,
+        Err(error) => return refuse(fallback, error.refusal()),
+    };
+    let Some((_, listener)) = group.websockets().find(|(path, _)| *path == head.path()) else {
+        return refuse(fallback, Refused::not_found(group.websockets().map(|(path, _)| path)));
+    };
+    stream.consume(head.len());
+    match head.into_answer() {
+        Ok(accepted) => {
+            stream.write_all(&accepted.response).await?;
+            stream.flush().await?;
+            Ok(Choice::WebSocket(Arc::clone(listener)))
+        }
+        Err(refused) => refuse(listener, refused),
+    }
+}
+
+/// Closing with unread bytes would reset the connection and destroy the answer: what still comes is read.
+async fn say_and_leave<S>(stream: &mut Early<S>, refused: &Refused) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    stream.write_all(&refused.response()).await?;
+    stream.shutdown().await?;
+    let mut rest = stream.take(LINGER_BYTES);
+    let mut room = [0; 1_024];
+    while rest.read(&mut room).await? > 0 {}
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! At the door: what a new connection says before anybody knows whose it is.
+//!
+//! In this order, each only where the document asks for it: a PROXY header, TLS, then the first words, which tell apart
+//! the listeners that share a port.
+
+use super::Shard;
+use super::accept::Guest;
+use super::early::{Early, Transport};
+use super::exchanges::Host;
+use super::group::Group;
+use super::upgrade::{Choice, choose};
+use crate::exchange::ExchangeHost;
+use crate::http::server::{ConnectionFacts, serve};
+use crate::tls::{certificate_claim, read_hello, refuse_name};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::server::StartHandshake;
+use windrose_event::{CertificateClaim, Claim};
+use windrose_policy::Listener;
+use windrose_protocol::proxy;
+use windrose_protocol::websocket::WebSocket;
+
+/// The largest WebSocket frame that is taken, if `limits.packet_bytes` is not larger. Frames are not put together, so it
+/// bounds no memory: a larger one is a lie, or a client that should be told early.
+const FRAME_BYTES: u64 = 16 << 20;
+
+/// A connection whose listener is not known yet.
+pub(super) struct Visitor {
+    pub(super) shard: Rc<Shard>,
+    /// Where it comes from.
+    pub(super) peer: SocketAddr,
+    /// The server name that it asked for, as a proxy tells it.
+    name: Option<String>,
+    /// Its certificate.
+    certificate: Option<Arc<CertificateClaim>>,
+    /// Counts it for as long as it is at the door.
+    guest: Guest,
+}
+
+/// Leads a connection to its listener.
+pub(super) async fn welcome(guest: Guest, group: Rc<Group>, stream: TcpStream, peer: SocketAddr) {
+    let shard = Rc::clone(&guest.0);
+    let mut visitor = Visitor { shard, peer, name: None, certificate: None, guest };
+    let mut stream = Early::new(stream);
+    if group.first().proxy_protocol && visitor.hear_proxy(&group, &mut stream).await.is_none() {
+        return;
+    }
+    if group.first().tls.is_some() {
+        visitor.shake_hands(&group, stream).await;
+        return;
+    }
+    match group.named(visitor.name.as_deref()) {
+        Some(group) => visitor.enter(group, stream).await,
+        None => visitor.refuse(group.first(), "server_name", "no listener has the name that the proxy tells"),
+    }
+}
+
+impl Visitor {
+    /// Reads what a proxy says of the connection. `None`: it is refused.
+    async fn hear_proxy(&mut self, group: &Group, stream: &mut Early<TcpStream>) -> Option<()> {
+        let reading = async {
+            loop {
+                match proxy::read(stream.early()) {
+                    Ok(Some(header)) => return Ok(header),
+                    Ok(None) => stream.read_early().await.map_err(|error| error.to_string())?,
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+        };
+        let problem = match timeout(self.shard.handshake_timeout(), reading).await {
+            Ok(Ok(header)) => {
+                stream.consume(header.length);
+                self.believe(header);
+                return Some(());
+            }
+            Ok(Err(problem)) => problem,
+            Err(_) => "the header took longer than limits.handshake_timeout".to_owned(),
+        };
+        self.refuse(group.first(), "proxy_protocol", &problem);
+        None
+    }
+
+    /// The operator says that only their proxy connects here: what it says is so.
+    fn believe(&mut self, header: proxy::Header) {
+        self.peer = header.source.unwrap_or(self.peer);
+        self.name = header.authority;
+        let tls = header.tls.filter(|tls| tls.is_verified);
+        self.certificate = tls.and_then(|tls| {
+            let whole = tls.certificate.as_deref().and_then(certificate_claim);
+            let named = || {
+                let name = tls.common_name?;
+                // The subject has more parts than its common name: what we are not told must not be recognised.
+                Some(CertificateClaim {
+                    subject: String::new(),
+                    common_name: Some(name),
+                    alternative_names: Vec::new(),
+                    fingerprint: None,
+                })
+            };
+            whole.or_else(named).map(Arc::new)
+        });
+        if let Some(id) = header.unique_id {
+            tracing::debug!(peer = %self.peer, unique_id = %id.escape_ascii(), "a proxy's connection");
+        }
+    }
+
+    /// TLS: the client's first words choose the certificate, and narrow down who it wants.
+    async fn shake_hands(mut self, group: &Group, mut stream: Early<TcpStream>) {
+        let limit = self.shard.handshake_timeout();
+        let deadline = tokio::time::Instant::now() + limit;
+        let hello = tokio::time::timeout_at(deadline, read_hello(&mut stream)).await;
+        let Some(accepted) = self.shaken(group, hello) else { return };
+        let hello = accepted.client_hello();
+        let Some(group) = group.named(hello.server_name().or(self.name.as_deref())) else {
+            let detail = match hello.server_name() {
+                Some(name) => format!("no listener is for the server name {name}"),
+                None => "the client names no server, and every listener is for some".to_owned(),
+            };
+            refuse_name(&mut stream).await;
+            self.refuse(group.first(), "server_name", &detail);
+            return;
+        };
+        // HTTP's versions are agreed on if HTTP is what the client offers, or all that there is (RFC 7301).
+        let offers_http = || {
+            let mut offers = hello.alpn().into_iter().flatten();
+            offers.any(|offer| matches!(offer, b"h2" | b"http/1.1"))
+        };
+        let speaks_http = group.rest().is_some() && (group.only().is_some() || offers_http());
+        let entry = group.first().tls.as_deref().unwrap_or_default();
+        let config =
+            if speaks_http { self.shard.tls.http_server(entry) } else { self.shard.tls.server(entry) };
+        let Some(config) = config else {
+            self.refuse(group.first(), "tls", "its tls entry has no certificates loaded");
+            return;
+        };
+        let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
+        let shaken = tokio::time::timeout_at(deadline, handshake).await;
+        let Some(stream) = self.shaken(&group, shaken) else { return };
+        // What a proxy tells of a client comes first: the certificate of this TLS would be the proxy's own.
+        let own = || stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        if self.certificate.is_none() {
+            self.certificate = own().and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
+        }
+        self.enter(group, Early::new(stream)).await;
+    }
+
+    /// `None`: the handshake failed, which is counted and told.
+    fn shaken<T>(
+        &self,
+        group: &Group,
+        result: Result<io::Result<T>, tokio::time::error::Elapsed>,
+    ) -> Option<T> {
+        match result {
+            Ok(Ok(shaken)) => return Some(shaken),
+            Ok(Err(error)) => self.refuse(group.first(), "tls", &error.to_string()),
+            Err(_) => {
+                let detail = "the handshake took longer than limits.handshake_timeout";
+                self.refuse(group.first(), "tls_timeout", detail);
+            }
+        }
+        None
+    }
+
+    /// Finds the one listener, and hands the connection over.
+    async fn enter<S>(self, group: Group, mut stream: Early<S>)
+    where
+        Early<S>: Transport,
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    {
+        let Some(choice) = choose(&self, &group, &mut stream).await else { return };
+        let websocket = match choice {
+            Choice::Rest(listener) => {
+                let host: Rc<dyn ExchangeHost> = Rc::new(Host(Rc::clone(&self.shard)));
+                let facts = ConnectionFacts { listener, peer: self.peer, certificate: self.certificate };
+                serve(stream, facts, host).await;
+                return;
+            }
+            Choice::Mqtt(listener) => (listener, None),
+            Choice::WebSocket(listener) => {
+                let packet_bytes = self.shard.snapshot().limits.packet_bytes;
+                let limit = FRAME_BYTES.max(packet_bytes.into());
+                (listener, Some(Box::new(WebSocket::new(limit))))
+            }
+        };
+        let (listener, websocket) = websocket;
+        let claim = claim(&listener, self.peer, self.certificate);
+        // From here on the pump counts it.
+        drop(self.guest);
+        self.shard.enter_mqtt(stream.into_parts(), websocket, listener, claim);
+    }
+
+    pub(super) fn refuse(&self, listener: &Listener, cause: &'static str, detail: &str) {
+        self.shard.refuse(listener, self.peer, cause, detail);
+    }
+}
+
+/// What is known of a connection before its first packet.
+pub(super) fn claim(
+    listener: &Listener,
+    peer: SocketAddr,
+    certificate: Option<Arc<CertificateClaim>>,
+) -> Claim {
+    Claim { listener: Arc::clone(&listener.name), peer: Some(peer), certificate, ..Claim::default() }
+}
