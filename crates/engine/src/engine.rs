@@ -35,6 +35,8 @@ pub struct Engine {
     pub(crate) subscriptions: Index,
     pub(crate) grants: Grants,
     pub(crate) retained: Retained,
+    /// What the node tells of itself, under `$SYS/`.
+    pub(crate) own: Retained,
     pub(crate) pools: Pools,
     pub(crate) shards: Shards,
     pub(crate) receipts: Receipts,
@@ -80,6 +82,7 @@ impl Engine {
             subscriptions: Index::default(),
             grants: Grants::default(),
             retained: Retained::default(),
+            own: Retained::default(),
             pools: Pools::default(),
             shards: Shards::new(seat, snapshot.limits.shard_queue),
             receipts: Receipts::default(),
@@ -136,6 +139,7 @@ impl Engine {
                 self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
             }
             Input::Stored(record) => self.stored(record),
+            Input::State(values) => self.state(now, values),
             Input::Snapshot(snapshot) => self.take_force(snapshot),
             Input::Drain => self.drain(now),
             Input::Timeout => self.timeout(now),

@@ -92,6 +92,9 @@ pub enum Input {
     },
     /// The keeper has stored all records up to this number.
     Stored(u64),
+    /// All that the node tells of itself now, by addresses under `$SYS/`: last values that only filters match that name
+    /// that level. Every shard is told the same. None: nothing is told any more.
+    State(Vec<(Address, bytes::Bytes)>),
     /// A new document takes force.
     Snapshot(Arc<Snapshot>),
     /// The node shuts down: refuse what is new, tell the peers (`CloseReason::ShuttingDown`) once what they sent is

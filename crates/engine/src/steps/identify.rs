@@ -69,7 +69,7 @@ impl Engine {
         let assigned = open.session.is_none();
         let name = match &open.session {
             Some(name) => name.clone(),
-            None => format!("auto-{:032x}", self.random.token()).into(),
+            None => assigned_name(self.random.token()),
         };
         let is_exchange = open.protocol == "http";
         let principal = identity.principal.clone();
@@ -115,6 +115,13 @@ impl Engine {
         !ReplyAddress::is_meant(&publication.address)
             && self.check(identity, Permission::Publish, publication).is_ok()
     }
+}
+
+/// A session's name made of random bits, written as a UUID of version 4 (RFC 9562).
+fn assigned_name(random: u128) -> Arc<str> {
+    let id = random & !(0xf << 76 | 0b11 << 62) | 0x4 << 76 | 0b10 << 62;
+    let (a, b, c) = (id >> 96, (id >> 80) & 0xffff, (id >> 64) & 0xffff);
+    format!("auto-{a:08x}-{b:04x}-{c:04x}-{:04x}-{:012x}", (id >> 48) & 0xffff, id & 0xffff_ffff_ffff).into()
 }
 
 /// The refusal of whoever comes while the node shuts down.

@@ -14,6 +14,7 @@ mod recover;
 mod request;
 mod route;
 mod session;
+mod state;
 mod subscribe;
 mod takeover;
 mod will;

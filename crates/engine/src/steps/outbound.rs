@@ -7,7 +7,7 @@ use crate::sessions::{Next, Offered, Parcel, SessionKey};
 use crate::steps::journal::{Row, pass};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
-use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag};
+use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag, is_system};
 
 /// Last values that a session gets at once; then others have their turn.
 const CATCH_UP_AT_ONCE: usize = 256;
@@ -146,7 +146,8 @@ impl Engine {
             _ => CATCH_UP_AT_ONCE.min(in_window),
         };
         let after = current.after.as_ref().map(|address| address.as_str());
-        let values = self.retained.matching(&current.filter, after, now.wall, room);
+        let kept = if is_system(current.filter.as_str()) { &self.own } else { &self.retained };
+        let values = kept.matching(&current.filter, after, now.wall, room);
         if let Some(last) = values.last() {
             current.after = Some(last.address.clone());
         }

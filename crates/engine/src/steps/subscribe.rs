@@ -156,7 +156,7 @@ impl Engine {
         let Some(by) = self.identify(connection) else { return };
         let identity = &by.origin().identity;
         let value = if self.snapshot.access.permits(identity, Permission::Read, address) {
-            Ok(self.retained.get(address.as_str(), now.wall).cloned())
+            Ok(self.last_values(address.as_str()).get(address.as_str(), now.wall).cloned())
         } else {
             let detail = format!("{identity} may not read '{address}'");
             Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) })

@@ -17,4 +17,5 @@ mod retained;
 mod sessions;
 mod shards;
 mod shared;
+mod state;
 mod wills;

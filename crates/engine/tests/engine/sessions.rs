@@ -26,7 +26,7 @@ fn a_session_without_a_name_gets_one_that_nobody_guesses() {
         let accepted = node.accepted(peer);
         assert!(accepted.assigned);
         assert!(
-            accepted.session.starts_with("auto-") && accepted.session.len() == 37,
+            accepted.session.starts_with("auto-") && accepted.session.len() == 41,
             "{}",
             accepted.session
         );
