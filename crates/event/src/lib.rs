@@ -16,6 +16,7 @@ pub mod metrics;
 mod outcome;
 mod text;
 mod time;
+mod via;
 
 pub use address::{Address, AddressError, Filter, MAX_ADDRESS_BYTES, is_system};
 pub use credit::Credit;
@@ -31,3 +32,4 @@ pub use intent::{
 pub use outcome::{Cause, Outcome, Rejection};
 pub use text::Text;
 pub use time::{Moment, Now, Timestamp};
+pub use via::{VIA, has_passed};

@@ -1,7 +1,7 @@
 //! Reason codes, and the table by which outcomes become them.
 
 use super::codec::kind;
-use windrose_event::{Cause, CloseReason, Outcome, RefusalCause};
+use windrose_event::{Cause, CloseReason, Outcome, RefusalCause, Rejection};
 
 /// One byte that says what became of something (MQTT 5 §2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +28,7 @@ impl ReasonCode {
     pub const SESSION_TAKEN_OVER: Self = Self(0x8e);
     pub const TOPIC_FILTER_INVALID: Self = Self(0x8f);
     pub const TOPIC_NAME_INVALID: Self = Self(0x90);
+    pub const PACKET_IDENTIFIER_IN_USE: Self = Self(0x91);
     pub const PACKET_IDENTIFIER_NOT_FOUND: Self = Self(0x92);
     pub const RECEIVE_MAXIMUM_EXCEEDED: Self = Self(0x93);
     pub const TOPIC_ALIAS_INVALID: Self = Self(0x94);
@@ -73,6 +74,25 @@ pub(super) fn settled(outcome: &Outcome, heard: bool) -> ReasonCode {
                 ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
             }
         },
+    }
+}
+
+/// What the code means that a server gives in PUBACK, PUBREC or PUBCOMP (MQTT 5 §3.4.2.1, §3.5.2.1): the same table, read
+/// the other way. A server that does not say why, or is not willing now, may be willing later, and another may be now.
+pub(super) fn outcome(code: ReasonCode, reason: Option<&str>) -> Outcome {
+    let rejected = |cause| Outcome::Rejected(Rejection { cause, detail: reason.map(Into::into) });
+    match code {
+        code if !code.is_error() => Outcome::Accepted,
+        ReasonCode::QUOTA_EXCEEDED => Outcome::Busy { retry_after: None },
+        ReasonCode::UNSPECIFIED_ERROR
+        | ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
+        | ReasonCode::PACKET_IDENTIFIER_IN_USE
+        | ReasonCode::PACKET_IDENTIFIER_NOT_FOUND => Outcome::unavailable(),
+        ReasonCode::NOT_AUTHORIZED => rejected(Cause::NotPermitted),
+        ReasonCode::TOPIC_NAME_INVALID => rejected(Cause::BadAddress),
+        ReasonCode::PACKET_TOO_LARGE => rejected(Cause::TooLarge),
+        ReasonCode::PAYLOAD_FORMAT_INVALID => rejected(Cause::BadPayload),
+        _ => rejected(Cause::ByService),
     }
 }
 

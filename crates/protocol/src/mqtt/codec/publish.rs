@@ -110,7 +110,7 @@ pub(crate) fn write_publish(
 }
 
 /// Whether every text fits a string (MQTT 5 §1.5.4), and all data its length.
-fn can_say(details: &Details) -> bool {
+pub(crate) fn can_say(details: &Details) -> bool {
     let fits = |bytes: &[u8]| bytes.len() <= usize::from(u16::MAX);
     let text = |text: &Text| fits(text.as_bytes()) && !text.as_bytes().contains(&0);
     details.content_type.as_ref().is_none_or(text)
@@ -119,7 +119,7 @@ fn can_say(details: &Details) -> bool {
 }
 
 /// Whole seconds until an event expires, at least one: those that expired are not delivered at all.
-fn seconds_left(expires: Timestamp, wall: Timestamp) -> u32 {
+pub(crate) fn seconds_left(expires: Timestamp, wall: Timestamp) -> u32 {
     let left = expires.since(wall);
     u32::try_from(left.as_micros().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1)
 }

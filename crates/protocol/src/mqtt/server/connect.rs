@@ -146,7 +146,10 @@ impl Server {
 }
 
 /// Moves what properties say of a message into its publication.
-pub(super) fn describe(publication: &mut Publication, properties: Properties) -> Result<(), CodecError> {
+pub(in crate::mqtt) fn describe(
+    publication: &mut Publication,
+    properties: Properties,
+) -> Result<(), CodecError> {
     publication.expiry =
         properties.message_expiry_interval.map(|seconds| Duration::from_secs(seconds.into()));
     let reply_to = properties
@@ -169,7 +172,7 @@ pub(super) fn describe(publication: &mut Publication, properties: Properties) ->
 }
 
 /// Whether a payload that is said to be text is UTF-8 (MQTT 5 §3.3.2.3.2).
-pub(super) fn says_truly(publication: &Publication) -> bool {
+pub(in crate::mqtt) fn says_truly(publication: &Publication) -> bool {
     let is_text = publication.details.as_ref().is_some_and(|details| details.is_text);
     !is_text || std::str::from_utf8(&publication.payload).is_ok()
 }

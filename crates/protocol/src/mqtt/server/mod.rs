@@ -20,6 +20,7 @@ use super::ReasonCode;
 use super::codec::{Ack, Version, kind};
 use crate::Transmit;
 use aliases::Aliases;
+pub(super) use connect::{describe, says_truly};
 use publish::Unsettled;
 use std::collections::VecDeque;
 use std::sync::Arc;
