@@ -16,6 +16,7 @@ pub mod mqtt;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod shared;
 pub mod sink;
 pub mod wait;
 

@@ -29,7 +29,9 @@ fn nobody_listening_is_said() {
     let node = node();
     let topic = name();
     let mut publisher = client(&node);
-    assert_eq!([publisher.publish(&topic, "x", 1), publisher.publish(&topic, "x", 2)], [0x10, 0x10]);
+    assert_eq!(publisher.publish(&topic, "x", 1), 0x10);
+    let code = publisher.publish(&topic, "x", 2);
+    assert!(matches!(code, 0 | 0x10), "with QoS 2 it may be: {code:#x}");
     let _listener = subscriber(&node, &topic, 0);
     assert_eq!([publisher.publish(&topic, "x", 1), publisher.publish(&topic, "x", 2)], [0, 0]);
 }

@@ -1,12 +1,13 @@
 //! The node that all tests share, and what they all do with it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use windrose_e2e::Node;
 use windrose_e2e::documents::open;
 use windrose_e2e::mqtt::{Client, End, Options, Packet, Properties, Version};
+use windrose_e2e::shared::Shared;
+pub use windrose_e2e::shared::name;
 use windrose_e2e::wait::SOON;
 
 /// How long is waited for what must not come.
@@ -17,22 +18,10 @@ const MORE: &str = r##"  - {who: anonymous, may: [subscribe], on: "$SYS/#"}
 limits: {receive_maximum: 20, topic_aliases: 10, packet_bytes: 384KiB, session_expiry: 1h}
 "##;
 
-/// The node of all tests that run at the moment. It ends with the last of them.
+/// The node of all tests that run at the moment.
 pub fn node() -> Arc<Node> {
-    static SHARED: Mutex<Weak<Node>> = Mutex::new(Weak::new());
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(node) = shared.upgrade() {
-        return node;
-    }
-    let node = Arc::new(Node::start(&open(MORE)));
-    *shared = Arc::downgrade(&node);
-    node
-}
-
-/// A name that nobody else has: for a client, or the first level of a topic.
-pub fn name() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("n{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    static SHARED: Shared = Shared::new();
+    SHARED.node(&open(MORE))
 }
 
 /// A client with a session of its own.
