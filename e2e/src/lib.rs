@@ -16,9 +16,11 @@ pub mod mqtt;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod relay;
 pub mod shared;
 pub mod sink;
 pub mod wait;
+pub mod websocket;
 
 pub use node::Node;
 pub use sink::{Answer, Sink};
