@@ -154,6 +154,8 @@ impl Scrape {
         page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;
         page.gauge(metrics::RETAINED, "Last values held", totals.retained)?;
         page.gauge(metrics::QUEUED, "Events that wait in the outboxes of sessions", totals.queued)?;
+        page.counter(metrics::BYTES_IN, "Bytes read from peers, decrypted, without HTTP", totals.bytes_in)?;
+        page.counter(metrics::BYTES_OUT, "Bytes written to peers, without HTTP", totals.bytes_out)?;
         let reloads = [("accepted", self.reloads.accepted), ("refused", self.reloads.refused)];
         page.counters(
             metrics::RELOADS,
@@ -211,6 +213,10 @@ impl Page<'_> {
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
         Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        ConstCounter::new(value).encode(self.family(name, help, MetricType::Counter)?)
     }
 
     fn counters<'l, const N: usize>(

@@ -20,6 +20,8 @@ pub(crate) struct Totals {
     pub(crate) subscriptions: u64,
     pub(crate) retained: u64,
     pub(crate) queued: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
 }
 
 /// Counts of a listener, of all shards.
@@ -84,6 +86,8 @@ impl Totals {
         self.sessions += tally.sessions;
         self.subscriptions += tally.subscriptions;
         self.queued += tally.queued;
+        self.bytes_in += tally.bytes_in;
+        self.bytes_out += tally.bytes_out;
         // Every shard holds all last values.
         self.retained = self.retained.max(tally.retained);
     }

@@ -180,6 +180,8 @@ impl Engine {
             subscriptions: self.counts.subscriptions,
             retained: self.retained.len().into(),
             queued: self.counts.queued,
+            bytes_in: 0,
+            bytes_out: 0,
             unstored: self.gate.as_ref().map_or(0, |gate| gate.waiting()),
             held: self.gate.as_ref().map_or(0, |gate| gate.held() as u64),
             acknowledge: promises.map(|(promise, histogram)| (promise.name(), histogram.clone())).collect(),

@@ -22,6 +22,10 @@ pub struct Tally {
     pub retained: u64,
     /// Events in outboxes.
     pub queued: u64,
+    /// Bytes read from peers of machines, decrypted; the network counts them.
+    pub bytes_in: u64,
+    /// Bytes written to them, as they went out.
+    pub bytes_out: u64,
     /// Records that are not stored yet.
     pub unstored: u64,
     /// Words to connections and shards that wait until records are stored.

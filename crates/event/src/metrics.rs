@@ -34,6 +34,10 @@ pub const SUBSCRIPTIONS: &str = "windrose_subscriptions";
 pub const RETAINED: &str = "windrose_retained";
 /// Events that wait in the outboxes of sessions.
 pub const QUEUED: &str = "windrose_queued_events";
+/// Bytes read from peers, decrypted, without HTTP.
+pub const BYTES_IN: &str = "windrose_bytes_in";
+/// Bytes written to peers, as they went out, without HTTP.
+pub const BYTES_OUT: &str = "windrose_bytes_out";
 /// Seconds from an event's receipt to its acknowledgement, by `promise`.
 pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
 /// Seconds from sending to a pool's member to its answer, by `pool`.

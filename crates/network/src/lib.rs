@@ -12,6 +12,7 @@ mod node;
 pub mod pump;
 pub mod samples;
 mod shard;
+mod sys;
 pub mod tls;
 
 pub use clock::Clock;

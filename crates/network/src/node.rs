@@ -3,8 +3,10 @@
 use crate::http::client::load_client_tls;
 use crate::listen::{BindError, bind};
 use crate::shard::{Group, Inbox, Link, Place, Shard, ShardParts, accept, groups, links};
+use crate::sys::keep_told;
 use crate::tls::TlsTable;
 use crate::{Clock, Directory};
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use windrose_engine::{Input, Keeper, Kept, Seat, ShardId, Tally};
-use windrose_event::Registry;
+use windrose_event::{Address, Registry};
 use windrose_policy::{Listener, Snapshot};
 
 /// Commands that wait for one shard.
@@ -63,6 +65,8 @@ pub struct Node {
     tls: Arc<TlsTable>,
     read: FileReader,
     keeper: Option<Arc<dyn Keeper>>,
+    /// How often the node tells its state (`node.sys_interval`).
+    sys_interval: watch::Sender<Duration>,
     /// What is listened on, by the document's address.
     bound: Mutex<BTreeMap<Place, Bound>>,
 }
@@ -81,6 +85,7 @@ struct ShardHandle {
 enum Command {
     Apply { snapshot: Arc<Snapshot>, sockets: Vec<(Place, TcpListener)>, done: oneshot::Sender<()> },
     Tally(oneshot::Sender<Tally>),
+    State(Vec<(Address, Bytes)>),
     Drain,
     IsRecovered(oneshot::Sender<bool>),
     IsIdle(oneshot::Sender<bool>),
@@ -140,10 +145,14 @@ impl Node {
                 .map_err(|error| vec![format!("cannot start a shard's thread: {error}")])?;
             shards.push(ShardHandle { commands, thread: Mutex::new(Some(thread)) });
         }
-        let node = Self { shards, tls, read, keeper, bound: Mutex::default() };
+        let (sys_interval, told) = watch::channel(Duration::ZERO);
+        let node = Self { shards, tls, read, keeper, sys_interval, bound: Mutex::default() };
         node.recovered().await;
         match node.apply(snapshot).await {
-            Ok(()) => Ok(node),
+            Ok(()) => {
+                tokio::spawn(keep_told(node.way(), told));
+                Ok(node)
+            }
             Err(errors) => {
                 node.stop().await;
                 Err(errors)
@@ -207,6 +216,9 @@ impl Node {
                 return Err(vec!["a shard has stopped; restart the node".to_owned()]);
             }
         }
+        self.sys_interval.send_if_modified(|interval| {
+            std::mem::replace(interval, snapshot.node.sys_interval) != snapshot.node.sys_interval
+        });
         Ok(())
     }
 
@@ -230,16 +242,11 @@ impl Node {
 
     /// Every shard's counts.
     pub async fn tallies(&self) -> Vec<Tally> {
-        let mut tallies = Vec::with_capacity(self.shards.len());
-        for shard in &self.shards {
-            let (answer, asked) = oneshot::channel();
-            if shard.commands.send(Command::Tally(answer)).await.is_ok()
-                && let Ok(tally) = asked.await
-            {
-                tallies.push(tally);
-            }
-        }
-        tallies
+        self.way().tallies().await
+    }
+
+    fn way(&self) -> Shards {
+        Shards(self.shards.iter().map(|shard| shard.commands.clone()).collect())
     }
 
     /// Stops accepting, finishes what is in flight, tells the peers. `true` if all of it was done within `deadline`.
@@ -280,6 +287,32 @@ impl Node {
 
     fn bound(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A way to all shards, for what goes on beside them.
+pub(crate) struct Shards(Vec<mpsc::Sender<Command>>);
+
+impl Shards {
+    /// Every shard's counts.
+    pub(crate) async fn tallies(&self) -> Vec<Tally> {
+        let mut tallies = Vec::with_capacity(self.0.len());
+        for shard in &self.0 {
+            let (answer, asked) = oneshot::channel();
+            if shard.send(Command::Tally(answer)).await.is_ok()
+                && let Ok(tally) = asked.await
+            {
+                tallies.push(tally);
+            }
+        }
+        tallies
+    }
+
+    /// Tells every shard what the node tells of itself.
+    pub(crate) async fn tell(&self, values: &[(Address, Bytes)]) {
+        for shard in &self.0 {
+            let _ = shard.send(Command::State(values.to_vec())).await;
+        }
     }
 }
 
@@ -381,6 +414,7 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
                 let _ = done.send(());
             }
             Command::Tally(answer) => drop(answer.send(shard.tally())),
+            Command::State(values) => shard.input(Input::State(values)),
             Command::Drain => {
                 for (_, accepting) in std::mem::take(&mut accepting) {
                     accepting.task.abort();

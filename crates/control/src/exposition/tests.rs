@@ -39,6 +39,8 @@ fn tally() -> Tally {
         subscriptions: 4,
         retained: 9,
         queued: 8,
+        bytes_in: 10,
+        bytes_out: 11,
         acknowledge: vec![("delivered", histogram(&[(2, 3)], 450))],
         ..Tally::default()
     }

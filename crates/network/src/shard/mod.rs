@@ -76,6 +76,9 @@ struct Core {
     sockets: Vec<Option<Socket>>,
     /// `limits.output_bytes`.
     output_bytes: usize,
+    /// Bytes read and written since the start.
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 /// What the snapshot says, in the form that drivers use.
@@ -112,6 +115,8 @@ impl Shard {
                 pump,
                 sockets: Vec::new(),
                 output_bytes: snapshot.limits.output_bytes,
+                bytes_in: 0,
+                bytes_out: 0,
             }),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             plain: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -181,7 +186,9 @@ impl Shard {
 
     /// Counts of the engine and of connections that never reached it.
     pub(crate) fn tally(&self) -> Tally {
-        let mut tally = self.core.borrow().pump.engine().tally();
+        let core = self.core.borrow();
+        let mut tally = core.pump.engine().tally();
+        (tally.bytes_in, tally.bytes_out) = (core.bytes_in, core.bytes_out);
         self.handshakes.borrow().add_to(&mut tally);
         tally
     }
@@ -253,6 +260,7 @@ impl Shard {
     /// A read from a connection's peer, decrypted. Frames of a WebSocket are taken off where they lie.
     fn received(self: &Rc<Self>, now: Now, id: ConnectionId, bytes: &mut [u8]) {
         let mut core = self.core.borrow_mut();
+        core.bytes_in += bytes.len() as u64;
         let Some(websocket) = core.socket(id).and_then(|socket| socket.websocket.as_deref_mut()) else {
             core.pump.bytes(now, id, bytes);
             return;

@@ -169,7 +169,10 @@ impl Shard {
             socket.backlogged = transmit.len() > core.output_bytes;
             return;
         }
-        match socket.write(transmit) {
+        let before = socket.written;
+        let step = socket.write(transmit);
+        core.bytes_out += socket.written - before;
+        match step {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 socket.blocked = true;
