@@ -41,7 +41,7 @@ impl Shard {
             let engine = Engine::new(seat, Arc::clone(&snapshot), rng.bits());
             Self {
                 pump: Pump::new(engine, &snapshot),
-                config: Arc::new(mqtt_config(&snapshot.limits)),
+                config: Arc::new(mqtt_config(&snapshot.limits, &snapshot.listeners[0].mqtt)),
                 snapshot: Arc::clone(&snapshot),
                 links: HashMap::new(),
                 timer: None,
@@ -241,7 +241,7 @@ impl World {
         self.note(Note::Reloaded { shard: shard as u16, document });
         let state = &mut self.shards[shard];
         state.snapshot = Arc::clone(&snapshot);
-        state.config = Arc::new(mqtt_config(&snapshot.limits));
+        state.config = Arc::new(mqtt_config(&snapshot.limits, &snapshot.listeners[0].mqtt));
         self.input(shard, Input::Snapshot(snapshot));
     }
 

@@ -46,6 +46,11 @@ impl Receipt {
         (debtor, std::mem::replace(&mut self.worst, Outcome::Accepted))
     }
 
+    /// Whether the event is told apart from its repetitions: it was sent exactly once.
+    pub(crate) fn is_told_apart(&self) -> bool {
+        matches!(self.debtor, Debtor::Session { .. })
+    }
+
     /// Notes what one target said; the worst wins.
     pub(crate) fn note(&mut self, outcome: Outcome) {
         let worst = std::mem::replace(&mut self.worst, Outcome::Accepted);

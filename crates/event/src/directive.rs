@@ -18,7 +18,8 @@ pub enum Directive {
         tag: Tag,
         /// What became of it.
         outcome: Outcome,
-        /// Whether any route or subscriber took it.
+        /// Whether any route or subscriber took it; of an exactly-once publication, which is answered before anybody
+        /// gets it, nothing else is said.
         heard: bool,
     },
     /// The answer to a `Release`.

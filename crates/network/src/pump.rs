@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
-use windrose_event::{Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
-use windrose_policy::{Limits, Listener, Snapshot};
+use windrose_event::{Assurance, Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
+use windrose_policy::{Limits, Listener, MqttOptions, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
 
 /// What a turn wants from the world.
@@ -76,19 +76,29 @@ pub struct Pump {
     output_bytes: usize,
 }
 
-/// Topic aliases that a client may set.
-const TOPIC_ALIASES: u16 = 16;
-
-/// What the document's limits mean to an MQTT machine.
-pub fn mqtt_config(limits: &Limits) -> mqtt::ServerConfig {
+/// What the document's limits, and what it says of a listener, mean to an MQTT machine.
+pub fn mqtt_config(limits: &Limits, options: &MqttOptions) -> mqtt::ServerConfig {
+    let quirks = options.quirks;
     mqtt::ServerConfig {
         packet_bytes: limits.packet_bytes,
         payload_bytes: limits.payload_bytes,
         receive_maximum: limits.receive_maximum,
         keep_alive_max: limits.keep_alive_max,
         connect_timeout: limits.connect_timeout,
-        topic_alias_maximum: TOPIC_ALIASES,
+        topic_alias_maximum: limits.topic_aliases,
         address_levels: limits.address_levels,
+        quirks: mqtt::Quirks {
+            empty_client_id: quirks.empty_client_id,
+            long_client_id: quirks.long_client_id,
+            cap_keep_alive: quirks.cap_keep_alive,
+            maximum_qos: quirks.maximum_qos.and_then(|qos| match qos {
+                0 => Some(Assurance::AtMostOnce),
+                1 => Some(Assurance::AtLeastOnce),
+                _ => None,
+            }),
+        },
+        server_reference: options.server_reference.clone(),
+        response_information: options.response_information.clone(),
     }
 }
 

@@ -78,6 +78,8 @@ impl Client {
         });
         let connect = Packet::Connect(Box::new(Connect {
             version: self.profile.version,
+            legacy: false,
+            bridge: false,
             clean_start: !self.profile.lasting,
             keep_alive: self.profile.keep_alive,
             client_id: Text::from(self.profile.id.name()),

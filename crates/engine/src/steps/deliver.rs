@@ -19,14 +19,28 @@ impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
         let Delivered { event, mut receipt, from, targets, subscribers, had } = routed.into_parts();
-        if event.retain && !had {
-            self.remember(now, &event, from);
-        }
-        let heard = subscribers && !had && self.distribute(now, &event, from);
-        receipt.heard = heard || had || !targets.is_empty();
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
         let promised = |target: &&Target| target.promise == Promise::Delivered;
         let owed = targets.iter().filter(promised).count();
+        if event.retain && !had {
+            self.remember(now, &event, from);
+        }
+        let subscribers = subscribers && !had;
+        if owed == 0 && receipt.is_told_apart() {
+            // Whoever sends exactly once is answered before anybody, itself included, gets the event: it may take the
+            // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
+            receipt.heard = true;
+            self.acknowledge(now, receipt);
+            if subscribers {
+                self.distribute(now, &event, from);
+            }
+            for target in targets {
+                self.send_to_pool(now, &event, target, None, from);
+            }
+            return;
+        }
+        let heard = subscribers && self.distribute(now, &event, from);
+        receipt.heard = heard || had || !targets.is_empty();
         if owed == 0 {
             for target in targets {
                 self.send_to_pool(now, &event, target, None, from);
@@ -101,7 +115,8 @@ impl Engine {
             share: None,
         };
         let mut wanting = subscribers.iter().filter(wants).map(|subscriber| subscriber.options);
-        let Some(options) = wanting.next() else { return false };
+        // Whoever wants nothing of its own listens all the same.
+        let Some(options) = wanting.next() else { return true };
         let mut shared = parcel(&options);
         let mut has_owner = options.own_copy;
         let mut more = Vec::new();

@@ -114,3 +114,15 @@ fn an_expired_event_is_not_delivered_late() {
     assert_eq!(node.payloads(sleeper), ["long", "ever"]);
     assert_eq!(node.dropped("expired"), 1);
 }
+
+#[test]
+fn the_sender_of_an_exactly_once_event_is_answered_before_it_gets_its_own_copy() {
+    let mut node = Node::new("");
+    let client = node.client("client");
+    node.subscribe(client, "a", Q2);
+    node.publish(client, 7, "a", "mine", Q2);
+    let directives = node.said(client);
+    let settled = directives.iter().position(|directive| matches!(directive, Directive::Settle { .. }));
+    let delivered = directives.iter().position(|directive| matches!(directive, Directive::Deliver(_)));
+    assert!(settled.is_some() && settled < delivered, "{directives:?}");
+}

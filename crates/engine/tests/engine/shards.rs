@@ -43,7 +43,7 @@ fn a_session_follows_its_owner_to_another_shard_with_all_that_it_has() {
     assert_eq!(deliveries.iter().map(payload).collect::<Vec<_>>(), ["in flight", "waits"]);
     assert_eq!((deliveries[0].tag, deliveries[0].again), (tag, true));
     node.publish(new, 40, "b", "mine", Q2);
-    assert_eq!(node.settled(new), [(40, Outcome::Accepted, false)], "known here too");
+    assert_eq!(node.settled(new), [(40, Outcome::Accepted, true)], "known here too");
     node.publish(sender, 3, "a", "live", Q1);
     assert_eq!(node.payloads(new), ["live"], "once, though the old shard's ghost heard it as well");
     node.advance(5 * SECOND);

@@ -39,6 +39,8 @@ async fn connection(id: &str, node: SocketAddr, print: &Print) -> io::Result<()>
         &mut out,
         &Packet::Connect(Box::new(Connect {
             version: Version::V5,
+            legacy: false,
+            bridge: false,
             clean_start: true,
             keep_alive: KEEP_ALIVE,
             client_id: Text::from(format!("sample-{id}")),

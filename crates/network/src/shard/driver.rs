@@ -61,7 +61,7 @@ impl Shard {
         let secured = tls.is_some();
         let id = {
             let mut core = self.core.borrow_mut();
-            let id = core.pump.connect_mqtt(now, self.mqtt_config(), listener, claim);
+            let id = core.pump.connect_mqtt(now, self.mqtt_config(&listener), listener, claim);
             let index = id.slot as usize;
             if core.sockets.len() <= index {
                 core.sockets.resize_with(index + 1, || None);

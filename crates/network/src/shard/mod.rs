@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
-use windrose_policy::Snapshot;
+use windrose_policy::{Listener, Snapshot};
 use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
 
@@ -84,7 +84,8 @@ struct Core {
 /// What the snapshot says, in the form that drivers use.
 pub(crate) struct Settings {
     pub(crate) snapshot: Arc<Snapshot>,
-    mqtt: Arc<mqtt::ServerConfig>,
+    /// By the name of the listener.
+    mqtt: Vec<(Arc<str>, Arc<mqtt::ServerConfig>)>,
     /// This shard's part of `limits.connections`.
     connections: usize,
 }
@@ -298,7 +299,9 @@ impl Shard {
 impl Settings {
     fn new(snapshot: Arc<Snapshot>, shards: u16) -> Self {
         let limits = &snapshot.limits;
-        let mqtt = Arc::new(mqtt_config(limits));
+        let config =
+            |listener: &Arc<Listener>| (listener.name.clone(), Arc::new(mqtt_config(limits, &listener.mqtt)));
+        let mqtt = snapshot.listeners.iter().map(config).collect();
         let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
         Self { snapshot, mqtt, connections }
     }
@@ -317,7 +320,12 @@ impl Shard {
         self.settings.borrow().snapshot.limits.write_timeout
     }
 
-    fn mqtt_config(&self) -> Arc<mqtt::ServerConfig> {
-        Arc::clone(&self.settings.borrow().mqtt)
+    /// What the document in force says of a listener; of one that it has no more, what it said when it had it.
+    fn mqtt_config(&self, listener: &Listener) -> Arc<mqtt::ServerConfig> {
+        let settings = self.settings.borrow();
+        match settings.mqtt.iter().find(|(name, _)| *name == listener.name) {
+            Some((_, config)) => Arc::clone(config),
+            None => Arc::new(mqtt_config(&settings.snapshot.limits, &listener.mqtt)),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! MQTT 3.1.1 and 5.0 (OASIS standards of 2014 and 2019), as a sans-IO server and a codec for both directions.
+//! MQTT 3.1, 3.1.1 and 5.0 (IBM's specification of 2010, OASIS standards of 2014 and 2019), as a sans-IO server and a codec for both directions.
 
 mod client;
 pub mod codec;
@@ -7,4 +7,4 @@ mod server;
 
 pub use client::{Client, ClientConfig, ClientOutput};
 pub use reason::ReasonCode;
-pub use server::{Output, Server, ServerConfig};
+pub use server::{Output, Quirks, Server, ServerConfig};

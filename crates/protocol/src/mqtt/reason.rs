@@ -57,6 +57,9 @@ pub(super) fn is_clients(packet: u8, code: ReasonCode) -> bool {
 }
 
 /// How a publication's outcome is acknowledged in MQTT 5.
+///
+/// `heard`: whether it is to be said that somebody listened. PUBREC never says that nobody does: it comes before the
+/// message goes anywhere.
 pub(super) fn settled(outcome: &Outcome, heard: bool) -> ReasonCode {
     match outcome {
         Outcome::Accepted if heard => ReasonCode::SUCCESS,

@@ -53,6 +53,8 @@ impl Client {
         });
         let connect = Connect {
             version: config.version,
+            legacy: false,
+            bridge: false,
             clean_start: !self.cleared,
             keep_alive: config.keep_alive,
             client_id: config.client_id.clone(),

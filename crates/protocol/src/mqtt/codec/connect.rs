@@ -13,6 +13,11 @@ use windrose_event::{Assurance, Text};
 pub struct Connect {
     /// The protocol's version.
     pub version: Version,
+    /// MQTT 3.1 (`MQIsdp`, protocol level 3), with `version` [`Version::V3`].
+    pub legacy: bool,
+    /// Whether a broker speaks that forwards for others (level with its upper bit set, before MQTT 5): it wants
+    /// nothing back that came from itself, and RETAIN as it was published.
+    pub bridge: bool,
     /// Clean Start (3.1.1: Clean Session).
     pub clean_start: bool,
     /// Seconds between packets at most; zero: no bound.
@@ -44,42 +49,79 @@ pub struct LastWill {
     pub properties: Option<Box<Properties>>,
 }
 
-/// The version to answer a CONNECT in, from the first bytes of its body: 3.1.1 for it and what was before it, 5.0 for all
-/// else. `None` needs more bytes, at most nine.
-pub(crate) fn answer_in(body: &[u8]) -> Option<Version> {
-    let (length, rest) = body.split_first_chunk::<2>()?;
-    let length = usize::from(u16::from_be_bytes(*length));
-    if length != 4 && length != 6 {
-        return Some(Version::V5);
+/// What a CONNECT says of its protocol, as far as its first bytes tell (MQTT 5 §3.1.2.1, §3.1.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// What it is answered in.
+    pub(crate) version: Version,
+    /// MQTT 3.1, `MQIsdp`, which leaves flags free that later versions reserve.
+    pub(crate) legacy: bool,
+}
+
+impl Dialect {
+    /// From the first bytes of a CONNECT's body. `None` needs more bytes, at most nine.
+    ///
+    /// A level that does not exist is answered as the newest version says (§3.1.2.2); one that belongs to the other name
+    /// as those versions say that had it (MQTT 3.1.1 §3.1.2.2).
+    pub(crate) fn of(body: &[u8]) -> Option<Self> {
+        let (length, rest) = body.split_first_chunk::<2>()?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let newest = Self { version: Version::V5, legacy: false };
+        if length != 4 && length != 6 {
+            return Some(newest);
+        }
+        let (name, level) = (rest.get(..length)?, *rest.get(length)?);
+        Some(match Protocol::of(name, level) {
+            Some((version, protocol)) => Self { version, legacy: protocol.legacy },
+            None if level == 3 || level == 4 => Self { version: Version::V3, legacy: false },
+            None => newest,
+        })
     }
-    match (rest.get(..length)?, *rest.get(length)?) {
-        (b"MQTT", 0..=4) | (b"MQIsdp", _) => Some(Version::V3),
-        _ => Some(Version::V5),
+}
+
+/// What a protocol name and level stand for.
+#[derive(Clone, Copy)]
+struct Protocol {
+    legacy: bool,
+    bridge: bool,
+}
+
+impl Protocol {
+    /// The upper bit of a level before 5 is how bridges make themselves known, by a convention that most brokers share.
+    fn of(name: &[u8], level: u8) -> Option<(Version, Self)> {
+        let bridge = level & 0x80 != 0;
+        match (name, level) {
+            (b"MQIsdp", 0x03 | 0x83) => Some((Version::V3, Self { legacy: true, bridge })),
+            (b"MQTT", 0x04 | 0x84) => Some((Version::V3, Self { legacy: false, bridge })),
+            (b"MQTT", 0x05) => Some((Version::V5, Self { legacy: false, bridge })),
+            _ => None,
+        }
     }
+}
+
+/// What comes before the properties and beside the client identifier can hardly be wrong by mistake: whoever sends it
+/// so is no client of MQTT.
+fn unsaid(error: CodecError) -> CodecError {
+    error.told_as(ReasonCode::SUCCESS)
 }
 
 impl Connect {
     pub(super) fn read(body: Bytes) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
-        let name = reader.binary()?;
-        if &name[..] != b"MQTT" {
+        let name = reader.binary().map_err(unsaid)?;
+        if &name[..] != b"MQTT" && &name[..] != b"MQIsdp" {
+            // Whoever means another protocol does not understand CONNACK (MQTT 5 §3.1.2.1).
+            return Err(CodecError::silent("CONNECT names another protocol than MQTT"));
+        }
+        let level = reader.u8().map_err(unsaid)?;
+        let Some((version, Protocol { legacy, bridge })) = Protocol::of(&name, level) else {
             return Err(CodecError {
                 code: ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
-                problem: "CONNECT names another protocol than MQTT",
+                problem: "CONNECT names a version other than 3.1, 3.1.1 and 5.0",
             });
-        }
-        let version = match reader.u8()? {
-            4 => Version::V3,
-            5 => Version::V5,
-            _ => {
-                return Err(CodecError {
-                    code: ReasonCode::UNSUPPORTED_PROTOCOL_VERSION,
-                    problem: "CONNECT names a version other than 3.1.1 and 5.0",
-                });
-            }
         };
-        let flags = reader.u8()?;
-        if flags & 1 != 0 {
+        let flags = reader.u8().map_err(unsaid)?;
+        if flags & 1 != 0 && !legacy {
             return Err(CodecError::malformed("CONNECT has its reserved flag set"));
         }
         let (has_username, has_password, has_will) =
@@ -87,18 +129,19 @@ impl Connect {
         if version == Version::V3 && has_password && !has_username {
             return Err(CodecError::malformed("CONNECT has a password without a user name"));
         }
-        let qos = assurance(flags >> 3 & 3).ok_or(CodecError::malformed("CONNECT has will QoS 3"))?;
+        let qos = assurance(flags >> 3 & 3).ok_or(CodecError::silent("CONNECT has will QoS 3"))?;
         let retain = flags & 0x20 != 0;
-        if !has_will && (retain || qos != Assurance::AtMostOnce) {
+        if !has_will && !legacy && (retain || qos != Assurance::AtMostOnce) {
             return Err(CodecError::malformed("CONNECT has will flags without a will"));
         }
-        let keep_alive = reader.u16()?;
+        let keep_alive = reader.u16().map_err(unsaid)?;
         let read_properties = |reader: &mut Reader, allowed| match version {
             Version::V3 => Ok(None),
             Version::V5 => Properties::read(reader, allowed),
         };
         let properties = read_properties(&mut reader, properties::CONNECT)?;
-        let client_id = reader.text()?;
+        let client_id =
+            reader.text().map_err(|error| error.told_as(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID))?;
         let will = if has_will {
             let properties = read_properties(&mut reader, properties::WILL)?;
             let topic = reader.text()?;
@@ -107,8 +150,11 @@ impl Connect {
         } else {
             None
         };
-        let username = has_username.then(|| reader.text()).transpose()?;
-        let password = has_password.then(|| reader.binary()).transpose()?;
+        // MQTT 3.1 §3.1: the length of the packet has precedence over these two flags.
+        let there = |reader: &Reader| !(legacy && reader.is_empty());
+        let username = (has_username && there(&reader)).then(|| reader.text()).transpose().map_err(unsaid)?;
+        let password =
+            (has_password && there(&reader)).then(|| reader.binary()).transpose().map_err(unsaid)?;
         reader.end()?;
         if let Some(properties) = &properties
             && properties.authentication_data.is_some()
@@ -117,12 +163,29 @@ impl Connect {
             return Err(CodecError::protocol("CONNECT has authentication data without a method"));
         }
         let clean_start = flags & 2 != 0;
-        Ok(Self { version, clean_start, keep_alive, client_id, will, username, password, properties })
+        let connect = Self {
+            version,
+            legacy,
+            bridge,
+            clean_start,
+            keep_alive,
+            client_id,
+            will,
+            username,
+            password,
+            properties,
+        };
+        Ok(connect)
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        put_binary(out, b"MQTT");
-        out.push(if self.version == Version::V5 { 5 } else { 4 });
+        let (name, level): (&[u8], u8) = match self.version {
+            Version::V5 => (b"MQTT", 5),
+            Version::V3 if self.legacy => (b"MQIsdp", 3),
+            Version::V3 => (b"MQTT", 4),
+        };
+        put_binary(out, name);
+        out.push(if self.bridge { level | 0x80 } else { level });
         let mut flags = u8::from(self.clean_start) << 1;
         if let Some(will) = &self.will {
             flags |= 0x04 | (will.qos as u8) << 3 | u8::from(will.retain) << 5;

@@ -1,4 +1,4 @@
-//! The codec: packets of MQTT 3.1.1 and 5.0, decoded and encoded in both directions.
+//! The codec: packets of MQTT 3.1, 3.1.1 and 5.0, decoded and encoded in both directions.
 //!
 //! Decoding shares: a packet's body is one buffer, and its texts and payload are slices of it.
 
@@ -12,7 +12,7 @@ mod subscribe;
 mod tests;
 mod write;
 
-pub(super) use connect::answer_in;
+pub(super) use connect::Dialect;
 pub use connect::{Connack, Connect, LastWill};
 pub(super) use packet::decode_body;
 pub use packet::{Ack, Auth, Disconnect, Packet, decode, encode};
@@ -27,7 +27,7 @@ use windrose_event::Assurance;
 /// The versions of the protocol that differ on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
-    /// 3.1.1 (protocol level 4).
+    /// 3.1.1 (protocol level 4), and 3.1 (level 3), whose packets are the same but for CONNECT.
     V3,
     /// 5.0 (protocol level 5).
     V5,

@@ -141,10 +141,16 @@ pub(crate) fn decode_body(header: FixedHeader, body: Bytes, version: Version) ->
         _ => 0,
     };
     if header.flags() != reserved {
-        return Err(CodecError::malformed("a packet's reserved flags are not as they must be"));
+        let error = CodecError::malformed("a packet's reserved flags are not as they must be");
+        // MQTT 5 §2.1.3 says malformed. These three are what clients in the field are used to.
+        return Err(match header.kind() {
+            kind::CONNECT => error.told_as(ReasonCode::SUCCESS),
+            kind::PUBREL | kind::DISCONNECT => error.told_as(ReasonCode::PROTOCOL_ERROR),
+            _ => error,
+        });
     }
     let empty =
-        |packet| if body.is_empty() { Ok(packet) } else { Err(CodecError::malformed("PING with a body")) };
+        |packet| if body.is_empty() { Ok(packet) } else { Err(CodecError::silent("PING with a body")) };
     match header.kind() {
         kind::CONNECT => Connect::read(body).map(|connect| Packet::Connect(Box::new(connect))),
         kind::CONNACK => Connack::read(body, version).map(Packet::Connack),

@@ -67,6 +67,9 @@ pub(crate) const AUTH: Allowed = mask(&[0x15, 0x16, 0x1f, 0x26]);
 const USER_PROPERTY: u8 = 0x26;
 const SUBSCRIPTION_IDENTIFIER: u8 = 0x0b;
 
+pub(crate) const NOT_ALLOWED: CodecError = CodecError::protocol("a property is not one of its packet's");
+const UNKNOWN: CodecError = CodecError::malformed("a property has an unknown identifier");
+
 fn once<T>(place: &mut Option<T>, value: T) -> Result<(), CodecError> {
     match place.replace(value) {
         None => Ok(()),
@@ -106,12 +109,17 @@ impl Properties {
     fn read_one(&mut self, reader: &mut Reader, allowed: Allowed) -> Result<(), CodecError> {
         let identifier = reader.variable()?;
         if identifier > 0x2a {
-            return Err(CodecError::malformed("a property has an unknown identifier"));
+            return Err(UNKNOWN);
         }
+        self.read_value(identifier as u8, reader)?;
         if allowed & (1 << identifier) == 0 {
-            return Err(CodecError::malformed("a property is not one of its packet's"));
+            return Err(NOT_ALLOWED);
         }
-        match identifier as u8 {
+        Ok(())
+    }
+
+    fn read_value(&mut self, identifier: u8, reader: &mut Reader) -> Result<(), CodecError> {
+        match identifier {
             0x01 => once(&mut self.payload_format_indicator, flag(reader)?),
             0x02 => once(&mut self.message_expiry_interval, reader.u32()?),
             0x03 => once(&mut self.content_type, reader.text()?),
@@ -145,7 +153,7 @@ impl Properties {
             0x28 => once(&mut self.wildcard_subscription_available, flag(reader)?),
             0x29 => once(&mut self.subscription_identifiers_available, flag(reader)?),
             0x2a => once(&mut self.shared_subscription_available, flag(reader)?),
-            _ => Err(CodecError::malformed("a property has an unknown identifier")),
+            _ => Err(UNKNOWN),
         }
     }
 
@@ -161,7 +169,10 @@ impl Properties {
         out.extend_from_slice(&body);
     }
 
+    /// In any order (MQTT 5 §2.2.2.2). Topic Alias Maximum comes first and Receive Maximum last, as the most widespread
+    /// server does: there are clients, and tests, that compare whole packets with its.
     fn write_all(&self, out: &mut Vec<u8>) {
+        put_two(out, 0x22, self.topic_alias_maximum);
         put_byte(out, 0x01, self.payload_format_indicator);
         put_four(out, 0x02, self.message_expiry_interval);
         put_text(out, 0x03, self.content_type.as_ref());
@@ -182,18 +193,17 @@ impl Properties {
         put_text(out, 0x1a, self.response_information.as_ref());
         put_text(out, 0x1c, self.server_reference.as_ref());
         put_text(out, 0x1f, self.reason_string.as_ref());
-        put_two(out, 0x21, self.receive_maximum);
-        put_two(out, 0x22, self.topic_alias_maximum);
         put_two(out, 0x23, self.topic_alias);
         put_byte(out, 0x24, self.maximum_qos);
         put_byte(out, 0x25, self.retain_available);
         for (name, value) in &self.user_properties {
             put_user_property(out, name, value);
         }
-        put_four(out, 0x27, self.maximum_packet_size);
         put_byte(out, 0x28, self.wildcard_subscription_available);
         put_byte(out, 0x29, self.subscription_identifiers_available);
         put_byte(out, 0x2a, self.shared_subscription_available);
+        put_four(out, 0x27, self.maximum_packet_size);
+        put_two(out, 0x21, self.receive_maximum);
     }
 }
 

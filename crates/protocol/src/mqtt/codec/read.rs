@@ -8,7 +8,7 @@ use windrose_event::Text;
 /// Why bytes are no packet: the reason code to close with, and what is wrong in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodecError {
-    /// The code for CONNACK or DISCONNECT.
+    /// The code for CONNACK or DISCONNECT; success: nothing is said.
     pub code: ReasonCode,
     /// What is wrong.
     pub problem: &'static str,
@@ -21,6 +21,22 @@ impl CodecError {
 
     pub(crate) const fn protocol(problem: &'static str) -> Self {
         Self { code: ReasonCode::PROTOCOL_ERROR, problem }
+    }
+
+    /// An error after which the connection is closed without a word, as MQTT 5 §4.13.1 permits: the peer does not speak
+    /// the protocol well enough to make anything of a code.
+    pub(crate) const fn silent(problem: &'static str) -> Self {
+        Self { code: ReasonCode::SUCCESS, problem }
+    }
+
+    /// Whether the peer is told.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.code.is_error()
+    }
+
+    /// The same, told by another code.
+    pub(crate) const fn told_as(self, code: ReasonCode) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -58,7 +74,8 @@ impl FixedHeader {
 /// Reads a fixed header; `None` needs more bytes.
 pub fn fixed_header(bytes: &[u8]) -> Result<Option<FixedHeader>, CodecError> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-    match variable_integer(rest)? {
+    // Without its length a packet has no end: nothing that follows could be understood.
+    match variable_integer(rest).map_err(|error| error.told_as(ReasonCode::SUCCESS))? {
         None => Ok(None),
         Some((remaining, length)) => {
             Ok(Some(FixedHeader { first, length: 1 + length, remaining: remaining as usize }))
@@ -82,6 +99,11 @@ fn variable_integer(bytes: &[u8]) -> Result<Option<(u32, usize)>, CodecError> {
         return Err(CodecError::malformed("a variable byte integer has more than four bytes"));
     }
     Ok(None)
+}
+
+/// Control characters and the code points that Unicode keeps from being characters (MQTT 5 §1.5.4).
+fn is_refused(c: char) -> bool {
+    c.is_control() || matches!(c as u32 & 0xfffe, 0xfffe) || matches!(c, '\u{fdd0}'..='\u{fdef}')
 }
 
 /// Reads a packet's body. Slices that it gives out share the body's buffer.
@@ -164,13 +186,21 @@ impl Reader {
         self.take(usize::from(length))
     }
 
-    /// A UTF-8 encoded string (MQTT 5 §1.5.4): well-formed, without U+0000.
+    /// A UTF-8 encoded string (MQTT 5 §1.5.4): well-formed, without U+0000, and without the control characters and
+    /// noncharacters that it advises against and lets a receiver refuse.
     pub(crate) fn text(&mut self) -> Result<Text, CodecError> {
         let bytes = self.binary()?;
-        if bytes.contains(&0) {
-            return Err(CodecError::malformed("a string contains U+0000"));
+        let ascii = bytes.is_ascii();
+        let text = Text::from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
+        let refused = if ascii {
+            text.as_bytes().iter().any(u8::is_ascii_control)
+        } else {
+            text.as_str().chars().any(is_refused)
+        };
+        if refused {
+            return Err(CodecError::malformed("a string contains a control character or a noncharacter"));
         }
-        Text::from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))
+        Ok(text)
     }
 
     /// A part of the body, of `length` bytes, to be read by itself.

@@ -34,20 +34,45 @@ pub struct SubscribeFilter {
     pub retain_handling: RetainedDelivery,
 }
 
+/// A topic filter has at least one character (MQTT 5 §4.7.3).
+fn topic_filter(reader: &mut Reader) -> Result<Text, CodecError> {
+    let filter = reader.text()?;
+    if filter.is_empty() {
+        return Err(CodecError::malformed("a topic filter is empty"));
+    }
+    Ok(filter)
+}
+
+/// SUBSCRIBE and UNSUBSCRIBE with a packet identifier of zero are malformed (MQTT 5 §2.2.1).
+fn request_id(reader: &mut Reader) -> Result<u16, CodecError> {
+    reader.packet_id().map_err(|error| error.told_as(ReasonCode::MALFORMED_PACKET))
+}
+
+/// A property that SUBSCRIBE or UNSUBSCRIBE cannot have makes it malformed (MQTT 5 §2.2.2.2).
+fn request_properties(
+    reader: &mut Reader,
+    allowed: properties::Allowed,
+) -> Result<Option<Box<Properties>>, CodecError> {
+    Properties::read(reader, allowed).map_err(|error| match error {
+        properties::NOT_ALLOWED => error.told_as(ReasonCode::MALFORMED_PACKET),
+        _ => error,
+    })
+}
+
 impl SubscribeFilter {
     fn read(reader: &mut Reader, version: Version) -> Result<Self, CodecError> {
-        let filter = reader.text()?;
+        let filter = topic_filter(reader)?;
         let options = reader.u8()?;
         let reserved = if version == Version::V5 { 0xc0 } else { 0xfc };
         if options & reserved != 0 {
             return Err(CodecError::malformed("SUBSCRIBE has reserved options set"));
         }
-        let qos = assurance(options & 3).ok_or(CodecError::protocol("SUBSCRIBE asks for QoS 3"))?;
+        let qos = assurance(options & 3).ok_or(CodecError::malformed("SUBSCRIBE asks for QoS 3"))?;
         let retain_handling = match options >> 4 & 3 {
             0 => RetainedDelivery::Always,
             1 => RetainedDelivery::IfNew,
             2 => RetainedDelivery::Never,
-            _ => return Err(CodecError::protocol("SUBSCRIBE has Retain Handling 3")),
+            _ => return Err(CodecError::malformed("SUBSCRIBE has Retain Handling 3")),
         };
         let (no_local, retain_as_published) = (options & 4 != 0, options & 8 != 0);
         Ok(Self { filter, qos, no_local, retain_as_published, retain_handling })
@@ -74,10 +99,10 @@ impl SubscribeFilter {
 impl Subscribe {
     pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
-        let packet_id = reader.packet_id()?;
+        let packet_id = request_id(&mut reader)?;
         let properties = match version {
             Version::V3 => None,
-            Version::V5 => Properties::read(&mut reader, properties::SUBSCRIBE)?,
+            Version::V5 => request_properties(&mut reader, properties::SUBSCRIBE)?,
         };
         if properties.as_ref().is_some_and(|properties| properties.subscription_identifiers.len() > 1) {
             return Err(CodecError::protocol("SUBSCRIBE has two subscription identifiers"));
@@ -87,7 +112,7 @@ impl Subscribe {
             filters.push(SubscribeFilter::read(&mut reader, version)?);
         }
         if filters.is_empty() {
-            return Err(CodecError::protocol("SUBSCRIBE has no topic filter"));
+            return Err(CodecError::malformed("SUBSCRIBE has no topic filter"));
         }
         Ok(Self { packet_id, properties, filters })
     }
@@ -118,17 +143,17 @@ pub struct Unsubscribe {
 impl Unsubscribe {
     pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
-        let packet_id = reader.packet_id()?;
+        let packet_id = request_id(&mut reader)?;
         let properties = match version {
             Version::V3 => None,
-            Version::V5 => Properties::read(&mut reader, properties::UNSUBSCRIBE)?,
+            Version::V5 => request_properties(&mut reader, properties::UNSUBSCRIBE)?,
         };
         let mut filters = Vec::new();
         while !reader.is_empty() {
-            filters.push(reader.text()?);
+            filters.push(topic_filter(&mut reader)?);
         }
         if filters.is_empty() {
-            return Err(CodecError::protocol("UNSUBSCRIBE has no topic filter"));
+            return Err(CodecError::malformed("UNSUBSCRIBE has no topic filter"));
         }
         Ok(Self { packet_id, properties, filters })
     }

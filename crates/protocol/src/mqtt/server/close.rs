@@ -13,7 +13,8 @@ impl Server {
         if !is_clients(kind::DISCONNECT, disconnect.code)
             || disconnect.properties.as_ref().is_some_and(|properties| properties.server_reference.is_some())
         {
-            return Err(CodecError::protocol("DISCONNECT says what only servers say"));
+            // It is going: there is nothing to tell it.
+            return Err(CodecError::silent("DISCONNECT says what only servers say"));
         }
         let expiry = disconnect.properties.and_then(|properties| properties.session_expiry_interval);
         if expiry.is_some_and(|seconds| seconds > 0) && self.expires_at_once {
@@ -31,13 +32,9 @@ impl Server {
     /// The client broke the protocol.
     pub(super) fn fail(&mut self, error: CodecError) {
         match (self.state, self.version) {
+            _ if !error.is_told() => {}
             (State::Open, _) => self.say_disconnect(error.code, Some(error.problem)),
             (State::Fresh, _) if !self.version_known => {}
-            (State::Fresh | State::Opening, Version::V5) => {
-                let reason_string = Some(Text::from_static(error.problem));
-                let properties = Some(Box::new(Properties { reason_string, ..Properties::default() }));
-                self.say(Packet::Connack(Connack { session_present: false, code: error.code, properties }));
-            }
             (State::Fresh, Version::V3) if error.code == ReasonCode::UNSUPPORTED_PROTOCOL_VERSION => {
                 // 3.1.1 §3.2.2.3: unacceptable protocol version.
                 self.say(Packet::Connack(Connack {
@@ -45,6 +42,10 @@ impl Server {
                     code: ReasonCode(1),
                     properties: None,
                 }));
+            }
+            (State::Fresh | State::Opening, Version::V5) => {
+                let properties = self.explanation(error.problem);
+                self.say(Packet::Connack(Connack { session_present: false, code: error.code, properties }));
             }
             _ => {}
         }
@@ -80,14 +81,19 @@ impl Server {
         }
     }
 
+    /// A reason string for CONNACK or DISCONNECT, for a client that asked for such.
+    fn explanation(&self, problem: &str) -> Option<Box<Properties>> {
+        self.explains.then(|| {
+            Box::new(Properties { reason_string: Some(Text::from(problem)), ..Properties::default() })
+        })
+    }
+
     /// DISCONNECT to the client; 3.1.1 has none from a server.
     pub(super) fn say_disconnect(&mut self, code: ReasonCode, detail: Option<&str>) {
         if self.version == Version::V3 {
             return;
         }
-        let properties = detail.map(|detail| {
-            Box::new(Properties { reason_string: Some(Text::from(detail)), ..Properties::default() })
-        });
+        let properties = detail.and_then(|detail| self.explanation(detail));
         self.say(Packet::Disconnect(Disconnect { code, properties }));
     }
 }

@@ -10,21 +10,27 @@ use windrose_event::{
     Accepted, Address, CloseCause, Details, Intent, Now, Open, Publication, Refusal, Secret, Text, Will,
 };
 
+/// The largest packet that a fixed header can announce (MQTT 5 §2.1.4): a bound of that is none.
+const LARGEST_PACKET: u32 = 268_435_460;
+
 impl Server {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), CodecError> {
         let properties = connect.properties.map(|properties| *properties).unwrap_or_default();
         self.problem_information = properties.request_problem_information != Some(0);
+        self.bridge = connect.bridge;
+        self.explains = properties.request_problem_information == Some(1);
         self.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
         if properties.authentication_method.is_some() {
             let problem = "CONNECT asks for an authentication method that is not known";
             return Err(CodecError { code: ReasonCode::BAD_AUTHENTICATION_METHOD, problem });
         }
-        if self.version == Version::V3 && connect.client_id.is_empty() && !connect.clean_start {
+        if self.version == Version::V3
+            && let Some(problem) = self.client_id_problem(&connect.client_id, connect.clean_start)
+        {
+            // 3.1.1 §3.2.2.3: identifier rejected.
             let code = ReasonCode(2);
             self.say(Packet::Connack(Connack { session_present: false, code, properties: None }));
-            self.close_transport(CloseCause::Protocol(
-                "an empty client identifier needs a clean session".into(),
-            ));
+            self.close_transport(CloseCause::Protocol(problem.into()));
             return Ok(());
         }
         let will = connect.will.map(|will| self.will(will)).transpose()?;
@@ -58,15 +64,31 @@ impl Server {
         Ok(())
     }
 
+    /// What is wrong with a client identifier before MQTT 5 (MQTT 3.1 §3.1, MQTT 3.1.1 §3.1.3.1).
+    fn client_id_problem(&self, client_id: &str, clean_session: bool) -> Option<&'static str> {
+        let quirks = self.config.quirks;
+        match client_id.chars().count() {
+            0 if self.legacy => (!quirks.empty_client_id)
+                .then_some("MQTT 3.1 needs a client identifier (listeners[].mqtt.quirks.empty_client_id)"),
+            0 => (!clean_session).then_some("an empty client identifier needs a clean session"),
+            24.. if self.legacy && !quirks.long_client_id => Some(
+                "MQTT 3.1 has client identifiers of at most 23 characters (listeners[].mqtt.quirks.long_client_id)",
+            ),
+            _ => None,
+        }
+    }
+
     /// The keep alive that the policy grants, in seconds; zero: no bound.
     fn bounded_keep_alive(&self, asked: u16) -> u16 {
         let Some(most) = self.config.keep_alive_max else { return asked };
         let most = u16::try_from(most.as_secs()).unwrap_or(u16::MAX).max(1);
         match (asked, self.version) {
-            (0, _) => most,
-            // 3.1.1 cannot be told another: whoever keeps to its own must not be cut off.
-            (asked, Version::V3) => asked,
+            (0, Version::V5) => most,
+            (0, Version::V3) if self.config.quirks.cap_keep_alive => most,
             (asked, Version::V5) => asked.min(most),
+            (asked, Version::V3) if self.config.quirks.cap_keep_alive => asked.min(most),
+            // 3.x cannot be told another: whoever keeps to its own must not be cut off.
+            (asked, Version::V3) => asked,
         }
     }
 
@@ -111,14 +133,18 @@ impl Server {
             properties = Some(Box::new(Properties {
                 session_expiry_interval: (accepted.keep != self.asked_keep).then(|| seconds(accepted.keep)),
                 receive_maximum: (self.receive_maximum < u16::MAX).then_some(self.receive_maximum),
-                maximum_packet_size: Some(self.config.packet_bytes),
-                topic_alias_maximum: Some(self.config.topic_alias_maximum),
+                maximum_packet_size: (self.config.packet_bytes < LARGEST_PACKET)
+                    .then_some(self.config.packet_bytes),
+                topic_alias_maximum: (self.config.topic_alias_maximum > 0)
+                    .then_some(self.config.topic_alias_maximum),
                 assigned_client_identifier: accepted.assigned.then(|| Text::from(&*accepted.session)),
                 server_keep_alive: self.keep_alive_capped.then_some(self.keep_alive),
                 ..Properties::default()
             }));
         }
-        let connack = Connack { session_present: accepted.resumed, code: ReasonCode::SUCCESS, properties };
+        // MQTT 3.1 §3.2 has no Session Present: the byte is reserved.
+        let session_present = accepted.resumed && !self.legacy;
+        let connack = Connack { session_present, code: ReasonCode::SUCCESS, properties };
         if !self.say(Packet::Connack(connack)) {
             self.end(CloseCause::Protocol("CONNACK is larger than the client takes".into()), true, None);
             return;

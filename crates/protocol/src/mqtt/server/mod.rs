@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribe::Asked;
-use windrose_event::{Claim, Close, CloseCause, Directive, Intent, Moment, Now};
+use windrose_event::{Assurance, Claim, Close, CloseCause, Directive, Intent, Moment, Now};
 
 /// What the machine is told of the node's policy.
 #[derive(Clone, Debug)]
@@ -45,6 +45,25 @@ pub struct ServerConfig {
     pub topic_alias_maximum: u16,
     /// Levels of a topic or filter.
     pub address_levels: u16,
+    /// What odd clients of this listener need.
+    pub quirks: Quirks,
+    /// Another server that clients are told of when this one sends them away (MQTT 5 §4.11).
+    pub server_reference: Option<Arc<str>>,
+    /// What clients that ask get as Response Information (MQTT 5 §3.2.2.3.15); `{session}` stands for the session's name.
+    pub response_information: Option<Arc<str>>,
+}
+
+/// Departures from the specifications that a fleet's clients need. All of them are off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quirks {
+    /// A client of MQTT 3.1 may have no client identifier; with clean session off, too.
+    pub empty_client_id: bool,
+    /// A client of MQTT 3.1 may have a client identifier of more than 23 characters.
+    pub long_client_id: bool,
+    /// `keep_alive_max` is for clients of MQTT 3.1 and 3.1.1, too, though they cannot be told.
+    pub cap_keep_alive: bool,
+    /// The highest QoS that is taken and granted (MQTT 5 §3.2.2.3.4); `None`: all are.
+    pub maximum_qos: Option<Assurance>,
 }
 
 /// What the machine wants.
@@ -75,8 +94,15 @@ pub struct Server {
     version: Version,
     /// Whether CONNECT has said which version to answer in.
     version_known: bool,
+    /// MQTT 3.1, of which `version` knows no difference.
+    legacy: bool,
+    /// Whether the client forwards for others and wants nothing back that came from itself.
+    bridge: bool,
     /// Whether reason strings and user properties may be sent anywhere (MQTT 5 §3.1.2.11.7).
     problem_information: bool,
+    /// Whether the client asked for them in so many words. The property's absence permits them too, but small things
+    /// are then better served by a code alone than by a sentence.
+    explains: bool,
     /// CONNECT's Session Expiry Interval was zero: DISCONNECT may not change that (MQTT 5 §3.14.2.2.2).
     expires_at_once: bool,
     /// CONNECT asked for another keep alive than it gets.
@@ -113,7 +139,10 @@ impl Server {
             state: State::Fresh,
             version: Version::V5,
             version_known: false,
+            legacy: false,
+            bridge: false,
             problem_information: true,
+            explains: false,
             expires_at_once: true,
             keep_alive_capped: false,
             asked_keep: Duration::ZERO,
@@ -160,7 +189,7 @@ impl Server {
             }
             Directive::Refuse(refusal) => self.refuse(&refusal),
             Directive::Settle { tag, outcome, heard } => self.settle(tag, &outcome, heard),
-            Directive::Released { tag, known } => self.released(tag, known),
+            Directive::Released { tag, .. } => self.released(tag),
             Directive::Subscribed { tag, results } => {
                 if let Err(error) = self.subscribed(tag, results) {
                     self.fail(error);
@@ -249,6 +278,7 @@ impl Server {
     /// The protocol's version, for logs and metrics.
     pub fn version(&self) -> &'static str {
         match self.version {
+            Version::V3 if self.legacy => "3.1",
             Version::V3 => "3.1.1",
             Version::V5 => "5.0",
         }

@@ -13,6 +13,10 @@ use windrose_event::{
 pub(super) struct Unsettled {
     id: u16,
     phase: Phase,
+    /// QoS 2: whether it came a second time on this connection.
+    again: bool,
+    /// QoS 2: the payload's length, which tells what is sent again from what is sent under a used identifier.
+    length: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,10 +34,9 @@ impl Server {
         let named = if publish.topic.is_empty() {
             None
         } else {
-            let address = Address::new(publish.topic).map_err(|_| CodecError {
-                code: ReasonCode::TOPIC_NAME_INVALID,
-                problem: "a topic name contains a wildcard",
-            })?;
+            // Not 0x90, which is for names that are well-formed and not accepted (MQTT 5 §3.3.2.1).
+            let address = Address::new(publish.topic)
+                .map_err(|_| CodecError::malformed("a topic name contains a wildcard"))?;
             Some(address)
         };
         let properties = publish.properties;
@@ -43,7 +46,7 @@ impl Server {
                 self.aliases.get_or_insert_default().resolve(alias, named, self.config.topic_alias_maximum)?
             }
             (None, Some(address)) => address,
-            (None, None) => return Err(CodecError::protocol("PUBLISH has neither a topic nor an alias")),
+            (None, None) => return Err(CodecError::malformed("PUBLISH has neither a topic nor an alias")),
         };
         if publish.payload.len() > self.config.payload_bytes as usize {
             let problem = "a payload is larger than limits.payload_bytes";
@@ -63,7 +66,7 @@ impl Server {
         if let Some(properties) = properties {
             describe(&mut publication, *properties)?;
         }
-        self.owe(publish.packet_id, publish.qos)?;
+        self.owe(publish.packet_id, publish.qos, publication.payload.len() as u32)?;
         let tag = Tag(publish.packet_id);
         let refusal = if !self.is_shallow(&publication.address) {
             Some((Cause::BadAddress, "the topic has more levels than limits.address_levels"))
@@ -83,7 +86,7 @@ impl Server {
     }
 
     /// Notes an acknowledgement that is due, within Receive Maximum (MQTT 5 §3.3.4).
-    fn owe(&mut self, id: u16, qos: Assurance) -> Result<(), CodecError> {
+    fn owe(&mut self, id: u16, qos: Assurance, length: u32) -> Result<(), CodecError> {
         let phase = match qos {
             Assurance::AtMostOnce => return Ok(()),
             Assurance::AtLeastOnce => Phase::Puback,
@@ -93,7 +96,14 @@ impl Server {
         if phase == Phase::Pubrec
             && let Some(known) = self.unsettled.iter_mut().find(same)
         {
-            // Sent again: counted once.
+            // Sent again: counted once. MQTT 5 §4.4 forbids that on the same connection; once is borne with, and any
+            // number of times in MQTT 3.1, which told clients to.
+            let again = known.length == length;
+            if known.again && again && !self.legacy {
+                let problem = "an exactly-once publication came a third time on one connection";
+                return Err(CodecError::protocol(problem));
+            }
+            (known.again, known.length) = (again, length);
             known.phase = Phase::Pubrec;
             return Ok(());
         }
@@ -101,7 +111,7 @@ impl Server {
             let problem = "more is unacknowledged than Receive Maximum allows";
             return Err(CodecError { code: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, problem });
         }
-        self.unsettled.push_back(Unsettled { id, phase });
+        self.unsettled.push_back(Unsettled { id, phase, again: false, length });
         Ok(())
     }
 
@@ -116,8 +126,10 @@ impl Server {
             self.fail(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
             return;
         }
+        let awaits_release =
+            self.unsettled.get(index).is_some_and(|unsettled| unsettled.phase == Phase::Pubrec);
         let (code, detail) = match self.version {
-            Version::V5 => (settled(outcome, heard), detail(outcome)),
+            Version::V5 => (settled(outcome, heard || awaits_release), detail(outcome)),
             Version::V3 if outcome.is_retriable() => {
                 // 3.1.1 cannot say no: without an acknowledgement, the thing sends again on its next connection.
                 self.end(CloseCause::Ours, true, None);
@@ -139,8 +151,9 @@ impl Server {
         self.write_ack(packet, Ack { packet_id: tag.0, code, properties });
     }
 
-    /// The engine forgot an exactly-once publication.
-    pub(super) fn released(&mut self, tag: Tag, known: bool) {
+    /// The engine forgot an exactly-once publication. One that it did not know is answered alike: its sender lost our
+    /// PUBCOMP and recovers (MQTT 5 §3.7.2.1), which is no error.
+    pub(super) fn released(&mut self, tag: Tag) {
         let index = self
             .unsettled
             .iter()
@@ -149,12 +162,7 @@ impl Server {
             self.unsettled.remove(index);
             self.free_unsettled();
         }
-        let code = if known || self.version == Version::V3 {
-            ReasonCode::SUCCESS
-        } else {
-            ReasonCode::PACKET_IDENTIFIER_NOT_FOUND
-        };
-        self.write_ack(kind::PUBCOMP, Ack { packet_id: tag.0, code, properties: None });
+        self.write_ack(kind::PUBCOMP, Ack::success(tag.0));
     }
 
     /// An acknowledgement from the client: of a delivery, or PUBREL.

@@ -2,7 +2,7 @@
 
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{Ack, CodecError, FixedHeader, Packet, answer_in, decode_body, fixed_header, kind};
+use crate::mqtt::codec::{Ack, CodecError, Dialect, FixedHeader, Packet, decode_body, fixed_header, kind};
 use bytes::Bytes;
 use windrose_event::Now;
 
@@ -43,6 +43,10 @@ impl Server {
         let mut taken = 0;
         while matches!(self.state, State::Fresh | State::Open) {
             let rest = bytes.get(taken..).unwrap_or_default();
+            if self.state == State::Open && rest.first().is_some_and(|&first| first >> 4 == 0) {
+                self.fail(CodecError::protocol("a packet is of no known kind"));
+                break;
+            }
             let header = match fixed_header(rest) {
                 Ok(Some(header)) => header,
                 Ok(None) => break,
@@ -73,11 +77,14 @@ impl Server {
     /// Looks at a packet before its body is there: what cannot be taken is not waited for. `false` needs more bytes.
     fn admit(&mut self, header: FixedHeader, body: &[u8]) -> Result<bool, CodecError> {
         if self.state == State::Fresh {
-            if header.first != kind::CONNECT << 4 {
+            // MQTT 3.1 leaves the flags of CONNECT free, but for QoS 3, which tells TLS from it at once.
+            if header.kind() != kind::CONNECT || header.flags() & 6 == 6 {
                 return Err(CodecError::protocol("the first packet is not CONNECT"));
             }
-            match answer_in(body.get(..header.remaining).unwrap_or(body)) {
-                Some(version) => (self.version, self.version_known) = (version, true),
+            match Dialect::of(body.get(..header.remaining).unwrap_or(body)) {
+                Some(dialect) => {
+                    (self.version, self.legacy, self.version_known) = (dialect.version, dialect.legacy, true);
+                }
                 None if body.len() < header.remaining => return Ok(false),
                 None => {}
             }
@@ -98,6 +105,8 @@ impl Server {
                 return self.acknowledged(header.kind(), &Ack::success(id));
             }
         }
+        self.refuse_kind(header)?;
+        let header = if self.legacy { without_legacy_flags(header) } else { header };
         match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
             Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
             Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
@@ -112,12 +121,37 @@ impl Server {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.disconnect(disconnect),
-            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
-                Err(CodecError::protocol("a packet came that only servers send"))
-            }
-            Packet::Auth(_) => {
-                Err(CodecError::protocol("AUTH came without an authentication method in CONNECT"))
-            }
+            Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp
+            | Packet::Auth(_) => Err(UNEXPECTED),
         }
     }
+
+    /// What only servers send is not looked into: whatever is in it, it has no business here.
+    fn refuse_kind(&self, header: FixedHeader) -> Result<(), CodecError> {
+        match header.kind() {
+            kind::SUBACK | kind::UNSUBACK if header.flags() != 0 => {
+                Err(CodecError::malformed("a packet's reserved flags are not as they must be"))
+            }
+            kind::CONNACK | kind::SUBACK | kind::UNSUBACK => Err(UNEXPECTED),
+            kind::AUTH => Err(CodecError::protocol("AUTH came without an authentication method in CONNECT")),
+            _ => Ok(()),
+        }
+    }
+}
+
+const UNEXPECTED: CodecError = CodecError::protocol("a packet came that only servers send");
+
+/// MQTT 3.1 §2.1 gives DUP and QoS to packets whose flags are reserved later, and says nothing of the rest. In PUBLISH with
+/// QoS 0 it lets DUP stand, too.
+fn without_legacy_flags(header: FixedHeader) -> FixedHeader {
+    let flags = match header.kind() {
+        kind::PUBLISH if header.flags() & 6 == 0 => header.flags() & 7,
+        kind::PUBLISH => header.flags(),
+        kind::PUBREL | kind::SUBSCRIBE | kind::UNSUBSCRIBE => 2,
+        _ => 0,
+    };
+    FixedHeader { first: header.kind() << 4 | flags, ..header }
 }

@@ -12,6 +12,15 @@ pub(super) struct Asked {
     codes: Vec<Option<ReasonCode>>,
 }
 
+/// Why a filter is not asked for.
+#[derive(Clone, Copy)]
+enum Unfit {
+    /// It breaks the rules for filters (MQTT 5 §4.7.1, §4.8.2).
+    NoFilter,
+    /// It has more levels than the policy allows.
+    TooDeep,
+}
+
 impl Server {
     pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), CodecError> {
         let tag = Tag(subscribe.packet_id);
@@ -22,9 +31,12 @@ impl Server {
         let mut requests = Vec::with_capacity(subscribe.filters.len());
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         for wanted in subscribe.filters {
-            let Some((group, filter)) = self.filter(&wanted.filter) else {
-                codes.push(Some(self.invalid_filter()));
-                continue;
+            let (group, filter) = match self.filter(&wanted.filter) {
+                Ok(filter) => filter,
+                Err(unfit) => {
+                    codes.push(Some(self.unfit_code(unfit)?));
+                    continue;
+                }
             };
             if group.is_some() && wanted.no_local {
                 return Err(CodecError::protocol("a shared subscription has No Local"));
@@ -34,8 +46,8 @@ impl Server {
                 filter,
                 group,
                 assurance: wanted.qos,
-                no_local: wanted.no_local,
-                retain_as_published: wanted.retain_as_published,
+                no_local: wanted.no_local || self.bridge,
+                retain_as_published: wanted.retain_as_published || self.bridge,
                 own_copy: false,
                 retained: wanted.retain_handling,
                 identifier,
@@ -55,11 +67,11 @@ impl Server {
         let mut codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in &unsubscribe.filters {
             match self.filter(text) {
-                Some(filter) => {
+                Ok(filter) => {
                     codes.push(None);
                     filters.push(filter);
                 }
-                None => codes.push(Some(ReasonCode::TOPIC_FILTER_INVALID)),
+                Err(unfit) => codes.push(Some(self.unfit_code(unfit)?)),
             }
         }
         if filters.is_empty() {
@@ -70,27 +82,34 @@ impl Server {
         Ok(())
     }
 
-    /// Takes apart `$share/GROUP/FILTER` (MQTT 5 §4.8.2); `None` if it is no filter.
-    fn filter(&self, text: &Text) -> Option<(Option<Text>, Filter)> {
+    /// Takes apart `$share/GROUP/FILTER` (MQTT 5 §4.8.2).
+    fn filter(&self, text: &Text) -> Result<(Option<Text>, Filter), Unfit> {
         let (group, filter) = match text.strip_prefix("$share/") {
-            None if &**text == "$share" => return None,
+            None if &**text == "$share" => return Err(Unfit::NoFilter),
             None => (None, &**text),
             Some(rest) => {
-                let (group, filter) = rest.split_once('/')?;
+                let (group, filter) = rest.split_once('/').ok_or(Unfit::NoFilter)?;
                 if group.is_empty() || group.contains(['+', '#']) {
-                    return None;
+                    return Err(Unfit::NoFilter);
                 }
                 (Some(Text::from(group)), filter)
             }
         };
-        let filter = Filter::new(filter).ok()?;
-        (filter.levels().count() <= usize::from(self.config.address_levels)).then_some((group, filter))
+        let filter = Filter::new(filter).map_err(|_| Unfit::NoFilter)?;
+        if filter.levels().count() > usize::from(self.config.address_levels) {
+            return Err(Unfit::TooDeep);
+        }
+        Ok((group, filter))
     }
 
-    fn invalid_filter(&self) -> ReasonCode {
-        match self.version {
-            Version::V3 => ReasonCode::UNSPECIFIED_ERROR,
-            Version::V5 => ReasonCode::TOPIC_FILTER_INVALID,
+    /// How a filter that cannot be asked for is answered. One that is none is a violation of the protocol before MQTT 5
+    /// (MQTT 3.1.1 §4.7.1, §4.8): its 0x80 is for filters that are well-formed and not granted.
+    fn unfit_code(&self, unfit: Unfit) -> Result<ReasonCode, CodecError> {
+        match (self.version, unfit) {
+            (Version::V5, _) => Ok(ReasonCode::TOPIC_FILTER_INVALID),
+            (Version::V3, Unfit::TooDeep) if self.legacy => Ok(ReasonCode::SUCCESS),
+            (Version::V3, Unfit::TooDeep) => Ok(ReasonCode::UNSPECIFIED_ERROR),
+            (Version::V3, Unfit::NoFilter) => Err(CodecError::malformed("a topic filter is not valid")),
         }
     }
 
@@ -118,9 +137,12 @@ impl Server {
         tag: Tag,
         results: Vec<Result<Assurance, Rejection>>,
     ) -> Result<(), CodecError> {
-        let version = self.version;
+        let (version, legacy) = (self.version, self.legacy);
         let codes = results.into_iter().map(|result| match result {
             Ok(granted) => ReasonCode(granted as u8),
+            // MQTT 3.1 has no code for a refusal, and clients that count granted subscriptions would be confused by
+            // one. The least that can be granted is said; nothing is ever delivered.
+            Err(_) if legacy => ReasonCode::SUCCESS,
             Err(_) if version == Version::V3 => ReasonCode::UNSPECIFIED_ERROR,
             Err(rejection) => not_subscribed(rejection.cause),
         });

@@ -197,5 +197,8 @@ fn server_config() -> ServerConfig {
         connect_timeout: Duration::from_secs(5),
         topic_alias_maximum: 3,
         address_levels: 8,
+        quirks: Default::default(),
+        server_reference: None,
+        response_information: None,
     }
 }

@@ -12,7 +12,13 @@ pub(super) fn any_version() -> impl Strategy<Value = Version> {
 }
 
 pub(super) fn any_text() -> impl Strategy<Value = Text> {
-    "[^\0]{0,12}".prop_map(Text::from)
+    "[^\\p{Cc}\u{fdd0}-\u{fdef}]{0,12}"
+        .prop_filter("noncharacters", |text| !text.chars().any(|c| c as u32 & 0xfffe == 0xfffe))
+        .prop_map(Text::from)
+}
+
+fn any_filter() -> impl Strategy<Value = Text> {
+    any_text().prop_map(|text| if text.is_empty() { Text::from_static("f") } else { text })
 }
 
 pub(super) fn any_data() -> impl Strategy<Value = Bytes> {
@@ -150,12 +156,16 @@ fn connect(version: Version) -> impl Strategy<Value = Packet> {
             });
     let credentials = (option::of(any_text()), option::of(any_data()));
     let rest = some_properties(version, properties::CONNECT);
-    (any::<bool>(), any::<u16>(), any_text(), option::of(will), credentials, rest).prop_map(
-        move |(clean_start, keep_alive, client_id, will, (username, password), properties)| {
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (flags, any::<u16>(), any_text(), option::of(will), credentials, rest).prop_map(
+        move |((clean_start, legacy, bridge), keep_alive, client_id, will, credentials, properties)| {
+            let (username, password) = credentials;
             // 3.1.1 has no password without a user name.
             let password = password.filter(|_| version == Version::V5 || username.is_some());
             Packet::Connect(Box::new(Connect {
                 version,
+                legacy: legacy && version == Version::V3,
+                bridge: bridge && version == Version::V3,
                 clean_start,
                 keep_alive,
                 client_id,
@@ -192,7 +202,7 @@ fn subscribe(version: Version) -> impl Strategy<Value = Packet> {
         Just(RetainedDelivery::IfNew),
         Just(RetainedDelivery::Never),
     ];
-    let filter = (any_text(), any_assurance(), any::<bool>(), any::<bool>(), handling).prop_map(
+    let filter = (any_filter(), any_assurance(), any::<bool>(), any::<bool>(), handling).prop_map(
         move |(filter, qos, no_local, retain_as_published, retain_handling)| match version {
             Version::V3 => SubscribeFilter {
                 filter,
@@ -210,7 +220,7 @@ fn subscribe(version: Version) -> impl Strategy<Value = Packet> {
 }
 
 fn unsubscribe(version: Version) -> impl Strategy<Value = Packet> {
-    (1..=u16::MAX, some_properties(version, properties::UNSUBSCRIBE), vec(any_text(), 1..5)).prop_map(
+    (1..=u16::MAX, some_properties(version, properties::UNSUBSCRIBE), vec(any_filter(), 1..5)).prop_map(
         |(packet_id, properties, filters)| {
             Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters })
         },

@@ -79,7 +79,6 @@ fn the_policy_bounds_the_keep_alive_and_says_so_in_mqtt_5() {
     assert_eq!(granted(Version::V5, 0), (45_000, Some(30)));
     assert_eq!(granted(Version::V5, 60), (45_000, Some(30)));
     assert_eq!(granted(Version::V5, 20), (30_000, None));
-    assert_eq!(granted(Version::V3, 0), (45_000, None));
     assert_eq!(granted(Version::V3, 60), (90_000, None), "3.1.1 cannot be told, so its word holds");
 }
 
@@ -149,24 +148,52 @@ fn what_only_servers_say_is_a_protocol_error() {
     for packet in [
         disconnect(ReasonCode::SESSION_TAKEN_OVER.0, None),
         Packet::Disconnect(Disconnect { code: ReasonCode::SUCCESS, properties: elsewhere }),
-        Packet::Auth(Auth { code: ReasonCode(0x18), properties: None }),
     ] {
         let mut link = Link::open(Version::V5);
         link.send(packet);
-        link.assert_broken(ReasonCode::PROTOCOL_ERROR);
+        link.assert_hung_up();
     }
+    let mut link = Link::open(Version::V5);
+    link.send(Packet::Auth(Auth { code: ReasonCode(0x18), properties: None }));
+    link.assert_broken(ReasonCode::PROTOCOL_ERROR);
 }
 
 #[test]
 fn malformed_packets_end_the_connection() {
-    for bytes in [&b"\x36\x05\0\x01t\0\x01"[..], b"\x80\0", b"\xc0\xff\xff\xff\xff", b"\x00\0", b"\xc0\x01x"]
-    {
+    let malformed = ReasonCode::MALFORMED_PACKET;
+    for (bytes, code) in [
+        (&b"\x36\x05\0\x01t\0\x01"[..], malformed),
+        (b"\x80\0", malformed),
+        (b"\x00", ReasonCode::PROTOCOL_ERROR),
+    ] {
         for version in BOTH {
             let mut link = Link::open(version);
             link.send_bytes(bytes);
-            link.assert_broken(ReasonCode::MALFORMED_PACKET);
+            link.assert_broken(code);
         }
     }
+    for bytes in [&b"\xc0\xff\xff\xff\xff"[..], b"\xc0\x80\0", b"\xc0\x01x"] {
+        for version in BOTH {
+            let mut link = Link::open(version);
+            link.send_bytes(bytes);
+            link.assert_hung_up();
+        }
+    }
+}
+
+#[test]
+fn reason_strings_are_for_those_who_asked_for_them() {
+    let said = |asked: Option<u8>| {
+        let mut link = Link::open_with(Version::V5, config(), |connect| {
+            connect.properties = with(|properties| properties.request_problem_information = asked);
+        });
+        link.send(Packet::Pingresp);
+        let Packet::Disconnect(disconnect) = link.read_one() else { panic!() };
+        reason_string(&disconnect.properties).is_some()
+    };
+    assert!(said(Some(1)));
+    assert!(!said(None), "a code alone, unless a sentence is asked for");
+    assert!(!said(Some(0)));
 }
 
 #[test]
