@@ -86,8 +86,8 @@ pub struct Publication {
 pub struct Details {
     /// The payload's media type.
     pub content_type: Option<Text>,
-    /// Whether the sender says that the payload is UTF-8 text.
-    pub is_text: bool,
+    /// Whether the sender says that the payload is UTF-8 text, if it says anything.
+    pub is_text: Option<bool>,
     /// Where an answer should go.
     pub reply_to: Option<Address>,
     /// What the asker recognises its answer by.

@@ -64,7 +64,8 @@ pub fn read_body(headers: &HeaderMap, body: Bytes) -> Result<Body, Problem> {
     }
     let mut details = Details::default();
     if !content_type.is_empty() && !media::essence(content_type).eq_ignore_ascii_case(FORM) {
-        details.is_text = media::is_text(content_type) && std::str::from_utf8(&body).is_ok();
+        let is_text = media::is_text(content_type) && std::str::from_utf8(&body).is_ok();
+        details.is_text = is_text.then_some(true);
         details.content_type = Some(content_type.into());
     }
     let is_cloudevent = headers.contains_key("ce-specversion");
@@ -153,7 +154,7 @@ pub(super) fn read_structured(body: &Bytes) -> Result<Received, Problem> {
             Bytes::from(STANDARD.decode(text.as_bytes()).map_err(|_| malformed("data_base64 is not Base64"))?)
         }
         (Some(data), None) if !is_json && data.get().starts_with('"') => {
-            details.is_text = true;
+            details.is_text = Some(true);
             string(data)?.into_bytes()
         }
         (Some(data), None) => body.slice_ref(data.get().as_bytes()),
@@ -262,7 +263,7 @@ mod tests {
             "21.5",
         );
         assert_eq!(received.payload, "21.5");
-        assert!(received.details.is_text);
+        assert_eq!(received.details.is_text, Some(true));
         assert_eq!(received.details.content_type.as_deref(), Some("text/plain"));
         assert_eq!(received.details.headers, [("colour".into(), "blue".into())]);
     }
@@ -304,7 +305,7 @@ mod tests {
         let text = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","datacontenttype":"text/plain","data":"a\nb"}"#;
         let received = one(&[AS_ONE], text);
         assert_eq!(received.payload, "a\nb");
-        assert!(received.details.is_text);
+        assert_eq!(received.details.is_text, Some(true));
         let bytes = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","data_base64":"/wABAg=="}"#;
         assert_eq!(&one(&[AS_ONE], bytes).payload[..], b"\xff\x00\x01\x02");
         let string = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","data":"a"}"#;

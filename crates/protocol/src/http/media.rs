@@ -63,7 +63,7 @@ impl<'a> PayloadType<'a> {
         }
         Self::Guessed(if looks_like_json(&event.payload) {
             JSON
-        } else if event.details.as_ref().is_some_and(|details| details.is_text) {
+        } else if event.details.as_ref().is_some_and(|details| details.is_text == Some(true)) {
             TEXT
         } else {
             OCTETS
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(type_of(b"{broken", Details::default()), "application/octet-stream");
         assert_eq!(type_of(b"{\"a\":\"\xff\"}", Details::default()), "application/octet-stream", "not UTF-8");
         assert_eq!(type_of(b"21.5", Details::default()), "application/octet-stream");
-        let text = Details { is_text: true, ..Details::default() };
+        let text = Details { is_text: Some(true), ..Details::default() };
         assert_eq!(type_of(b"21.5", text), "text/plain; charset=utf-8");
     }
 

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn text_is_a_string_and_bytes_are_base64() {
-        let text = Details { is_text: true, ..Details::default() };
+        let text = Details { is_text: Some(true), ..Details::default() };
         let value = written(&with_details(event("a", "21.5 \u{b0}C \"\n".as_bytes()), text));
         assert_eq!(value["data"], "21.5 \u{b0}C \"\n");
         let value = written(&event("a", b"\xff\x00\x01\x02"));
@@ -162,7 +162,7 @@ mod tests {
         fn what_is_written_reads_back(
             payload in proptest::collection::vec(any::<u8>(), 0..64),
             value in ".{0,20}",
-            is_text: bool,
+            is_text: Option<bool>,
         ) {
             let mut event = with_headers(event("a/b", b""), &[("mood", &value), ("ce-type", &value)]);
             event.payload = payload.clone().into();

@@ -267,7 +267,7 @@ impl Client {
             ..Properties::default()
         };
         if let Some(details) = details {
-            properties.payload_format_indicator = details.is_text.then_some(1);
+            properties.payload_format_indicator = details.is_text.map(u8::from);
             properties.content_type.clone_from(&details.content_type);
             properties.response_topic = details.reply_to.as_ref().map(|address| address.text().clone());
             properties.correlation_data.clone_from(&details.correlation);

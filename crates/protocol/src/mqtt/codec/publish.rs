@@ -130,7 +130,7 @@ fn properties_length(delivery: &Delivery, expiry: Option<u32>) -> usize {
         length += subscription_identifier_length(identifier);
     }
     if let Some(details) = &delivery.event.details {
-        length += if details.is_text { 2 } else { 0 };
+        length += if details.is_text.is_some() { 2 } else { 0 };
         length += details.content_type.as_ref().map_or(0, |text| 3 + text.as_bytes().len());
         length += details.reply_to.as_ref().map_or(0, |address| 3 + address.as_bytes().len());
         length += details.correlation.as_ref().map_or(0, |data| 3 + data.len());
@@ -149,8 +149,8 @@ fn put_properties(out: &mut Vec<u8>, delivery: &Delivery, expiry: Option<u32>) {
         put_subscription_identifier(out, identifier);
     }
     let Some(details) = &delivery.event.details else { return };
-    if details.is_text {
-        out.extend_from_slice(&[0x01, 1]);
+    if let Some(is_text) = details.is_text {
+        out.extend_from_slice(&[0x01, is_text.into()]);
     }
     if let Some(text) = &details.content_type {
         out.push(0x03);

@@ -186,7 +186,7 @@ pub(in crate::mqtt) fn describe(
         .transpose()?;
     let details = Details {
         content_type: properties.content_type,
-        is_text: properties.payload_format_indicator == Some(1),
+        is_text: properties.payload_format_indicator.map(|indicator| indicator == 1),
         reply_to,
         correlation: properties.correlation_data,
         headers: properties.user_properties,
@@ -199,7 +199,7 @@ pub(in crate::mqtt) fn describe(
 
 /// Whether a payload that is said to be text is UTF-8 (MQTT 5 §3.3.2.3.2).
 pub(in crate::mqtt) fn says_truly(publication: &Publication) -> bool {
-    let is_text = publication.details.as_ref().is_some_and(|details| details.is_text);
+    let is_text = publication.details.as_ref().is_some_and(|details| details.is_text == Some(true));
     !is_text || std::str::from_utf8(&publication.payload).is_ok()
 }
 

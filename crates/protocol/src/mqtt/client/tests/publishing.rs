@@ -23,7 +23,7 @@ fn an_event_keeps_what_it_says_and_tells_which_node_sent_it_on() {
     changed.expires = Some(link.now.wall + Duration::from_secs(90));
     changed.details = Some(Box::new(Details {
         content_type: Some("text/plain".into()),
-        is_text: true,
+        is_text: Some(true),
         reply_to: Some(Address::new("re").unwrap()),
         correlation: Some(Bytes::from_static(b"c")),
         headers: vec![("k".into(), "v".into())],

@@ -65,7 +65,7 @@ fn any_details() -> impl Strategy<Value = Details> {
     let reply_to = proptest::option::of("[a-z/]{1,12}");
     let headers = proptest::collection::vec((any_text(), any_text()), 0..4);
     let texts = (proptest::option::of(any_text()), proptest::option::of(any_data()));
-    (texts, any::<bool>(), reply_to, headers).prop_map(
+    (texts, any::<Option<bool>>(), reply_to, headers).prop_map(
         |((content_type, correlation), is_text, reply_to, headers)| Details {
             content_type,
             is_text,
@@ -110,7 +110,7 @@ proptest! {
                 .then(|| {
                     let details = event.details.as_deref().cloned().unwrap_or_default();
                     Box::new(Properties {
-                        payload_format_indicator: details.is_text.then_some(1),
+                        payload_format_indicator: details.is_text.map(u8::from),
                         message_expiry_interval: left.map(|micros| micros.div_ceil(1_000_000) as u32),
                         content_type: details.content_type,
                         response_topic: details.reply_to.map(|address| address.text().clone()),

@@ -183,7 +183,7 @@ fn a_will_travels_with_all_it_says() {
     assert_eq!(publication.assurance, Assurance::AtLeastOnce);
     assert_eq!(publication.expiry, Some(Duration::from_secs(60)));
     let details = publication.details.unwrap();
-    assert!(details.is_text);
+    assert_eq!(details.is_text, Some(true));
     assert_eq!(details.content_type, Some("text/plain".into()));
     assert_eq!(details.reply_to.unwrap().as_str(), "replies");
     assert_eq!(details.correlation, Some(Bytes::from_static(b"7")));

@@ -37,7 +37,7 @@ fn a_publication_reaches_the_engine_with_all_it_says() {
     assert_eq!(publication.expiry, Some(Duration::from_secs(9)));
     let details = publication.details.unwrap();
     assert_eq!(details.content_type, Some("application/json".into()));
-    assert!(details.is_text);
+    assert_eq!(details.is_text, Some(true));
     assert_eq!(details.reply_to.unwrap().as_str(), "devices/car-7/replies");
     assert_eq!(details.correlation, Some(Bytes::from_static(&[0, 1])));
     assert_eq!(details.headers, [("b".into(), "1".into()), ("a".into(), "2".into())]);
