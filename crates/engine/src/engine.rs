@@ -283,7 +283,11 @@ impl Engine {
     /// Bounds on what waits for one session.
     pub(crate) fn queue_bounds(&self) -> QueueBounds {
         let limits = self.limits();
-        QueueBounds { events: limits.session_queue_events as usize, bytes: limits.session_queue_bytes }
+        QueueBounds {
+            events: limits.session_queue_events as usize,
+            bytes: limits.session_queue_bytes,
+            full: limits.session_queue_full,
+        }
     }
 
     /// Bounds on last values. Every shard has all of them.

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use windrose_event::{Assurance, Delivery, Event, Tag, Timestamp};
+use windrose_policy::QueueFull;
 
 /// An event addressed to one session. Opaque outside the engine.
 #[derive(Clone, Debug)]
@@ -64,6 +65,8 @@ pub(crate) struct Room {
 pub(crate) struct QueueBounds {
     pub(crate) events: usize,
     pub(crate) bytes: u64,
+    /// Whose turn it is to be dropped when more would wait.
+    pub(crate) full: QueueFull,
 }
 
 /// What became of a parcel that was offered.
@@ -73,8 +76,17 @@ pub(crate) enum Offered {
     Send(Delivery),
     /// It waits.
     Queued,
-    /// The queue is full: it is dropped.
-    Full,
+    /// The queue is full: here it is back.
+    Full(Parcel),
+}
+
+/// A parcel that was dropped to make room.
+#[derive(Debug)]
+pub(crate) struct Evicted {
+    /// Its position, if the journal may know it.
+    pub(crate) position: Option<u64>,
+    /// Whether it had expired.
+    pub(crate) expired: bool,
 }
 
 /// What is next to be sent.
@@ -175,12 +187,26 @@ impl Outbox {
         }
         let weight = parcel.event.weight() as u64;
         if self.queue.len() >= bounds.events || self.queue_bytes + weight > bounds.bytes {
-            return Offered::Full;
+            return Offered::Full(parcel);
         }
         self.queue_bytes += weight;
         self.last_position += 1;
         self.queue.push_back(Waiting { position: self.last_position, parcel });
         Offered::Queued
+    }
+
+    /// Drops the parcel that has waited longest, so that `newest` may wait in its place: if it has expired, or if the
+    /// oldest are to be dropped. `None`: nothing may go.
+    pub(crate) fn evict(&mut self, newest: &Parcel, bounds: QueueBounds, wall: Timestamp) -> Option<Evicted> {
+        let oldest = &self.queue.front()?.parcel;
+        let expired = oldest.event.is_expired(wall);
+        let fits = newest.event.weight() as u64 <= bounds.bytes && bounds.events > 0;
+        if !fits || !expired && bounds.full == QueueFull::RefuseNewest {
+            return None;
+        }
+        let Waiting { position, parcel } = self.pop()?;
+        let position = (parcel.assurance != Assurance::AtMostOnce).then_some(position);
+        Some(Evicted { position, expired })
     }
 
     /// What can be sent now, one at a time: first again what is in flight, in its order, then what waits.
@@ -350,7 +376,7 @@ mod tests {
     use windrose_event::{Address, EventId, Identity, Origin};
 
     const OPEN: Room = Room { window: 2, open: true };
-    const BOUNDS: QueueBounds = QueueBounds { events: 3, bytes: 1 << 20 };
+    const BOUNDS: QueueBounds = QueueBounds { events: 3, bytes: 1 << 20, full: QueueFull::RefuseNewest };
 
     fn parcel(name: &str, assurance: Assurance) -> Parcel {
         let origin = Origin {
@@ -412,9 +438,9 @@ mod tests {
                 Offered::Queued
             ));
         }
-        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, BOUNDS), Offered::Full));
-        let narrow = QueueBounds { events: 9, bytes: outbox.queue_bytes };
-        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, narrow), Offered::Full));
+        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, BOUNDS), Offered::Full(_)));
+        let narrow = QueueBounds { bytes: outbox.queue_bytes, events: 9, ..BOUNDS };
+        assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, narrow), Offered::Full(_)));
     }
 
     #[test]

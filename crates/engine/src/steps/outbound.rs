@@ -6,7 +6,6 @@ use crate::io::{Output, ShardId, ShardMessage};
 use crate::sessions::{Next, Offered, Parcel, SessionKey};
 use crate::steps::journal::{Row, pass};
 use smallvec::{SmallVec, smallvec};
-use std::sync::Arc;
 use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag, is_system};
 
 /// Last values that a session gets at once; then others have their turn.
@@ -64,8 +63,22 @@ impl Engine {
         let mut row = Row::new(self.gate.as_deref_mut(), session.journaled());
         let copy = row.copy(&parcel);
         let outbox = session.outbox.get_or_insert_default();
-        let offered = outbox.offer(parcel, room, bounds);
-        if !matches!(offered, Offered::Full)
+        let mut offered = outbox.offer(parcel, room, bounds);
+        let mut dropped = false;
+        while let Offered::Full(parcel) = &offered
+            && let Some(evicted) = outbox.evict(parcel, bounds, now.wall)
+        {
+            if let Some(position) = evicted.position {
+                row.done(position);
+            }
+            self.counts.queued -= 1;
+            bump(&mut self.counts.dropped, if evicted.expired { "expired" } else { "queue_full" });
+            dropped |= !evicted.expired;
+            if let Offered::Full(parcel) = offered {
+                offered = outbox.offer(parcel, room, bounds);
+            }
+        }
+        if !matches!(offered, Offered::Full(_))
             && let Some(message) = copy
         {
             row.queued(outbox.last_position(), message);
@@ -83,11 +96,13 @@ impl Engine {
                 self.direct(connection, Directive::Deliver(delivery));
             }
             (Offered::Send(_) | Offered::Queued, _) => self.counts.queued += 1,
-            (Offered::Full, _) => {
-                let name = session.name.clone();
+            (Offered::Full(_), _) => {
                 bump(&mut self.counts.dropped, "queue_full");
-                self.note_queue_full(now, &name);
+                dropped = true;
             }
+        }
+        if dropped {
+            self.note_queue_full(now, key);
         }
     }
 
@@ -222,13 +237,14 @@ impl Engine {
         self.pump(now, key);
     }
 
-    fn note_queue_full(&mut self, now: Now, session: &Arc<str>) {
+    fn note_queue_full(&mut self, now: Now, key: SessionKey) {
+        let Some(session) = self.sessions.get(key) else { return };
         if let Some(suppressed) = self.notices.allow(now, "queue_full") {
             tracing::warn!(
-                session = &**session,
+                session = &*session.name,
                 suppressed,
                 "event dropped: as many wait for the session as 'limits.session_queue_events' and \
-                 'limits.session_queue_bytes' allow"
+                 'limits.session_queue_bytes' allow ('limits.session_queue_full' says which is dropped)"
             );
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use windrose_engine::Input;
-use windrose_event::{Cause, Directive, Intent, Outcome, SubscriptionRequest, Tag};
+use windrose_event::{Cause, Directive, Intent, Outcome, Publication, Publish, SubscriptionRequest, Tag};
 
 #[test]
 fn a_delivery_is_as_sure_as_the_lesser_of_event_and_subscription() {
@@ -166,6 +166,59 @@ fn an_offline_sessions_queue_is_bounded_and_takes_only_what_must_arrive() {
     assert_eq!(node.dropped("queue_full"), 1);
     let (listener, _) = node.lasting(0, "listener");
     assert_eq!(node.payloads(listener), ["1", "2", "3"], "the newest was dropped");
+}
+
+#[test]
+fn the_oldest_make_room_for_the_newest_where_the_document_says_so() {
+    let mut node = Node::new("limits: {session_queue_events: 3, session_queue_full: drop-oldest}");
+    let sender = node.client("sender");
+    let (listener, _) = node.lasting(0, "listener");
+    node.subscribe(listener, "a", Q2);
+    node.publish(sender, 1, "a", "in flight", Q1);
+    assert_eq!(node.payloads(listener), ["in flight"]);
+    node.lose(listener);
+    for payload in ["1", "2", "3", "4", "5"] {
+        node.publish(sender, 1, "a", payload, Q1);
+    }
+    assert_eq!((node.dropped("queue_full"), node.tally(0).queued), (2, 4));
+    let (listener, _) = node.lasting(0, "listener");
+    assert_eq!(node.payloads(listener), ["in flight", "3", "4", "5"], "what was sent before is not dropped");
+}
+
+#[test]
+fn bytes_bound_a_queue_too_and_one_event_too_large_for_it_drops_no_other() {
+    let limits = "limits: {session_queue_bytes: 2000, session_queue_full: drop-oldest}";
+    let mut node = Node::new(limits);
+    let sender = node.client("sender");
+    let (listener, _) = node.lasting(0, "listener");
+    node.subscribe(listener, "a", Q1);
+    node.lose(listener);
+    let texts = ["a", "b", "c"].map(|letter| letter.repeat(700));
+    for payload in &texts {
+        node.publish(sender, 1, "a", payload, Q1);
+    }
+    node.publish(sender, 1, "a", &"x".repeat(3_000), Q1);
+    assert_eq!(node.dropped("queue_full"), 2);
+    let (listener, _) = node.lasting(0, "listener");
+    assert_eq!(node.payloads(listener), texts[1..]);
+}
+
+#[test]
+fn what_has_expired_in_a_full_queue_makes_room_first() {
+    let mut node = Node::new("limits: {session_queue_events: 2}");
+    let sender = node.client("sender");
+    let (listener, _) = node.lasting(0, "listener");
+    node.subscribe(listener, "a", Q1);
+    node.lose(listener);
+    let publication = Publication { expiry: Some(SECOND), ..publication("a", "short-lived", Q1) };
+    node.intent(sender, Intent::Publish(Publish { tag: Tag(1), again: false, publication }));
+    node.publish(sender, 1, "a", "1", Q1);
+    node.publish(sender, 1, "a", "refused", Q1);
+    node.advance(2 * SECOND);
+    node.publish(sender, 1, "a", "2", Q1);
+    assert_eq!((node.dropped("queue_full"), node.dropped("expired")), (1, 1));
+    let (listener, _) = node.lasting(0, "listener");
+    assert_eq!(node.payloads(listener), ["1", "2"]);
 }
 
 #[test]
