@@ -2,7 +2,7 @@
 
 use crate::http::client::load_client_tls;
 use crate::listen::{BindError, bind};
-use crate::shard::{Group, Inbox, Link, Place, Shard, ShardParts, accept, groups, links};
+use crate::shard::{Candidates, Inbox, Link, Place, Shard, ShardParts, accept, candidates, links};
 use crate::sys::keep_told;
 use crate::tls::TlsTable;
 use crate::{Clock, Directory};
@@ -72,7 +72,7 @@ pub struct Node {
 }
 
 struct Bound {
-    group: Group,
+    candidates: Candidates,
     /// The address in fact: differs where the document says port 0.
     address: SocketAddr,
 }
@@ -189,12 +189,12 @@ impl Node {
         }
         let mut sockets: Vec<Vec<(Place, TcpListener)>> = self.shards.iter().map(|_| Vec::new()).collect();
         let mut added = BTreeMap::new();
-        for (place, group) in groups(&snapshot) {
+        for (place, candidates) in candidates(&snapshot) {
             let bound = self.bound().get(&place).map(|bound| bound.address);
             match bound.map_or_else(|| self.listen(&place, &mut sockets), Ok) {
-                Ok(address) => drop(added.insert(place, Bound { group, address })),
+                Ok(address) => drop(added.insert(place, Bound { candidates, address })),
                 Err(error) => {
-                    let (listener, bind) = (Arc::clone(&group.first().name), place.bind);
+                    let (listener, bind) = (Arc::clone(&candidates.first().name), place.bind);
                     errors.push(BindError { listener, bind, error }.to_string());
                 }
             }
@@ -234,9 +234,9 @@ impl Node {
     /// What is listened on: listeners and their addresses in fact.
     pub fn addresses(&self) -> Vec<(Arc<Listener>, SocketAddr)> {
         let bound = self.bound();
-        let all = bound
-            .values()
-            .flat_map(|bound| bound.group.listeners().map(|listener| (Arc::clone(listener), bound.address)));
+        let all = bound.values().flat_map(|bound| {
+            bound.candidates.listeners().map(|listener| (Arc::clone(listener), bound.address))
+        });
         all.collect()
     }
 
@@ -399,7 +399,7 @@ async fn hear_stored(shard: Rc<Shard>, mut told: watch::Receiver<u64>) {
 
 /// The accepting task of a place. Its listeners may be replaced by a reload while its socket stays.
 struct Accepting {
-    group: Rc<RefCell<Rc<Group>>>,
+    candidates: Rc<RefCell<Rc<Candidates>>>,
     task: AbortHandle,
 }
 
@@ -435,25 +435,25 @@ fn reconcile(
     snapshot: &Snapshot,
     sockets: Vec<(Place, TcpListener)>,
 ) {
-    let mut wanted: BTreeMap<Place, Rc<Group>> =
-        groups(snapshot).into_iter().map(|(place, group)| (place, Rc::new(group))).collect();
+    let mut wanted: BTreeMap<Place, Rc<Candidates>> =
+        candidates(snapshot).into_iter().map(|(place, candidates)| (place, Rc::new(candidates))).collect();
     accepting.retain(|place, accepting| {
         let stays = wanted.remove(place);
         let is_wanted = stays.is_some();
         match stays {
-            Some(group) => *accepting.group.borrow_mut() = group,
+            Some(candidates) => *accepting.candidates.borrow_mut() = candidates,
             None => accepting.task.abort(),
         }
         is_wanted
     });
     for (place, socket) in sockets {
-        let Some(group) = wanted.remove(&place) else { continue };
+        let Some(candidates) = wanted.remove(&place) else { continue };
         match tokio::net::TcpListener::from_std(socket) {
             Ok(socket) => {
-                let group = Rc::new(RefCell::new(group));
-                let task = accept(Rc::clone(shard), Rc::clone(&group), socket);
+                let candidates = Rc::new(RefCell::new(candidates));
+                let task = accept(Rc::clone(shard), Rc::clone(&candidates), socket);
                 let task = tokio::task::spawn_local(task).abort_handle();
-                accepting.insert(place, Accepting { group, task });
+                accepting.insert(place, Accepting { candidates, task });
             }
             Err(error) => tracing::error!(bind = %place.bind, %error, "a listener's socket cannot be used"),
         }

@@ -1,8 +1,8 @@
 //! Accepting: a shard's own socket for each place that is listened on, bound beside the other shards' with `SO_REUSEPORT`.
 
 use super::Shard;
+use super::candidates::Candidates;
 use super::early::{Early, Transport};
-use super::group::Group;
 use super::welcome::{claim, welcome};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -17,16 +17,16 @@ use windrose_policy::Listener;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections for as long as somebody listens there.
-pub(crate) async fn accept(shard: Rc<Shard>, group: Rc<RefCell<Rc<Group>>>, socket: TcpListener) {
+pub(crate) async fn accept(shard: Rc<Shard>, candidates: Rc<RefCell<Rc<Candidates>>>, socket: TcpListener) {
     loop {
         let accepted = socket.accept().await;
-        let group = Rc::clone(&group.borrow());
+        let candidates = Rc::clone(&candidates.borrow());
         match accepted {
-            Ok((stream, peer)) => admit(&shard, group, stream, peer),
+            Ok((stream, peer)) => admit(&shard, candidates, stream, peer),
             Err(error) => {
                 let notice = shard.notices.borrow_mut().allow(shard.now(), "accept_failed");
                 if let Some(suppressed) = notice {
-                    tracing::warn!(listener = %group.first().name, %error, suppressed,
+                    tracing::warn!(listener = %candidates.first().name, %error, suppressed,
                         "cannot accept connections; raise the limit of open files if that is the cause");
                 }
                 sleep(ACCEPT_PAUSE).await;
@@ -35,22 +35,22 @@ pub(crate) async fn accept(shard: Rc<Shard>, group: Rc<RefCell<Rc<Group>>>, sock
     }
 }
 
-fn admit(shard: &Rc<Shard>, group: Rc<Group>, stream: TcpStream, peer: SocketAddr) {
+fn admit(shard: &Rc<Shard>, candidates: Rc<Candidates>, stream: TcpStream, peer: SocketAddr) {
     if shard.draining.get() || !shard.has_room() {
         let cause = if shard.draining.get() { "shutting_down" } else { "quota" };
         let detail = "limits.connections is reached or the node shuts down";
-        shard.refuse(group.first(), peer, cause, detail);
+        shard.refuse(candidates.first(), peer, cause, detail);
         return;
     }
     // Small packets must not wait for one another (MQTT acknowledgements at moderate rates).
     let _ = stream.set_nodelay(true);
-    if let Some(listener) = group.plain_mqtt() {
+    if let Some(listener) = candidates.plain_mqtt() {
         let claim = claim(listener, peer, None);
         shard.enter_mqtt(Early::new(stream).into_parts(), None, Arc::clone(listener), claim);
         return;
     }
     let guest = Guest::new(shard);
-    tokio::task::spawn_local(welcome(guest, group, stream, peer));
+    tokio::task::spawn_local(welcome(guest, candidates, stream, peer));
 }
 
 /// A transport that the pump does not know, counted against `limits.connections` for as long as this lives.

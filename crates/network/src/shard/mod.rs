@@ -1,10 +1,10 @@
 //! A shard: one thread, one runtime, one engine, its connections, and its links to the other shards.
 
 mod accept;
+mod candidates;
 mod driver;
 mod early;
 mod exchanges;
-mod group;
 mod handshakes;
 mod identify;
 mod link;
@@ -15,7 +15,7 @@ mod welcome;
 mod writes;
 
 pub(crate) use accept::accept;
-pub(crate) use group::{Group, Place, groups};
+pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::http::client::PoolClient;

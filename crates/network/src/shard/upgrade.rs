@@ -1,7 +1,7 @@
 //! The first words of a connection: MQTT, a request for a WebSocket, or REST.
 
+use super::candidates::Candidates;
 use super::early::Early;
-use super::group::Group;
 use super::welcome::Visitor;
 use std::io;
 use std::sync::Arc;
@@ -40,12 +40,16 @@ impl From<io::Error> for Stray {
 }
 
 /// Reads as much as it takes to know whose a connection is. `None`: it is refused.
-pub(super) async fn choose<S>(visitor: &Visitor, group: &Group, stream: &mut Early<S>) -> Option<Choice>
+pub(super) async fn choose<S>(
+    visitor: &Visitor,
+    candidates: &Candidates,
+    stream: &mut Early<S>,
+) -> Option<Choice>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let first = group.first();
-    match timeout(visitor.shard.connect_timeout(), find(group, stream)).await {
+    let first = candidates.first();
+    match timeout(visitor.shard.connect_timeout(), find(candidates, stream)).await {
         Ok(Ok(choice)) => return Some(choice),
         Ok(Err(Stray::Left)) => visitor.shard.handshakes.borrow_mut().close(first, "lost"),
         Ok(Err(Stray::NoHttp)) => visitor.refuse(first, "protocol", "HTTP is not spoken here, only MQTT"),
@@ -60,12 +64,12 @@ where
     None
 }
 
-async fn find<S>(group: &Group, stream: &mut Early<S>) -> Result<Choice, Stray>
+async fn find<S>(candidates: &Candidates, stream: &mut Early<S>) -> Result<Choice, Stray>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mqtt, rest) = (group.mqtt().cloned(), group.rest().cloned());
-    if group.only().is_some() {
+    let (mqtt, rest) = (candidates.mqtt().cloned(), candidates.rest().cloned());
+    if candidates.only().is_some() {
         // With nothing to tell apart, nothing is read that its listener would not read itself.
         if let Some(choice) = mqtt.clone().map(Choice::Mqtt).or(rest.clone().map(Choice::Rest)) {
             return Ok(choice);
@@ -79,7 +83,7 @@ where
     if let Some(listener) = mqtt.filter(|_| !is_http) {
         return Ok(Choice::Mqtt(listener));
     }
-    if group.websockets().next().is_none() {
+    if candidates.websockets().next().is_none() {
         // What is no HTTP either is answered as bad HTTP.
         return rest.map(Choice::Rest).ok_or(Stray::NoHttp);
     }
@@ -94,28 +98,28 @@ where
     if let Some(listener) = rest.filter(|_| !is_for_websocket) {
         return Ok(Choice::Rest(listener));
     }
-    upgrade(group, stream, head).await
+    upgrade(candidates, stream, head).await
 }
 
 /// Answers a request for a WebSocket.
 async fn upgrade<S>(
-    group: &Group,
+    candidates: &Candidates,
     stream: &mut Early<S>,
     head: Result<Head, HeadError>,
 ) -> Result<Choice, Stray>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut websockets = group.websockets();
+    let mut websockets = candidates.websockets();
     // A request that nobody has the path of is counted at the first one.
-    let fallback = websockets.next().map_or(group.first(), |(_, listener)| listener);
+    let fallback = websockets.next().map_or(candidates.first(), |(_, listener)| listener);
     let refuse = |listener: &Arc<Listener>, refused| Err(Stray::Refused(Arc::clone(listener), refused));
     let head = match head {
         Ok(head) => head,
         Err(error) => return refuse(fallback, error.refusal()),
     };
-    let Some((_, listener)) = group.websockets().find(|(path, _)| *path == head.path()) else {
-        return refuse(fallback, Refused::not_found(group.websockets().map(|(path, _)| path)));
+    let Some((_, listener)) = candidates.websockets().find(|(path, _)| *path == head.path()) else {
+        return refuse(fallback, Refused::not_found(candidates.websockets().map(|(path, _)| path)));
     };
     stream.consume(head.len());
     match head.into_answer() {

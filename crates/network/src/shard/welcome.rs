@@ -5,9 +5,9 @@
 
 use super::Shard;
 use super::accept::Guest;
+use super::candidates::Candidates;
 use super::early::{Early, Transport};
 use super::exchanges::Host;
-use super::group::Group;
 use super::upgrade::{Choice, choose};
 use crate::exchange::ExchangeHost;
 use crate::http::server::{ConnectionFacts, serve};
@@ -42,26 +42,28 @@ pub(super) struct Visitor {
 }
 
 /// Leads a connection to its listener.
-pub(super) async fn welcome(guest: Guest, group: Rc<Group>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn welcome(guest: Guest, candidates: Rc<Candidates>, stream: TcpStream, peer: SocketAddr) {
     let shard = Rc::clone(&guest.0);
     let mut visitor = Visitor { shard, peer, name: None, certificate: None, guest };
     let mut stream = Early::new(stream);
-    if group.first().proxy_protocol && visitor.hear_proxy(&group, &mut stream).await.is_none() {
+    if candidates.first().proxy_protocol && visitor.hear_proxy(&candidates, &mut stream).await.is_none() {
         return;
     }
-    if group.first().tls.is_some() {
-        visitor.shake_hands(&group, stream).await;
+    if candidates.first().tls.is_some() {
+        visitor.shake_hands(&candidates, stream).await;
         return;
     }
-    match group.named(visitor.name.as_deref()) {
-        Some(group) => visitor.enter(group, stream).await,
-        None => visitor.refuse(group.first(), "server_name", "no listener has the name that the proxy tells"),
+    match candidates.named(visitor.name.as_deref()) {
+        Some(candidates) => visitor.enter(candidates, stream).await,
+        None => {
+            visitor.refuse(candidates.first(), "server_name", "no listener has the name that the proxy tells")
+        }
     }
 }
 
 impl Visitor {
     /// Reads what a proxy says of the connection. `None`: it is refused.
-    async fn hear_proxy(&mut self, group: &Group, stream: &mut Early<TcpStream>) -> Option<()> {
+    async fn hear_proxy(&mut self, candidates: &Candidates, stream: &mut Early<TcpStream>) -> Option<()> {
         let reading = async {
             loop {
                 match proxy::read(stream.early()) {
@@ -80,7 +82,7 @@ impl Visitor {
             Ok(Err(problem)) => problem,
             Err(_) => "the header took longer than limits.handshake_timeout".to_owned(),
         };
-        self.refuse(group.first(), "proxy_protocol", &problem);
+        self.refuse(candidates.first(), "proxy_protocol", &problem);
         None
     }
 
@@ -109,19 +111,19 @@ impl Visitor {
     }
 
     /// TLS: the client's first words choose the certificate, and narrow down who it wants.
-    async fn shake_hands(mut self, group: &Group, mut stream: Early<TcpStream>) {
+    async fn shake_hands(mut self, candidates: &Candidates, mut stream: Early<TcpStream>) {
         let limit = self.shard.handshake_timeout();
         let deadline = tokio::time::Instant::now() + limit;
         let hello = tokio::time::timeout_at(deadline, read_hello(&mut stream)).await;
-        let Some(accepted) = self.shaken(group, hello) else { return };
+        let Some(accepted) = self.shaken(candidates, hello) else { return };
         let hello = accepted.client_hello();
-        let Some(group) = group.named(hello.server_name().or(self.name.as_deref())) else {
+        let Some(candidates) = candidates.named(hello.server_name().or(self.name.as_deref())) else {
             let detail = match hello.server_name() {
                 Some(name) => format!("no listener is for the server name {name}"),
                 None => "the client names no server, and every listener is for some".to_owned(),
             };
             refuse_name(&mut stream).await;
-            self.refuse(group.first(), "server_name", &detail);
+            self.refuse(candidates.first(), "server_name", &detail);
             return;
         };
         // HTTP's versions are agreed on if HTTP is what the client offers, or all that there is (RFC 7301).
@@ -129,50 +131,50 @@ impl Visitor {
             let mut offers = hello.alpn().into_iter().flatten();
             offers.any(|offer| matches!(offer, b"h2" | b"http/1.1"))
         };
-        let speaks_http = group.rest().is_some() && (group.only().is_some() || offers_http());
-        let entry = group.first().tls.as_deref().unwrap_or_default();
+        let speaks_http = candidates.rest().is_some() && (candidates.only().is_some() || offers_http());
+        let entry = candidates.first().tls.as_deref().unwrap_or_default();
         let config =
             if speaks_http { self.shard.tls.http_server(entry) } else { self.shard.tls.server(entry) };
         let Some(config) = config else {
-            self.refuse(group.first(), "tls", "its tls entry has no certificates loaded");
+            self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };
         let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
         let shaken = tokio::time::timeout_at(deadline, handshake).await;
-        let Some(stream) = self.shaken(&group, shaken) else { return };
+        let Some(stream) = self.shaken(&candidates, shaken) else { return };
         // What a proxy tells of a client comes first: the certificate of this TLS would be the proxy's own.
         let own = || stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         if self.certificate.is_none() {
             self.certificate = own().and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
         }
-        self.enter(group, Early::new(stream)).await;
+        self.enter(candidates, Early::new(stream)).await;
     }
 
     /// `None`: the handshake failed, which is counted and told.
     fn shaken<T>(
         &self,
-        group: &Group,
+        candidates: &Candidates,
         result: Result<io::Result<T>, tokio::time::error::Elapsed>,
     ) -> Option<T> {
         match result {
             Ok(Ok(shaken)) => return Some(shaken),
-            Ok(Err(error)) => self.refuse(group.first(), "tls", &error.to_string()),
+            Ok(Err(error)) => self.refuse(candidates.first(), "tls", &error.to_string()),
             Err(_) => {
                 let detail = "the handshake took longer than limits.handshake_timeout";
-                self.refuse(group.first(), "tls_timeout", detail);
+                self.refuse(candidates.first(), "tls_timeout", detail);
             }
         }
         None
     }
 
     /// Finds the one listener, and hands the connection over.
-    async fn enter<S>(self, group: Group, mut stream: Early<S>)
+    async fn enter<S>(self, candidates: Candidates, mut stream: Early<S>)
     where
         Early<S>: Transport,
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     {
-        let Some(choice) = choose(&self, &group, &mut stream).await else { return };
-        let websocket = match choice {
+        let Some(choice) = choose(&self, &candidates, &mut stream).await else { return };
+        let (listener, websocket) = match choice {
             Choice::Rest(listener) => {
                 let host: Rc<dyn ExchangeHost> = Rc::new(Host(Rc::clone(&self.shard)));
                 let facts = ConnectionFacts { listener, peer: self.peer, certificate: self.certificate };
@@ -186,7 +188,6 @@ impl Visitor {
                 (listener, Some(Box::new(WebSocket::new(limit))))
             }
         };
-        let (listener, websocket) = websocket;
         let claim = claim(&listener, self.peer, self.certificate);
         // From here on the pump counts it.
         drop(self.guest);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use windrose_policy::{Listener, Protocol, Snapshot, Transport};
 
-/// Where a group listens. Listeners that leave the port to the system have one each.
+/// Where listeners listen together. Those that leave the port to the system do so alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) bind: SocketAddr,
@@ -22,25 +22,25 @@ impl Place {
 /// The listeners of one place, in the document's order: one at least. The document sees to it that they agree on whether
 /// there is TLS and a PROXY header, and that something tells their connections apart.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Group {
+pub(crate) struct Candidates {
     first: Arc<Listener>,
     others: Vec<Arc<Listener>>,
 }
 
 /// Every place of a document.
-pub(crate) fn groups(snapshot: &Snapshot) -> BTreeMap<Place, Group> {
-    let mut groups: BTreeMap<Place, Group> = BTreeMap::new();
+pub(crate) fn candidates(snapshot: &Snapshot) -> BTreeMap<Place, Candidates> {
+    let mut candidates: BTreeMap<Place, Candidates> = BTreeMap::new();
     for listener in &snapshot.listeners {
         let place = Place::of(listener);
-        match groups.get_mut(&place) {
-            Some(group) => group.others.push(Arc::clone(listener)),
-            None => drop(groups.insert(place, Group::new(Arc::clone(listener)))),
+        match candidates.get_mut(&place) {
+            Some(candidates) => candidates.others.push(Arc::clone(listener)),
+            None => drop(candidates.insert(place, Candidates::new(Arc::clone(listener)))),
         }
     }
-    groups
+    candidates
 }
 
-impl Group {
+impl Candidates {
     fn new(first: Arc<Listener>) -> Self {
         Self { first, others: Vec::new() }
     }
@@ -152,19 +152,22 @@ mod tests {
         })
     }
 
-    fn group(listeners: &[Arc<Listener>]) -> Group {
-        Group { first: Arc::clone(&listeners[0]), others: listeners[1..].to_vec() }
+    fn candidates(listeners: &[Arc<Listener>]) -> Candidates {
+        Candidates { first: Arc::clone(&listeners[0]), others: listeners[1..].to_vec() }
     }
 
-    fn names(group: Option<Group>) -> String {
-        let names: Vec<String> =
-            group.iter().flat_map(Group::listeners).map(|listener| listener.name.to_string()).collect();
+    fn names(candidates: Option<Candidates>) -> String {
+        let names: Vec<String> = candidates
+            .iter()
+            .flat_map(Candidates::listeners)
+            .map(|listener| listener.name.to_string())
+            .collect();
         names.join(" ")
     }
 
     #[test]
     fn the_best_fit_is_chosen() {
-        let all = group(&[
+        let all = candidates(&[
             listener("any", &[]),
             listener("wild", &["*.b.example"]),
             listener("exact", &["a.b.example", "a.example"]),
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn nobody_is_chosen_for_a_name_that_nobody_has() {
-        let all = group(&[listener("wild", &["*.b.example"]), listener("exact", &["a.example"])]);
+        let all = candidates(&[listener("wild", &["*.b.example"]), listener("exact", &["a.example"])]);
         assert!(all.named(Some("c.example")).is_none());
         assert!(all.named(Some(".b.example")).is_none());
         assert!(all.named(None).is_none());
