@@ -111,6 +111,8 @@ pub enum CloseReason {
     NotPermitted,
     /// It went past a limit.
     Quota,
+    /// It answered a delivery otherwise than the delivery's assurance has it.
+    OutOfOrder,
     /// It is no longer let in, as the registry or the document now says.
     Revoked,
     /// The node failed; the sentence says how.
@@ -125,6 +127,7 @@ impl CloseReason {
             Self::ShuttingDown => "shutting_down",
             Self::NotPermitted => "not_permitted",
             Self::Quota => "quota",
+            Self::OutOfOrder => "out_of_order",
             Self::Revoked => "revoked",
             Self::Failed(_) => "failed",
         }

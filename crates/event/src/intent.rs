@@ -63,7 +63,13 @@ pub enum Intent {
         /// The delivery's tag.
         tag: Tag,
     },
-    /// The peer is done with a delivery: credit returns, its tag is free.
+    /// The peer is done with an exactly-once delivery that was released: credit returns, its tag is free.
+    Complete {
+        /// The delivery's tag.
+        tag: Tag,
+    },
+    /// The peer is done with a delivery, or rejects it: credit returns, its tag is free. Not for accepting an exactly-once
+    /// delivery, which goes by `Receive` and `Complete`.
     Settle {
         /// The delivery's tag.
         tag: Tag,

@@ -124,6 +124,17 @@ struct Waiting {
     parcel: Parcel,
 }
 
+/// What a delivery in flight waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaits {
+    /// At least once: the peer's acknowledgement.
+    Settle,
+    /// Exactly once: that the peer has it.
+    Receive,
+    /// Exactly once: that the peer knows that we know.
+    Complete,
+}
+
 #[derive(Debug)]
 struct InFlight {
     position: u64,
@@ -240,6 +251,17 @@ impl Outbox {
             Assurance::AtMostOnce => parcel.into_delivery(),
             _ => self.launch(position, parcel),
         }))
+    }
+
+    /// What the peer may do next with a delivery; `None` if the tag is not known.
+    pub(crate) fn awaits(&self, tag: Tag) -> Option<Awaits> {
+        let entry = self.in_flight.get(self.position(tag)?)?;
+        let exactly_once = |parcel: &Parcel| matches!(parcel.assurance, Assurance::ExactlyOnce);
+        Some(match (entry.stage, &entry.parcel) {
+            (Stage::Received, _) => Awaits::Complete,
+            (Stage::Sent, Some(parcel)) if exactly_once(parcel) => Awaits::Receive,
+            (Stage::Sent, _) => Awaits::Settle,
+        })
     }
 
     /// The peer is done with a delivery: its position, or `None` if the tag is not known.

@@ -6,6 +6,7 @@ use crate::receipts::{Debtor, Receipt};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Inbound, Ticket};
 use crate::steps::identify::Identified;
+use crate::steps::state::is_announcement;
 use std::sync::Arc;
 use windrose_event::{
     Address, Assurance, Cause, ConnectionId, Directive, Event, EventId, Identity, Now, Origin, Outcome,
@@ -56,13 +57,18 @@ impl Engine {
         let debtor = Debtor::Connection { connection: by.connection(), tag };
         let mut receipt = self.owe(now, &by, tag, debtor);
         let is_reply = ReplyAddress::is_meant(&publication.address);
-        let checked = if is_reply {
+        let is_announced = is_announcement(&publication.address);
+        let checked = if is_reply || is_announced {
             self.check_limits(&publication)
         } else {
             self.check(&by.origin().identity, Permission::Publish, &publication)
         };
         if let Err(rejection) = checked {
             self.reject(now, by.origin(), &publication.address, receipt, rejection);
+            return None;
+        }
+        if is_announced {
+            self.acknowledge(now, receipt);
             return None;
         }
         let event = self.make_event(now, by.origin(), publication);

@@ -14,7 +14,7 @@ mod recover;
 mod request;
 mod route;
 mod session;
-mod state;
+pub(crate) mod state;
 mod subscribe;
 mod takeover;
 mod will;

@@ -3,10 +3,13 @@
 use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::{Output, ShardId, ShardMessage};
-use crate::sessions::{Next, Offered, Parcel, SessionKey};
+use crate::sessions::{Awaits, Next, Offered, Parcel, SessionKey};
 use crate::steps::journal::{Row, pass};
+use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
-use windrose_event::{Assurance, ConnectionId, Delivery, Directive, Now, Outcome, Tag, is_system};
+use windrose_event::{
+    Assurance, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Tag, is_system,
+};
 
 /// Last values that a session gets at once; then others have their turn.
 const CATCH_UP_AT_ONCE: usize = 256;
@@ -206,10 +209,11 @@ impl Engine {
 
     /// The peer has an exactly-once delivery. It is told to forget the tag even if we do not know it, or it would ask
     /// for ever.
-    pub(crate) fn received(&mut self, connection: ConnectionId, tag: Tag) {
-        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session()) else {
-            return;
-        };
+    pub(crate) fn received(&mut self, now: Now, connection: ConnectionId, tag: Tag) {
+        let Some((key, awaits)) = self.awaits(connection, tag) else { return };
+        if awaits == Some(Awaits::Settle) {
+            return self.out_of_order(now, connection);
+        }
         if let Some(session) = self.sessions.get_mut(key)
             && let Some(position) = session.outbox.as_mut().and_then(|outbox| outbox.receive(tag))
         {
@@ -218,7 +222,16 @@ impl Engine {
         self.direct(connection, Directive::Release { tag });
     }
 
-    /// The peer is done with a delivery: the next can go out.
+    /// The peer is done with an exactly-once delivery.
+    pub(crate) fn completed_by_peer(&mut self, now: Now, connection: ConnectionId, tag: Tag) {
+        match self.awaits(connection, tag) {
+            Some((key, Some(Awaits::Complete))) => self.finish(now, key, tag, &Outcome::Accepted),
+            Some((_, Some(_))) => self.out_of_order(now, connection),
+            Some((_, None)) | None => {}
+        }
+    }
+
+    /// The peer is done with an at-least-once delivery, or rejects one of either kind.
     pub(crate) fn settled_by_peer(
         &mut self,
         now: Now,
@@ -226,15 +239,36 @@ impl Engine {
         tag: Tag,
         outcome: &Outcome,
     ) {
-        let Some(key) = self.connections.get(connection).and_then(|connection| connection.session()) else {
-            return;
-        };
+        match self.awaits(connection, tag) {
+            Some((key, Some(Awaits::Settle))) => self.finish(now, key, tag, outcome),
+            Some((key, Some(Awaits::Receive))) if !outcome.is_accepted() => {
+                self.finish(now, key, tag, outcome);
+            }
+            Some((_, Some(_))) => self.out_of_order(now, connection),
+            Some((_, None)) | None => {}
+        }
+    }
+
+    /// A connection's session, and what the delivery with a tag waits for if it is known.
+    fn awaits(&self, connection: ConnectionId, tag: Tag) -> Option<(SessionKey, Option<Awaits>)> {
+        let key = self.connections.get(connection)?.session()?;
+        let outbox = self.sessions.get(key)?.outbox.as_ref();
+        Some((key, outbox.and_then(|outbox| outbox.awaits(tag))))
+    }
+
+    /// A delivery is over: credit returns, and the next can go out.
+    fn finish(&mut self, now: Now, key: SessionKey, tag: Tag, outcome: &Outcome) {
         let Some(session) = self.sessions.get_mut(key) else { return };
         let Some(position) = session.outbox.as_mut().and_then(|outbox| outbox.settle(tag)) else { return };
         Row::new(self.gate.as_deref_mut(), session.journaled()).done(position);
         self.counts.queued -= 1;
         self.counts.at(session.listener).events_out[outcome.rank()] += 1;
         self.pump(now, key);
+    }
+
+    /// The peer does not know what it has of us: its next connection sorts it out.
+    fn out_of_order(&mut self, now: Now, connection: ConnectionId) {
+        self.send_away(now, connection, CloseReason::OutOfOrder, true, Entry::Forgotten);
     }
 
     fn note_queue_full(&mut self, now: Now, key: SessionKey) {

@@ -10,6 +10,14 @@ use windrose_event::{Address, Assurance, Event, Identity, Now, Origin, Principal
 /// What the node tells of itself is not counted among the last values that peers set.
 const UNBOUNDED: Bounds = Bounds { events: u32::MAX, bytes: u64::MAX };
 
+/// Whether a bridge announces there that it is connected, as Mosquitto's do. It is taken and told to nobody: the node
+/// knows better who is connected, and a bridge that is refused tries for ever.
+pub(crate) fn is_announcement(address: &Address) -> bool {
+    let name =
+        address.as_str().strip_prefix("$SYS/broker/connection/").and_then(|rest| rest.strip_suffix("/state"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 impl Engine {
     /// Takes all that the node tells of itself now. What has changed goes to this shard's subscribers: every shard is told
     /// the same. None at all ends what was told before.

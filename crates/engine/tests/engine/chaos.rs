@@ -109,7 +109,7 @@ impl Receiver {
                 }
                 Directive::Release { tag } => {
                     self.held.remove(&tag.0);
-                    node.settle(self.peer, tag);
+                    node.complete(self.peer, tag);
                 }
                 _ => {}
             }

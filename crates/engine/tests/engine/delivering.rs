@@ -2,7 +2,9 @@
 
 use crate::harness::*;
 use windrose_engine::Input;
-use windrose_event::{Cause, Directive, Intent, Outcome, Publication, Publish, SubscriptionRequest, Tag};
+use windrose_event::{
+    Cause, CloseReason, Directive, Intent, Outcome, Publication, Publish, SubscriptionRequest, Tag,
+};
 
 #[test]
 fn a_delivery_is_as_sure_as_the_lesser_of_event_and_subscription() {
@@ -39,7 +41,7 @@ fn an_exactly_once_delivery_goes_its_three_ways_and_survives_the_connection_at_e
         matches!(node.said(listener)[..], [Directive::Release { tag }] if tag == first.tag),
         "the event itself is not sent again once it was received"
     );
-    node.settle(listener, first.tag);
+    node.complete(listener, first.tag);
     node.lose(listener);
     let (listener, _) = node.lasting(0, "listener");
     assert!(node.said(listener).is_empty(), "done");
@@ -55,6 +57,49 @@ fn a_receipt_of_an_unknown_delivery_is_answered_so_that_the_peer_stops_asking() 
     assert!(matches!(node.said(listener)[..], [Directive::Release { tag: Tag(77) }]));
     node.settle(listener, Tag(77));
     assert!(node.said(listener).is_empty());
+}
+
+#[test]
+fn a_delivery_that_is_answered_out_of_order_ends_the_connection() {
+    let accepts = |tag| Intent::Settle { tag, outcome: Outcome::Accepted };
+    type Answer = fn(Tag) -> Intent;
+    let receives: Answer = |tag| Intent::Receive { tag };
+    let completes: Answer = |tag| Intent::Complete { tag };
+    for (assurance, before, wrong) in [
+        (Q1, None, receives),
+        (Q1, None, completes),
+        (Q2, None, accepts as Answer),
+        (Q2, None, completes),
+        (Q2, Some(receives), accepts),
+    ] {
+        let mut node = Node::new("");
+        let sender = node.client("sender");
+        let (listener, _) = node.lasting(0, "listener");
+        node.subscribe(listener, "a", assurance);
+        node.publish(sender, 1, "a", "x", assurance);
+        let tag = node.deliveries(listener).remove(0).tag;
+        if let Some(before) = before {
+            node.intent(listener, before(tag));
+            let _ = node.said(listener);
+        }
+        node.intent(listener, wrong(tag));
+        assert!(matches!(node.said(listener)[..], [Directive::Close(CloseReason::OutOfOrder)]));
+        let (listener, _) = node.lasting(0, "listener");
+        assert_eq!(node.said(listener).len(), 1, "its next connection takes up where it was");
+    }
+}
+
+#[test]
+fn an_exactly_once_delivery_may_be_rejected_before_it_is_received() {
+    let mut node = Node::new("");
+    let sender = node.client("sender");
+    let listener = node.client("listener");
+    node.subscribe(listener, "a", Q2);
+    node.publish(sender, 1, "a", "x", Q2);
+    let tag = node.deliveries(listener).remove(0).tag;
+    node.intent(listener, Intent::Settle { tag, outcome: Outcome::rejected(Cause::ByService) });
+    assert!(node.said(listener).is_empty());
+    assert_eq!(node.tally(0).queued, 0);
 }
 
 #[test]

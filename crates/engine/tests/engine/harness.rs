@@ -395,6 +395,10 @@ impl Node {
         self.intent(peer, Intent::Settle { tag, outcome: Outcome::Accepted });
     }
 
+    pub(crate) fn complete(&mut self, peer: Peer, tag: Tag) {
+        self.intent(peer, Intent::Complete { tag });
+    }
+
     /// The transport is gone.
     pub(crate) fn lose(&mut self, peer: Peer) {
         self.input(peer.shard, Input::Lost { connection: peer.id, cause: CloseCause::Lost });

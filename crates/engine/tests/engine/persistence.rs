@@ -72,7 +72,7 @@ fn what_waits_and_what_was_sent_outlives_a_crash() {
     let tags: Vec<Tag> = node.deliveries(peer).iter().map(|delivery| delivery.tag).collect();
     node.intent(peer, Intent::Receive { tag: tags[0] });
     node.intent(peer, Intent::Receive { tag: tags[1] });
-    node.settle(peer, tags[0]);
+    node.complete(peer, tags[0]);
     node.lose(peer);
     node.publish(sender, 5, "a", "waits", Q1);
     node.crash();

@@ -83,3 +83,14 @@ fn state_that_is_told_no_more_is_forgotten() {
     node.subscribe(client, "$SYS/#", Q0);
     assert!(node.payloads(client).is_empty());
 }
+
+#[test]
+fn a_bridge_may_announce_itself_and_nobody_hears_of_it() {
+    let mut node = Node::new("");
+    let bridge = node.client("bridge");
+    node.publish(bridge, 1, "$SYS/broker/connection/b/state", "1", Q1);
+    node.publish(bridge, 2, "$SYS/broker/connection/state", "1", Q1);
+    node.publish(bridge, 3, "$SYS/broker/uptime", "1", Q1);
+    let accepted: Vec<_> = node.settled(bridge).iter().map(|(_, outcome, _)| outcome.is_accepted()).collect();
+    assert_eq!(accepted, [true, false, false]);
+}

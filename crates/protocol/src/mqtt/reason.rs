@@ -141,6 +141,7 @@ pub(super) fn closed(reason: &CloseReason) -> ReasonCode {
         CloseReason::ShuttingDown => ReasonCode::SERVER_SHUTTING_DOWN,
         CloseReason::NotPermitted => ReasonCode::NOT_AUTHORIZED,
         CloseReason::Quota => ReasonCode::QUOTA_EXCEEDED,
+        CloseReason::OutOfOrder => ReasonCode::PROTOCOL_ERROR,
         CloseReason::Revoked => ReasonCode::ADMINISTRATIVE_ACTION,
         CloseReason::Failed(_) => ReasonCode::UNSPECIFIED_ERROR,
     }

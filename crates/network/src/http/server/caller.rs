@@ -228,7 +228,7 @@ pub(super) fn closed(reason: &CloseReason) -> Problem {
         CloseReason::NotPermitted => (StatusCode::FORBIDDEN, "no access rule allows it"),
         CloseReason::Revoked => (StatusCode::UNAUTHORIZED, "the credentials are no longer valid here"),
         CloseReason::Quota => (StatusCode::TOO_MANY_REQUESTS, "a limit of the sender is reached"),
-        CloseReason::TakenOver | CloseReason::Failed(_) => {
+        CloseReason::TakenOver | CloseReason::OutOfOrder | CloseReason::Failed(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the node could not finish it; try again")
         }
     };

@@ -177,6 +177,7 @@ impl Server {
         };
         self.intend(match packet {
             kind::PUBREL => Intent::Release { tag },
+            kind::PUBCOMP => Intent::Complete { tag },
             kind::PUBREC if !ack.code.is_error() => Intent::Receive { tag },
             _ => Intent::Settle { tag, outcome: outcome() },
         });

@@ -161,7 +161,9 @@ impl Session {
                 self.outbound.iter_mut().filter(|known| known.0 == tag).for_each(|known| known.2 = true);
                 Directive::Release { tag }
             }
-            Intent::Settle { tag, .. } => return self.outbound.retain(|known| known.0 != tag),
+            Intent::Settle { tag, .. } | Intent::Complete { tag } => {
+                return self.outbound.retain(|known| known.0 != tag);
+            }
             _ => return,
         };
         server.handle_directive(now, directive);
