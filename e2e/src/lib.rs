@@ -12,6 +12,7 @@ pub mod documents;
 pub mod fleet;
 pub mod folder;
 pub mod http;
+pub mod mosquitto;
 pub mod mqtt;
 pub mod node;
 pub mod ports;

@@ -4,11 +4,14 @@
 //! them reaches it as a trait (`Registry`) or as bytes.
 
 mod clock;
+mod dial;
 mod directory;
 pub mod exchange;
 pub mod http;
 mod listen;
+pub mod mqtt;
 mod node;
+mod notice;
 pub mod pump;
 pub mod samples;
 mod shard;

@@ -423,7 +423,10 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
             }
             Command::IsRecovered(answer) => drop(answer.send(shard.is_recovered())),
             Command::IsIdle(answer) => drop(answer.send(shard.is_idle())),
-            Command::Stop => break,
+            Command::Stop => {
+                shard.stop().await;
+                break;
+            }
         }
     }
 }

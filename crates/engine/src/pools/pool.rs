@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Cause, Credit, Event, Identity, Moment, Origin, Outcome, Principal};
-use windrose_policy::Pool;
+use windrose_event::{Assurance, Cause, Credit, Event, Identity, Moment, Origin, Outcome, Principal};
+use windrose_policy::{Pool, PoolProtocol};
 
 /// One event on its way to a pool.
 #[derive(Debug)]
@@ -281,8 +281,18 @@ impl PoolState {
             let jobs = batch::take(&self.config, &mut self.queue, now);
             let left = jobs.iter().map(|job| job.deadline.since(now.moment)).min()?;
             let probe = self.members[member].sent();
-            return Some(Departure { member, probe, jobs, timeout: self.config.timeout.min(left) });
+            return Some(Departure { member, probe, timeout: self.time_limit(&jobs, left), jobs });
         }
+    }
+
+    /// How long an attempt may take, with so much time left. A broker that has an event of exactly once and does not say so
+    /// is the only one that may have it: nobody else is asked in the time that is left.
+    fn time_limit(&self, jobs: &[Job], left: Duration) -> Duration {
+        let exactly_once = |job: &Job| job.event.assurance == Assurance::ExactlyOnce;
+        if self.config.protocol == PoolProtocol::Mqtt && jobs.iter().any(exactly_once) {
+            return left;
+        }
+        self.config.timeout.min(left)
     }
 
     /// A member's answer to events that went out together.
@@ -398,7 +408,7 @@ fn gave_up(job: &Job) -> Outcome {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use windrose_policy::{Balance, CloudEventsMode, HttpVersion, PoolProtocol};
+    use windrose_policy::{Balance, CloudEventsMode, HttpVersion};
 
     pub(crate) fn pool() -> Pool {
         Pool {

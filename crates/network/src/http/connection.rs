@@ -1,6 +1,7 @@
 //! One connection to a member: connecting, and one request and its answer over it.
 
 use super::local::LocalExecutor;
+use crate::dial::{DialError, Dialer, Stream};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -8,22 +9,15 @@ use hyper::body::{Body, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use windrose_policy::{HttpVersion, Member, Pool};
 
 /// The largest answer that is read.
 const MAX_BODY: usize = 1 << 20;
-/// Addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 16;
 /// The room for an answer's head.
 const READ_BUFFER: usize = 64 * 1024;
 /// How often a connection that is shared by many requests is asked whether it still lives.
@@ -33,14 +27,9 @@ const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach a member.
 pub(super) struct Connector {
-    host: Arc<str>,
-    port: u16,
-    /// The host, if it is an address already.
-    literal: Option<IpAddr>,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    dialer: Dialer,
     /// Whether HTTP/2 is spoken without being agreed on.
     http2_only: bool,
-    time_limit: Duration,
 }
 
 /// A connection that is ready for a request.
@@ -60,12 +49,7 @@ pub(super) struct Response {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The document's trouble: told when the pool was taken into use.
-    NoTls,
-    Resolve(io::Error),
-    NoAddress,
-    Connect(SocketAddr, io::Error),
-    Tls(io::Error),
+    Dial(DialError),
     /// The connection ended before an answer began.
     Closed(hyper::Error),
     /// What came was not HTTP, or ended amid an answer.
@@ -75,11 +59,7 @@ pub(super) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTls => f.write_str("the pool's ca cannot be used; correct it and reload"),
-            Self::Resolve(error) => write!(f, "its name cannot be resolved: {error}"),
-            Self::NoAddress => f.write_str("its name has no address"),
-            Self::Connect(address, error) => write!(f, "cannot connect to {address}: {error}"),
-            Self::Tls(error) => write!(f, "the TLS handshake failed: {error}"),
+            Self::Dial(error) => fmt::Display::fmt(error, f),
             Self::Closed(error) => write!(f, "it closed the connection without an answer: {}", Chain(error)),
             Self::Garbage(error) => write!(f, "its answer is not understood: {}", Chain(error)),
         }
@@ -119,56 +99,24 @@ fn is_io(error: &hyper::Error) -> bool {
 
 impl Connector {
     pub(super) fn new(pool: &Pool, member: &Member, tls: Option<Arc<ClientConfig>>) -> Self {
-        let tls = tls.filter(|_| member.tls).and_then(|config| {
-            let name = ServerName::try_from(member.host.to_string()).ok()?;
-            Some((TlsConnector::from(config), name))
-        });
-        Self {
-            host: Arc::clone(&member.host),
-            port: member.port,
-            literal: member.host.parse().ok(),
-            tls,
-            http2_only: pool.http_version == HttpVersion::Http2,
-            time_limit: pool.timeout,
-        }
+        let dialer = Dialer::new(pool, member, tls);
+        Self { dialer, http2_only: pool.http_version == HttpVersion::Http2 }
     }
 
     /// Whether TLS can be had, for a member that needs it.
-    pub(super) fn has_tls(&self) -> bool {
-        self.tls.is_some()
+    pub(super) fn can_secure(&self) -> bool {
+        self.dialer.can_secure()
     }
 
     /// A new connection.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let stream = self.reach().await?;
-        // A request is written whole: it must not wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
-        let Some((connector, name)) = &self.tls else {
-            return handshake(stream, self.http2_only).await;
-        };
-        let stream = connector.connect(name.clone(), stream).await.map_err(Failure::Tls)?;
-        let http2 = self.http2_only || stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        handshake(stream, http2).await
-    }
-
-    async fn reach(&self) -> Result<TcpStream, Failure> {
-        if let Some(ip) = self.literal {
-            let address = SocketAddr::new(ip, self.port);
-            return TcpStream::connect(address).await.map_err(|error| Failure::Connect(address, error));
-        }
-        let found = lookup_host((&*self.host, self.port)).await.map_err(Failure::Resolve)?;
-        let addresses: Vec<_> = found.take(MAX_ADDRESSES).collect();
-        // One address that swallows packets must not use up the time of the others.
-        let share = self.time_limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-        let mut failure = Failure::NoAddress;
-        for address in addresses {
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failure = Failure::Connect(address, error),
-                Err(_) => failure = Failure::Connect(address, io::ErrorKind::TimedOut.into()),
+        match self.dialer.dial().await.map_err(Failure::Dial)? {
+            Stream::Plain(stream) => handshake(stream, self.http2_only).await,
+            Stream::Tls(stream) => {
+                let http2 = self.http2_only || stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                handshake(*stream, http2).await
             }
         }
-        Err(failure)
     }
 }
 

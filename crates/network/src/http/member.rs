@@ -1,7 +1,8 @@
 //! One member of a pool, as one shard speaks to it: its connections, and events as its requests.
 
 use super::connection::{Connection, Connector, Failure, Response};
-use super::notice::Notice;
+use crate::dial::DialError;
+use crate::notice::Notice;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -31,7 +32,6 @@ pub(super) struct MemberClient {
     url: Arc<str>,
     mode: CloudEventsMode,
     connector: Connector,
-    needs_tls: bool,
     /// What every request has, made once.
     template: Template,
     /// HTTP/1.1 connections, the last used one at the end.
@@ -80,7 +80,6 @@ impl MemberClient {
             url: Arc::clone(&member.url),
             mode: pool.mode,
             connector: Connector::new(pool, member, tls),
-            needs_tls: member.tls,
             template: Template::new(pool, member),
             idle: RefCell::default(),
             max_idle: (pool.max_in_flight as usize).min(MAX_IDLE),
@@ -134,8 +133,8 @@ impl MemberClient {
 
     /// A connection, and whether it was used before.
     async fn connection(&self, fresh: bool) -> Result<(Connection, bool), Failure> {
-        if self.needs_tls && !self.connector.has_tls() {
-            return Err(Failure::NoTls);
+        if !self.connector.can_secure() {
+            return Err(Failure::Dial(DialError::NoTls));
         }
         if fresh {
             self.shared.borrow_mut().take_if(|shared| shared.is_closed());

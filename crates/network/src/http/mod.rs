@@ -7,7 +7,6 @@ pub mod client;
 mod connection;
 mod local;
 mod member;
-mod notice;
 pub mod sample_service;
 pub mod server;
 mod tls;

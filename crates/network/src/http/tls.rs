@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use windrose_policy::{HttpVersion, Pool};
+use windrose_policy::{HttpVersion, Pool, PoolProtocol};
 
 /// Why a pool's `ca` cannot be used: which pool, which file, and what is wrong with it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl fmt::Display for ClientTlsError {
 
 impl std::error::Error for ClientTlsError {}
 
-/// The TLS configuration for a pool's `https` members, its `ca` read by `read`; `None` if it has no such members.
+/// The TLS configuration for a pool's `https` or `mqtts` members, its `ca` read by `read`; `None` if it has no such members.
 pub fn load_client_tls(
     pool: &Pool,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
@@ -70,6 +70,7 @@ pub fn load_client_tls(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = match pool.http_version {
+        _ if pool.protocol == PoolProtocol::Mqtt => Vec::new(),
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
         HttpVersion::Http2 => vec![b"h2".to_vec()],

@@ -19,6 +19,7 @@ pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::http::client::PoolClient;
+use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, mqtt_config};
 use crate::tls::TlsTable;
 use crate::{Clock, Directory, FileReader};
@@ -31,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
-use windrose_policy::{Listener, Snapshot};
+use windrose_policy::{Listener, PoolProtocol, Snapshot};
 use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
 
@@ -54,6 +55,7 @@ pub(crate) struct Shard {
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
     client: Rc<PoolClient>,
+    brokers: Rc<BrokerClient>,
     pub(crate) tls: Arc<TlsTable>,
     settings: RefCell<Settings>,
     timer: Notify,
@@ -126,7 +128,14 @@ impl Shard {
             unsent: RefCell::default(),
             directory,
             registry,
-            client: PoolClient::new(Arc::clone(&snapshot.node.name), read),
+            client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
+            brokers: BrokerClient::new(
+                seat.shard,
+                clock,
+                Arc::clone(&snapshot.node.name),
+                read,
+                snapshot.limits.clone(),
+            ),
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
@@ -153,6 +162,7 @@ impl Shard {
     /// A new document takes force: for new connections at once, for the engine between two events.
     pub(crate) fn apply(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
         self.client.retain_pools(&snapshot.pools);
+        self.brokers.apply(&snapshot.pools, &snapshot.limits);
         let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
         self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
         *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
@@ -175,6 +185,11 @@ impl Shard {
     pub(crate) fn drain(self: &Rc<Self>) {
         self.draining.set(true);
         self.input(Input::Drain);
+    }
+
+    /// Says good-bye to the brokers.
+    pub(crate) async fn stop(&self) {
+        self.brokers.stop().await;
     }
 
     /// Whether a drain is complete.
@@ -242,9 +257,11 @@ impl Shard {
                 Effect::Store(batch) => self.unsent.borrow_mut().push(batch),
                 Effect::Dispatch(dispatch) => {
                     let shard = Rc::clone(self);
-                    self.client.dispatch(dispatch, move |dispatch, answer| {
-                        shard.input(Input::Answer { dispatch, answer });
-                    });
+                    let done = move |dispatch, answer| shard.input(Input::Answer { dispatch, answer });
+                    match dispatch.pool.protocol {
+                        PoolProtocol::Http => self.client.dispatch(dispatch, done),
+                        PoolProtocol::Mqtt => self.brokers.dispatch(dispatch, done),
+                    }
                 }
             }
         }

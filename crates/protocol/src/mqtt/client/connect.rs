@@ -88,7 +88,7 @@ impl Client {
             self.state = State::Open;
             let code = ReasonCode::SUCCESS;
             self.say(now, &Packet::Disconnect(Disconnect { code, properties: None }));
-            self.close("what the server knew of an earlier session is cleared".to_owned());
+            self.end(None);
             return Ok(());
         }
         self.cleared = true;

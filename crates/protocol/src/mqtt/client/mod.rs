@@ -68,7 +68,12 @@ pub enum ClientOutput {
         /// Whether the server has the session of the connection before.
         resumed: bool,
     },
-    /// What became of a publication.
+    /// A publication of at most once is among what waits to be written: the server says nothing of it.
+    Sent {
+        /// The caller's name for it.
+        token: u64,
+    },
+    /// What became of any other publication, or of one that was not sent.
     Settled {
         /// The caller's name for it.
         token: u64,
@@ -100,8 +105,8 @@ pub enum ClientOutput {
     },
     /// Write what waits, then close the transport, then call [`Client::handle_eof`].
     Close {
-        /// Why, for the log.
-        problem: String,
+        /// Why, for the log. `None`: all is well, and the session goes on with the next connection at once.
+        problem: Option<String>,
     },
 }
 
@@ -241,6 +246,11 @@ impl Client {
         self.close("the node ends it".to_owned());
     }
 
+    /// The server has not answered for too long: the connection ends, and what is in doubt is known with the next one.
+    pub fn give_up(&mut self, _now: Now) {
+        self.close("no answer came in time".to_owned());
+    }
+
     /// The next output, if any.
     pub fn poll_output(&mut self) -> Option<ClientOutput> {
         self.outputs.pop_front()
@@ -289,6 +299,10 @@ impl Client {
     }
 
     fn close(&mut self, problem: String) {
+        self.end(Some(problem));
+    }
+
+    fn end(&mut self, problem: Option<String>) {
         if !matches!(self.state, State::Away | State::Closed) {
             self.state = State::Closed;
             self.partial = Vec::new();

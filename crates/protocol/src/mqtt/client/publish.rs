@@ -35,8 +35,8 @@ enum Phase {
 }
 
 impl Client {
-    /// Publishes an event, now or as soon as the server takes it. Answered by [`ClientOutput::Settled`] once: at once, if
-    /// it is at most once.
+    /// Publishes an event, now or as soon as the server takes it. Answered once, by [`ClientOutput::Settled`] or
+    /// [`ClientOutput::Sent`].
     pub fn publish(&mut self, now: Now, token: u64, event: Arc<Event>) {
         self.waiting.push_back(Waiting { token, event });
         self.send_waiting(now);
@@ -67,12 +67,10 @@ impl Client {
             }
             let assurance = self.granted(event.assurance);
             if assurance == Assurance::AtMostOnce {
-                let outcome = if self.write(now, &event, assurance, 0, false) {
-                    Outcome::Accepted
-                } else {
-                    too_large()
-                };
-                self.settled(token, outcome);
+                match self.write(now, &event, assurance, 0, false) {
+                    true => self.put(ClientOutput::Sent { token }),
+                    false => self.settled(token, too_large()),
+                }
                 continue;
             }
             let Some(packet_id) = self.next_identifier() else {

@@ -206,7 +206,7 @@ impl Link {
     /// Why the connection is to be closed.
     fn closed(&mut self) -> String {
         match self.outputs().pop() {
-            Some(ClientOutput::Close { problem }) => problem,
+            Some(ClientOutput::Close { problem: Some(problem) }) => problem,
             other => panic!("not closed: {other:?}"),
         }
     }

@@ -82,6 +82,15 @@ fn an_acknowledgement_settles_as_its_code_says() {
 }
 
 #[test]
+fn at_most_once_is_sent_and_that_is_all() {
+    let mut link = Link::open();
+    link.publish(7, event("a", "x", Assurance::AtMostOnce));
+    assert_eq!(link.published().packet_id, 0);
+    assert!(matches!(link.outputs()[..], [ClientOutput::Sent { token: 7 }]));
+    assert!(link.client.is_settled());
+}
+
+#[test]
 fn the_servers_receive_maximum_is_kept() {
     let properties = Properties { receive_maximum: Some(2), ..Properties::default() };
     let mut link = Link::open_with(config(Version::V5), properties);

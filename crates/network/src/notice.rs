@@ -9,14 +9,14 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// One kind of line.
 #[derive(Debug, Default)]
-pub(super) struct Notice {
+pub(crate) struct Notice {
     last: Cell<Option<Instant>>,
     suppressed: Cell<u64>,
 }
 
 impl Notice {
     /// Whether a line may be written now; if so, how many were left out since the one before.
-    pub(super) fn admit(&self) -> Option<u64> {
+    pub(crate) fn admit(&self) -> Option<u64> {
         let now = Instant::now();
         if self.last.get().is_some_and(|last| now.duration_since(last) < EVERY) {
             self.suppressed.set(self.suppressed.get() + 1);

@@ -1,0 +1,77 @@
+//! Mosquitto, a broker that nobody here wrote.
+
+use crate::folder::Folder;
+use crate::ports::Port;
+use crate::process::Process;
+use crate::wait::wait_until;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+const INSTALL: &str = "install it with `apt-get install mosquitto`";
+
+/// A running broker that lets anybody in. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Mosquitto {
+    port: Port,
+    folder: Folder,
+    process: Option<Process>,
+}
+
+impl Mosquitto {
+    /// Starts a broker and waits until it listens.
+    pub fn start() -> Self {
+        let mut broker = Self { port: Port::free(), folder: Folder::default(), process: None };
+        broker.restart();
+        broker
+    }
+
+    /// Starts it again. It knows what it knew when it was stopped.
+    pub fn restart(&mut self) {
+        self.stop();
+        let document = format!(
+            "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
+             max_queued_messages 0\nmax_inflight_messages 0\nlog_type all\n",
+            self.port.number(),
+            self.folder.path().display()
+        );
+        let path = self.folder.write("mosquitto.conf", &document);
+        // Debian keeps brokers out of the PATH of users.
+        let system = Path::new("/usr/sbin/mosquitto");
+        let mut command = Command::new(if system.exists() { system } else { Path::new("mosquitto") });
+        self.process = Some(Process::start(command.arg("-c").arg(path), INSTALL));
+        wait_until("a broker that listens", || TcpStream::connect(self.address()).is_ok());
+    }
+
+    /// Ends it as its operator would.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal("TERM");
+            process.wait();
+        }
+    }
+
+    /// Lets it neither read nor answer.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        self.process.as_ref().expect("the broker runs").signal(name);
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Its URL as a member of a pool.
+    pub fn url(&self) -> String {
+        format!("mqtt://{}", self.address())
+    }
+}
