@@ -240,6 +240,10 @@ impl Outbox {
         let Waiting { position, parcel } = self.queue.front()?;
         if parcel.event.is_expired(wall) {
             let position = (parcel.assurance != Assurance::AtMostOnce).then_some(*position);
+            if position.is_some() {
+                // The tag that was its is not given to another: Mosquitto's clients see the same gap.
+                self.last_tag = self.free_tag().0;
+            }
             self.pop();
             return Some(Next::Expired(position));
         }
