@@ -279,10 +279,10 @@ record! {
     pub(crate) struct LimitsKeys {
         /// Connections of the whole node. Default: 1000000.
         connections: Optional<Count>,
-        /// The largest payload, in bytes. Default: 256KiB.
+        /// The largest payload, in bytes. Default: 256KiB, or `packet_bytes` if that is less.
         payload_bytes: Optional<Size<1, 268_435_456>>,
         /// The largest protocol packet, in bytes, whatever is in it. Default: 128KiB more than `payload_bytes`.
-        packet_bytes: Optional<Size<1024, 268_435_460>>,
+        packet_bytes: Optional<Size<32, 268_435_460>>,
         /// How many unsettled publications one session may have (MQTT 5: the Receive Maximum). Default: 256.
         receive_maximum: Optional<SmallCount>,
         /// The longest that a session outlives its connection. Default: `7d`.

@@ -23,11 +23,13 @@ pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Lim
             keys.$key.get().map_or(default.$key, |wait| wait.0)
         };
     }
-    let payload_bytes: u32 = number!(payload_bytes);
-    let packet_bytes = match keys.packet_bytes.get() {
-        Some(bytes) => bytes.0.try_into().unwrap_or(default.packet_bytes),
-        None => payload_bytes.saturating_add(PACKET_MARGIN),
+    let packet_bytes: Option<u32> = keys.packet_bytes.get().and_then(|bytes| bytes.0.try_into().ok());
+    let payload_bytes = match keys.payload_bytes.get().and_then(|bytes| bytes.0.try_into().ok()) {
+        Some(bytes) => bytes,
+        // No payload can be larger than its packet.
+        None => default.payload_bytes.min(packet_bytes.unwrap_or(u32::MAX)),
     };
+    let packet_bytes = packet_bytes.unwrap_or(payload_bytes.saturating_add(PACKET_MARGIN));
     if let Some(at) = packet_at
         && packet_bytes < payload_bytes
     {

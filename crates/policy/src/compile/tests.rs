@@ -248,7 +248,7 @@ fn durations_and_sizes_have_units() {
     );
     assert_eq!(
         wait("9999999999999999999d"),
-        "1:25 limits.write_timeout: `9999999999999999999d` is longer than ten years"
+        "1:25 limits.write_timeout: `9999999999999999999d` is longer than 136 years"
     );
     let size = |text: &str| mistake(&format!("limits: {{output_bytes: {text}}}"));
     assert_eq!(
@@ -260,6 +260,7 @@ fn durations_and_sizes_have_units() {
         "1:24 limits.output_bytes: 1 is out of range (write a number from 1024 to 1073741824)"
     );
     assert_eq!(size("99999999999999GiB"), "1:24 limits.output_bytes: `99999999999999GiB` is not a size");
+    assert_eq!(compiled("limits: {packet_bytes: 64}").limits.payload_bytes, 64, "no payload can be larger");
     assert!(mistake("limits: {payload_bytes: 1MiB, packet_bytes: 64KiB}").contains("cannot hold a payload"));
 }
 

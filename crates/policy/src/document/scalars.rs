@@ -231,8 +231,8 @@ impl<const MIN: u64, const MAX: u64> Shape for Size<MIN, MAX> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait<const MIN: u64>(pub Duration);
 
-/// The longest duration that is taken: ten years.
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+/// The longest duration that is taken: 2^32 - 1 seconds, 136 years, the longest that MQTT 5 can name (§3.1.2.11.2).
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 
 impl<const MIN: u64> Shape for Wait<MIN> {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
@@ -265,7 +265,7 @@ impl<const MIN: u64> Shape for Wait<MIN> {
                 None
             }
             None => {
-                reading.mistake(&node.at, format!("`{text}` is longer than ten years"));
+                reading.mistake(&node.at, format!("`{text}` is longer than 136 years"));
                 None
             }
         }
