@@ -1,6 +1,8 @@
 //! §3.14: DISCONNECT.
 
-use crate::support::{QUIET, assert_quiet, broken, client, connack, name, next, node, subscriber};
+use crate::support::{
+    QUIET, assert_quiet, assert_wrong, broken, client, connack, name, next, node, subscriber,
+};
 use windrose_e2e::mqtt::{Client, Options, Packet, packet, property};
 use windrose_e2e::wait::SOON;
 
@@ -58,7 +60,7 @@ fn every_other_code_publishes_the_will() {
 fn its_flags_are_zero() {
     let node = node();
     for flags in [1, 2, 4, 8] {
-        assert_eq!(broken(&node, &packet(0xe0 | flags, &[])), Some(0x81));
+        assert_wrong(&node, &packet(0xe0 | flags, &[]), "");
     }
 }
 
@@ -67,8 +69,7 @@ fn codes_that_are_none_of_a_client_break_the_protocol() {
     let node = node();
     // Not of DISCONNECT at all, and of servers only.
     for code in [0x01, 0x03, 0x10, 0x18, 0x84, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x9c, 0x9d, 0xff] {
-        let said = broken(&node, &disconnect(code, &[]));
-        assert!(matches!(said, Some(0x81 | 0x82)), "{code:#x}: {said:?}");
+        assert_wrong(&node, &disconnect(code, &[]), "");
     }
 }
 
@@ -82,8 +83,7 @@ fn a_reason_and_user_properties_may_be_given() {
 #[test]
 fn a_server_reference_is_the_servers_to_give() {
     let node = node();
-    let said = broken(&node, &disconnect(0, &property::text(property::SERVER_REFERENCE, "elsewhere")));
-    assert!(matches!(said, Some(0x81 | 0x82)), "{said:?}");
+    assert_wrong(&node, &disconnect(0, &property::text(property::SERVER_REFERENCE, "elsewhere")), "");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! §3.8, §3.9: SUBSCRIBE and SUBACK.
 
 use crate::support::{
-    answer, assert_quiet, broken, client, name, next, node, publish, subscriber, unanswered,
+    answer, assert_quiet, assert_wrong, broken, client, name, next, node, publish, subscriber, unanswered,
 };
 use windrose_e2e::mqtt::{Client, Options, packet, property, string};
 use windrose_e2e::wait::SOON;
@@ -50,14 +50,14 @@ fn several_filters_are_several_subscriptions() {
 
 #[test]
 fn without_filters_it_breaks_the_protocol() {
-    assert_eq!(broken(&node(), &subscribe(&[], &[])), Some(0x82));
+    assert_wrong(&node(), &subscribe(&[], &[]), "");
 }
 
 #[test]
 fn reserved_options_are_zero() {
     let node = node();
     for options in [0x40, 0x80, 0xc0] {
-        assert_eq!(broken(&node, &subscribe(&[], &filter("a", options))), Some(0x81), "{options:#x}");
+        assert_wrong(&node, &subscribe(&[], &filter("a", options)), &format!("{options:#x}"));
     }
 }
 
@@ -65,8 +65,7 @@ fn reserved_options_are_zero() {
 fn qos_3_and_retain_handling_3_break_the_protocol() {
     let node = node();
     for options in [0x03, 0x30] {
-        let said = broken(&node, &subscribe(&[], &filter("a", options)));
-        assert!(matches!(said, Some(0x81 | 0x82)), "{options:#x}: {said:?}");
+        assert_wrong(&node, &subscribe(&[], &filter("a", options)), "");
     }
 }
 
@@ -241,8 +240,7 @@ fn user_properties_may_be_given() {
 fn properties_of_other_packets_are_malformed() {
     let node = node();
     for property in [property::text(property::REASON_STRING, "x"), property::two(property::TOPIC_ALIAS, 1)] {
-        let said = broken(&node, &subscribe(&property, &filter("a", 0)));
-        assert!(matches!(said, Some(0x81 | 0x82)), "{property:02x?}: {said:?}");
+        assert_wrong(&node, &subscribe(&property, &filter("a", 0)), "");
     }
 }
 

@@ -43,6 +43,13 @@ pub fn broken(node: &Node, bytes: &[u8]) -> Option<u8> {
     client.closed()
 }
 
+/// The server ends the connection when these bytes come, as malformed or as a breach of the protocol. Where the
+/// specification does not say which of the two, and whether a DISCONNECT tells (§4.13), either is fine.
+pub fn assert_wrong(node: &Node, bytes: &[u8], why: &str) {
+    let said = broken(node, bytes);
+    assert!(matches!(said, None | Some(0x81 | 0x82)), "{why} {bytes:02x?}: {said:x?}");
+}
+
 /// Sends bytes on a new connection and returns the code of the CONNACK, if any, before the server closes it.
 pub fn refused(address: SocketAddr, bytes: &[u8]) -> Option<u8> {
     let mut client = Client::open(address, Version::V5).expect("the listener listens");
