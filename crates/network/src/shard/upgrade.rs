@@ -6,7 +6,7 @@ use super::welcome::Visitor;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use windrose_policy::Listener;
 use windrose_protocol::websocket::{Head, HeadError, Refused, head};
@@ -14,7 +14,7 @@ use windrose_protocol::websocket::{Head, HeadError, Refused, head};
 /// How long a client that is refused may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that are read and thrown away meanwhile.
-const LINGER_BYTES: u64 = 64 * 1024;
+const LINGER_BYTES: usize = 64 * 1024;
 
 /// Who a connection belongs to.
 pub(super) enum Choice {
@@ -139,8 +139,11 @@ where
 {
     stream.write_all(&refused.response()).await?;
     stream.shutdown().await?;
-    let mut rest = stream.take(LINGER_BYTES);
-    let mut room = [0; 1_024];
-    while rest.read(&mut room).await? > 0 {}
+    let mut read = 0;
+    while read < LINGER_BYTES {
+        stream.consume(usize::MAX);
+        stream.read_early().await?;
+        read += stream.early().len();
+    }
     Ok(())
 }

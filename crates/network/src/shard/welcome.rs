@@ -178,7 +178,12 @@ impl Visitor {
             Choice::Rest(listener) => {
                 let host: Rc<dyn ExchangeHost> = Rc::new(Host(Rc::clone(&self.shard)));
                 let facts = ConnectionFacts { listener, peer: self.peer, certificate: self.certificate };
-                serve(stream, facts, host).await;
+                let guest = self.guest;
+                // A task of its own: this one has room for all that a connection may do at the door.
+                tokio::task::spawn_local(async move {
+                    serve(stream, facts, host).await;
+                    drop(guest);
+                });
                 return;
             }
             Choice::Mqtt(listener) => (listener, None),

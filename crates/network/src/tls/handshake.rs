@@ -14,13 +14,14 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// told to the peer by an alert, as far as it listens.
 pub(crate) async fn read_hello<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<Accepted> {
     let mut acceptor = Acceptor::default();
+    // On the heap: the task that waits here may live on for as long as its connection does.
+    let mut room = Vec::with_capacity(ROOM);
     loop {
-        let mut room = [0; ROOM];
-        let read = stream.read(&mut room).await?;
-        if read == 0 {
+        room.clear();
+        if stream.read_buf(&mut room).await? == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer left amid the handshake"));
         }
-        let mut bytes = room.get(..read).unwrap_or_default();
+        let mut bytes = room.as_slice();
         // All of it, before anybody looks: what is left here would be lost. (An empty read would be taken for the end.)
         while !bytes.is_empty() {
             acceptor.read_tls(&mut bytes)?;
