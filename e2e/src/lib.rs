@@ -20,6 +20,7 @@ pub mod process;
 pub mod relay;
 pub mod shared;
 pub mod sink;
+pub mod steadfast;
 pub mod wait;
 pub mod websocket;
 

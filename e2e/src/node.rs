@@ -41,16 +41,26 @@ impl Setup {
 
     /// Starts a node with a document and waits until it is ready.
     pub fn start(self, document: &str) -> Node {
-        let ports = Ports::free();
-        let path = self.folder.write(DOCUMENT, document);
-        let mut command = Command::new(binary::windrose());
-        command.arg("run").arg(&path).args(["--log-format", "json"]).envs(ports.environment());
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let process = Process::start(&mut command, "build it with `cargo build -p windrose`");
-        let mut node = Node { process, folder: self.folder, document: path, ports };
+        let mut node = self.launch(document);
         node.wait_ready();
         node
     }
+
+    /// Starts a node with a document, and does not wait.
+    pub fn launch(self, document: &str) -> Node {
+        let ports = Ports::free();
+        let path = self.folder.write(DOCUMENT, document);
+        let process = run(&path, &ports, &self.environment);
+        Node { process, folder: self.folder, document: path, ports, environment: self.environment }
+    }
+}
+
+/// Starts the program.
+fn run(document: &Path, ports: &Ports, environment: &[(String, String)]) -> Process {
+    let mut command = Command::new(binary::windrose());
+    command.arg("run").arg(document).args(["--log-format", "json"]).envs(ports.environment());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    Process::start(&mut command, "build it with `cargo build -p windrose`")
 }
 
 /// The ports that documents may use.
@@ -88,6 +98,7 @@ pub struct Node {
     folder: Folder,
     document: PathBuf,
     ports: Ports,
+    environment: Vec<(String, String)>,
 }
 
 impl Node {
@@ -182,6 +193,11 @@ impl Node {
         }
     }
 
+    /// Waits for a line on its standard error that contains `part`.
+    pub fn wait_error(&self, part: &str) {
+        crate::wait_until(part, || self.log().find(|line| line.contains(part)).is_some());
+    }
+
     /// Replaces the document.
     pub fn write_document(&self, document: &str) {
         self.folder.write(DOCUMENT, document);
@@ -205,6 +221,23 @@ impl Node {
     /// Sends it a signal: `HUP`, `TERM`.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
+    }
+
+    /// Kills it, so that it has no time for anything.
+    pub fn kill(&mut self) {
+        self.process.signal("KILL");
+        self.process.wait();
+    }
+
+    /// Starts it again after its end, with the same document, folder and ports, and waits until it is ready.
+    pub fn start_again(&mut self) {
+        self.launch_again();
+        self.wait_ready();
+    }
+
+    /// Starts it again after its end, and does not wait.
+    pub fn launch_again(&mut self) {
+        self.process = run(&self.document, &self.ports, &self.environment);
     }
 
     /// Waits for its end.

@@ -14,7 +14,7 @@ use crate::receipts::Receipts;
 use crate::requests::Requests;
 use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
-use crate::sessions::{QueueBounds, Sessions, Takeovers, Ticket};
+use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
 use crate::shards::Shards;
 use crate::steps::journal::pass;
 use crate::subscriptions::{Index, Matches};
@@ -55,6 +55,8 @@ pub struct Engine {
     tickets: u64,
     /// Shards that do not know yet of the sessions that were kept over a restart.
     pub(crate) recovering: usize,
+    /// Sessions of which only the will was kept over a restart.
+    pub(crate) bereaved: Vec<Session>,
 }
 
 /// What was owed to senders since the start. `published` is `settled` and `in_flight` together, always.
@@ -98,6 +100,7 @@ impl Engine {
             done: Vec::new(),
             tickets: u64::from(seat.shard.0) << 48,
             recovering: 0,
+            bereaved: Vec::new(),
             snapshot: snapshot.clone(),
         };
         engine.take_force(snapshot);
@@ -161,6 +164,9 @@ impl Engine {
 
     /// When `Input::Timeout` is due. A moment that has passed means at once.
     pub fn next_timeout(&self) -> Option<Moment> {
+        if self.recovering > 0 {
+            return None;
+        }
         [self.sessions.next_timeout(), self.takeovers.next_timeout(), self.pools.next_timeout()]
             .into_iter()
             .flatten()

@@ -137,6 +137,11 @@ impl EventId {
         Self(millis << 80 | 0x7 << 76 | (count >> 20) << 64 | 0b10 << 62 | (count & 0xf_ffff) << 42 | salt)
     }
 
+    /// An identifier that was written down as a number.
+    pub const fn from_u128(id: u128) -> Self {
+        Self(id)
+    }
+
     /// The identifier as a number.
     pub const fn as_u128(self) -> u128 {
         self.0

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use windrose_network::{Node, NodeParts};
+use windrose_network::{Journal, Node, NodeParts};
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(file: Option<PathBuf>) -> Result<ExitCode, String> {
@@ -31,12 +31,13 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     let Loaded { snapshot, registry } = loaded;
     let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
     let registry = Arc::new(LiveRegistry::new(registry));
+    let journal = open_journal(&snapshot.node)?;
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
         registry: Arc::clone(&registry) as _,
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
-        journal: None,
+        journal,
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
     let mut admin = Admin::new(Arc::clone(&node));
@@ -86,6 +87,15 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
         );
         Ok(ExitCode::FAILURE)
     }
+}
+
+/// Opens what outlives the process, if the document wants that.
+fn open_journal(node: &windrose_policy::Node) -> Result<Option<Journal>, String> {
+    if !node.persistence {
+        return Ok(None);
+    }
+    let (keeper, kept) = windrose_storage::open_journal(&node.data_dir).map_err(|error| error.to_string())?;
+    Ok(Some(Journal { keeper, kept }))
 }
 
 /// Bits that differ at every start and cannot be guessed: the standard library keys its hash maps from the system's

@@ -65,6 +65,15 @@ impl Reloader {
         if snapshot.node.shards != before.shards || snapshot.node.name != before.name {
             return Err("node.name and node.shards cannot change while the node runs: restart it".to_owned());
         }
+        if snapshot.node.persistence != before.persistence
+            || snapshot.node.persistence && snapshot.node.data_dir != before.data_dir
+        {
+            return Err(
+                "node.persistence and the node.data_dir that it uses cannot change while the node runs: \
+                        restart it"
+                    .to_owned(),
+            );
+        }
         // Everything that can fail comes before anything changes.
         let bound = admin.prepare(&snapshot).await?;
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;

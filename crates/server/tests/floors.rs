@@ -72,7 +72,7 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "storage",
-        knows: &["event", "policy"],
+        knows: &["event", "policy", "engine"],
         never: &[SOCKETS],
         unnamed: &[(SOCKET_PATHS, &[])],
     },

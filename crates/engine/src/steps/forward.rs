@@ -68,7 +68,10 @@ impl Engine {
             }
             return;
         }
-        self.record(Record::Retained(event.clone()));
+        // The node's own values are made anew.
+        if !event.address.is_system() {
+            self.record(Record::Retained(event.clone()));
+        }
         for shard in self.shards.others() {
             if !self.shards.remember(shard, event, &mut self.outputs) {
                 self.brake(from, Brake::Shard(shard));

@@ -32,11 +32,21 @@ impl Engine {
         for shard in self.shards.others() {
             self.tell(shard, ShardMessage::Mark(RECOVERED));
         }
-        for (session, record) in wills {
+        self.bereaved = wills;
+        if self.recovering == 0 {
+            self.recovered(now);
+        }
+    }
+
+    /// All shards know of all sessions: now wills find whoever subscribed to them.
+    fn recovered(&mut self, now: Now) {
+        for session in std::mem::take(&mut self.bereaved) {
             if let Some(will) = session.will {
                 self.publish_will(now, &session.origin, session.listener, *will);
             }
-            self.record(record);
+            if let Some(number) = session.number {
+                self.record(Record::Ended(number));
+            }
         }
     }
 
@@ -46,16 +56,20 @@ impl Engine {
     }
 
     /// Another shard knows of them.
-    pub(crate) fn recovery_marked(&mut self, mark: u64) -> bool {
+    pub(crate) fn recovery_marked(&mut self, now: Now, mark: u64) -> bool {
         let ours = mark == RECOVERED;
-        if ours {
-            self.recovering = self.recovering.saturating_sub(1);
+        if ours && self.recovering > 0 {
+            // It told us of its own sessions before it answered.
+            self.recovering -= 1;
+            if self.recovering == 0 {
+                self.recovered(now);
+            }
         }
         ours
     }
 
     /// Takes in a session. One of which only the will was kept is given back, to be published once all others are here.
-    fn recover_session(&mut self, now: Now, kept: KeptSession) -> Option<(Session, Record)> {
+    fn recover_session(&mut self, now: Now, kept: KeptSession) -> Option<Session> {
         let KeptSession { session: record, subscriptions, messages, taken } = kept;
         let mut session = Session::new(record.name, record.origin, false);
         session.number = Some(record.number);
@@ -63,7 +77,7 @@ impl Engine {
         session.listener = self.counts.listener(&session.origin.listener, session.origin.protocol);
         session.will = record.will;
         if session.keep.is_zero() {
-            return Some((session, Record::Ended(record.number)));
+            return Some(session);
         }
         // A session whose connection was there when the process ended has lost it now.
         session.expires =

@@ -49,7 +49,7 @@ impl Engine {
 
     /// Another shard knows what was announced before the mark.
     pub(crate) fn marked(&mut self, now: Now, mark: u64) {
-        if self.recovery_marked(mark) {
+        if self.recovery_marked(now, mark) {
             return;
         }
         let Some((connection, answer)) = self.grants.known(mark) else { return };

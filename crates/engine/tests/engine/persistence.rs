@@ -234,8 +234,8 @@ fn last_values_and_their_clearing_outlive_a_crash() {
 
 #[test]
 fn wills_of_those_who_were_connected_are_published_after_the_restart() {
-    let mut node = Node::durable(1, "");
-    let (away, _) = node.lasting(0, "away");
+    let mut node = Node::durable(2, "");
+    let (away, _) = node.lasting(1, "away");
     node.subscribe(away, "will/#", Q1);
     node.lose(away);
     let peer = node.open(0, with_will(open("brief"), "will/brief", std::time::Duration::ZERO));
