@@ -16,7 +16,6 @@ use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
 use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
 use crate::shards::Shards;
-use crate::steps::journal::pass;
 use crate::subscriptions::{Index, Matches};
 use crate::tally::Tally;
 use std::collections::VecDeque;
@@ -149,14 +148,27 @@ impl Engine {
         }
     }
 
-    /// The next output, if any.
+    /// The next output, if any. One that could be relied on comes once all that this input recorded is stored.
     pub fn poll_output(&mut self) -> Option<Output> {
+        let Some(gate) = &mut self.gate else { return self.next_output(false) };
         // First of all: whoever hears of what this input led to may tell the keeper of its own part.
-        if let Some(batch) = self.gate.as_mut().and_then(|gate| gate.take_batch()) {
+        if let Some(batch) = gate.take_batch() {
             return Some(Output::Store(batch));
         }
+        let braked = gate.is_full();
+        if let Some(output) = gate.next_free() {
+            return Some(output);
+        }
+        loop {
+            let output = self.next_output(braked)?;
+            if let Some(output) = self.pass(output) {
+                return Some(output);
+            }
+        }
+    }
+
+    fn next_output(&mut self, braked: bool) -> Option<Output> {
         if self.outputs.is_empty() {
-            let braked = self.gate.as_ref().is_some_and(|gate| gate.is_full());
             self.shards.flush(&mut self.outputs, braked);
         }
         self.outputs.pop_front()
@@ -271,10 +283,9 @@ impl Engine {
         result
     }
 
-    /// Tells a connection's machine, once what it may rely on is stored.
+    /// Tells a connection's machine.
     pub(crate) fn direct(&mut self, connection: ConnectionId, directive: Directive) {
-        let output = Output::Directive { connection, directive };
-        pass(self.gate.as_deref_mut(), &mut self.connections, &mut self.outputs, output);
+        self.outputs.push_back(Output::Directive { connection, directive });
     }
 
     /// Bounds as the document has them now.

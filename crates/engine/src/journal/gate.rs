@@ -93,15 +93,18 @@ impl Gate {
         self.held.push_back((self.last, output));
     }
 
-    /// Everything up to that record is stored: lets out what waited for it.
-    pub(crate) fn stored(&mut self, record: u64, outputs: &mut VecDeque<Output>) {
+    /// Everything up to that record is stored.
+    pub(crate) fn stored(&mut self, record: u64) {
         self.stored = self.stored.max(record.min(self.last));
         while let Some((_, weight)) = self.unstored.pop_front_if(|(last, _)| *last <= record) {
             self.unstored_bytes -= weight;
         }
-        while let Some((_, output)) = self.held.pop_front_if(|(after, _)| *after <= record) {
-            outputs.push_back(output);
-        }
+    }
+
+    /// The next output that has waited long enough.
+    pub(crate) fn next_free(&mut self) -> Option<Output> {
+        let stored = self.stored;
+        self.held.pop_front_if(|(after, _)| *after <= stored).map(|(_, output)| output)
     }
 
     /// Whether so much waits to be stored that its causes are to be braked.

@@ -29,7 +29,7 @@ impl Engine {
                 self.settled_one(now, connection);
             }
             Debtor::Elsewhere { shard, session, tag, ticket } => {
-                self.tell_when_stored(shard, ShardMessage::Settled { session, tag, ticket, outcome, heard });
+                self.tell(shard, ShardMessage::Settled { session, tag, ticket, outcome, heard });
             }
             Debtor::Request { connection, tag, token } => {
                 self.settle_request(now, connection, tag, token, outcome, heard);

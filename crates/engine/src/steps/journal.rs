@@ -1,16 +1,14 @@
 //! What must outlive the process is told to the keeper, and what may be relied on outside waits for it.
 
 use crate::brakes::Brake;
-use crate::connections::Connections;
 use crate::engine::Engine;
-use crate::io::{Forward, Output, ShardId};
+use crate::io::{Forward, Output, ShardId, ShardMessage};
 use crate::journal::{
     Gate, MessageRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
 };
 use crate::sessions::{Parcel, SessionKey, Ticket};
 use crate::subscriptions::Subscription;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use windrose_event::{
     Assurance, ConnectionId, Directive, Event, EventId, Filter, Moment, Now, Tag, Timestamp,
@@ -27,7 +25,7 @@ impl Engine {
     /// The keeper has come so far: what waited for it goes out, and who was braked goes on.
     pub(crate) fn stored(&mut self, record: u64) {
         let Some(gate) = &mut self.gate else { return };
-        gate.stored(record, &mut self.outputs);
+        gate.stored(record);
         while let Some(id) = self.gate.as_mut().and_then(|gate| gate.pop_waiting()) {
             if let Some(connection) = self.connections.get_mut(id) {
                 connection.brakes.retain(|brake| *brake != Brake::Keeper);
@@ -35,6 +33,31 @@ impl Engine {
             }
         }
         self.shards.unbrake();
+    }
+
+    /// Lets an output out, or keeps it until all that was recorded so far is stored.
+    pub(crate) fn pass(&mut self, output: Output) -> Option<Output> {
+        let Some(gate) = self.gate.as_mut().filter(|gate| !gate.is_open()) else { return Some(output) };
+        match &output {
+            Output::Directive { connection, directive } => {
+                let known = self.connections.get_mut(*connection);
+                let in_order_until = known.as_ref().map_or(0, |known| known.in_order_until);
+                if may_pass(directive, gate.is_stored(in_order_until)) {
+                    return Some(output);
+                }
+                // Nothing may come before the word that the session is open, and last values come after the answer to
+                // the subscribe that asked for them.
+                if matches!(directive, Directive::Accept(_) | Directive::Subscribed { .. })
+                    && let Some(known) = known
+                {
+                    known.in_order_until = gate.last();
+                }
+            }
+            Output::Shard { message: ShardMessage::Settled { .. }, .. } => {}
+            _ => return Some(output),
+        }
+        gate.hold(output);
+        None
     }
 
     /// Brakes a connection that causes more records than can be stored.
@@ -213,46 +236,17 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Lets an output out, or keeps it until what it may be relied on for is stored.
-pub(crate) fn pass(
-    gate: Option<&mut Gate>,
-    connections: &mut Connections,
-    outputs: &mut VecDeque<Output>,
-    output: Output,
-) {
-    match (gate.filter(|gate| !gate.is_open()), &output) {
-        (Some(gate), Output::Directive { connection, directive })
-            if must_wait(gate, connections, *connection, directive) =>
-        {
-            if matches!(directive, Directive::Accept(_) | Directive::Subscribed { .. })
-                && let Some(connection) = connections.get_mut(*connection)
-            {
-                connection.in_order_until = gate.last();
-            }
-            gate.hold(output);
-        }
-        _ => outputs.push_back(output),
-    }
-}
-
-/// Whether a word to a connection waits until all that was recorded before it is stored.
-fn must_wait(
-    gate: &Gate,
-    connections: &Connections,
-    connection: ConnectionId,
-    directive: &Directive,
-) -> bool {
+/// Whether a word to a connection need not wait. `in_order`: nothing waits that must come before it.
+fn may_pass(directive: &Directive, in_order: bool) -> bool {
     match directive {
-        // Nobody relies on these; but nothing may come before the word that the session is open, and last values come
-        // after the answer to the subscribe that asked for them.
-        Directive::Value { .. } | Directive::Reply { .. } => {}
         // At least once: if it is lost with all that we know of it, its sender was not told that we have it. Sent once
         // more, or by another tag, it does no harm. Exactly once its tag must be known after a restart.
-        Directive::Deliver(delivery) if delivery.event.assurance != Assurance::ExactlyOnce => {}
-        Directive::Refuse(_) => return false,
-        _ => return true,
+        Directive::Deliver(delivery) => in_order && delivery.event.assurance != Assurance::ExactlyOnce,
+        // Nobody relies on these.
+        Directive::Value { .. } | Directive::Reply { .. } => in_order,
+        Directive::Refuse(_) => true,
+        _ => false,
     }
-    connections.get(connection).is_some_and(|known| !gate.is_stored(known.in_order_until))
 }
 
 /// The wall clock's time at a moment.

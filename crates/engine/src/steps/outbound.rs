@@ -4,7 +4,7 @@ use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::{Output, ShardId, ShardMessage};
 use crate::sessions::{Awaits, Next, Offered, Parcel, SessionKey};
-use crate::steps::journal::{Row, pass};
+use crate::steps::journal::Row;
 use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
 use windrose_event::{
@@ -144,8 +144,7 @@ impl Engine {
                     continue;
                 }
             };
-            let output = Output::Directive { connection, directive };
-            pass(self.gate.as_deref_mut(), &mut self.connections, &mut self.outputs, output);
+            self.outputs.push_back(Output::Directive { connection, directive });
         }
     }
 

@@ -132,10 +132,7 @@ impl Engine {
                 self.direct(connection, Directive::Settle { tag, outcome, heard });
             }
         } else if let Some(shard) = self.takeovers.forward_answer(&name, ticket) {
-            self.tell_when_stored(
-                shard,
-                ShardMessage::Settled { session: name, tag, ticket, outcome, heard },
-            );
+            self.tell(shard, ShardMessage::Settled { session: name, tag, ticket, outcome, heard });
         }
     }
 
@@ -216,15 +213,6 @@ impl Engine {
         let key = self.sessions.insert(session);
         self.enter_subscriptions(key);
         self.sessions.rearm(key);
-    }
-
-    /// Tells another shard, once all so far is stored.
-    pub(crate) fn tell_when_stored(&mut self, to: ShardId, message: ShardMessage) {
-        let output = Output::Shard { to, message };
-        match &mut self.gate {
-            Some(gate) if !gate.is_open() => gate.hold(output),
-            _ => self.outputs.push_back(output),
-        }
     }
 
     /// Tells another shard.

@@ -22,6 +22,10 @@ fn a_sender_is_answered_when_its_message_is_stored() {
     assert!(node.said(sender).is_empty(), "nothing is promised yet");
     node.store();
     assert_eq!(node.settled(sender), [(1, Outcome::Accepted, true)]);
+    node.publish(sender, 3, "a", "x", Q2);
+    assert!(node.said(sender).is_empty());
+    node.store();
+    assert_eq!(node.settled(sender), [(3, Outcome::Accepted, true)]);
     node.publish(sender, 2, "nobody", "x", Q1);
     assert_eq!(node.settled(sender), [(2, Outcome::Accepted, false)], "nothing was to be stored");
 }

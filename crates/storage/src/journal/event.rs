@@ -106,7 +106,7 @@ pub(super) fn read_duration(reader: &mut Reader) -> Option<Duration> {
 fn write_details(writer: &mut Writer, details: &Details) {
     let Details { content_type, is_text, reply_to, correlation, headers } = details;
     writer.option(content_type.as_ref(), |writer, text| writer.bytes(text.as_bytes()));
-    writer.byte(u8::from(*is_text));
+    writer.option(*is_text, |writer, is_text| writer.byte(u8::from(is_text)));
     writer.option(reply_to.as_ref(), |writer, address| writer.bytes(address.as_bytes()));
     writer.option(correlation.as_ref(), |writer, bytes| writer.bytes(bytes));
     writer.list(headers.iter(), |writer, (name, value)| {
@@ -119,7 +119,7 @@ fn read_details(reader: &mut Reader) -> Option<Details> {
     let text = |reader: &mut Reader| Text::from_utf8(reader.bytes()?).ok();
     Some(Details {
         content_type: reader.option(text)?,
-        is_text: reader.flag()?,
+        is_text: reader.option(Reader::flag)?,
         reply_to: reader.option(|reader| Address::from_bytes(reader.bytes()?).ok())?,
         correlation: reader.option(Reader::bytes)?,
         headers: reader.list(|reader| Some((text(reader)?, text(reader)?)))?,

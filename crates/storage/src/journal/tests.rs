@@ -57,7 +57,7 @@ fn event(number: u32, address: &str, payload: &str) -> Arc<Event> {
         details: number.is_multiple_of(5).then(|| {
             Box::new(Details {
                 content_type: Some(Text::from("text/plain")),
-                is_text: true,
+                is_text: Some(number.is_multiple_of(2)),
                 reply_to: Some(Address::new("reply/to").unwrap()),
                 correlation: Some(Bytes::from_static(&[1, 2, 3])),
                 headers: vec![(Text::from("a"), Text::from("1")), (Text::from("a"), Text::from("2"))],
