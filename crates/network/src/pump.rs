@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
 use windrose_event::{Assurance, Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
-use windrose_policy::{Limits, Listener, MqttOptions, Snapshot};
+use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
 
 /// What a turn wants from the world.
@@ -99,6 +99,7 @@ pub fn mqtt_config(limits: &Limits, options: &MqttOptions) -> mqtt::ServerConfig
         },
         server_reference: options.server_reference.clone(),
         response_information: options.response_information.clone(),
+        overlapping_each: options.overlapping_subscriptions == Overlapping::Each,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::steps::journal::Row;
 use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
 use windrose_event::{
-    Assurance, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Tag, is_system,
+    Assurance, Cause, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Rejection, Tag, is_system,
 };
 
 /// Last values that a session gets at once; then others have their turn.
@@ -238,6 +238,13 @@ impl Engine {
         tag: Tag,
         outcome: &Outcome,
     ) {
+        if let Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. }) = outcome {
+            // The machine says so, of what it could not send.
+            self.counts.drop(Cause::TooLarge.name());
+            if tag == Tag::NONE {
+                return self.not_sent(connection, outcome);
+            }
+        }
         match self.awaits(connection, tag) {
             Some((key, Some(Awaits::Settle))) => self.finish(now, key, tag, outcome),
             Some((key, Some(Awaits::Receive))) if !outcome.is_accepted() => {
@@ -245,6 +252,16 @@ impl Engine {
             }
             Some((_, Some(_))) => self.out_of_order(now, connection),
             Some((_, None)) | None => {}
+        }
+    }
+
+    /// An event at most once was not sent after all.
+    fn not_sent(&mut self, connection: ConnectionId, outcome: &Outcome) {
+        let key = self.connections.get(connection).and_then(|connection| connection.session());
+        if let Some(session) = key.and_then(|key| self.sessions.get(key)) {
+            let sent = &mut self.counts.at(session.listener).events_out;
+            sent[0] = sent[0].saturating_sub(1);
+            sent[outcome.rank()] += 1;
         }
     }
 

@@ -310,3 +310,25 @@ fn overlapping_subscriptions_share_a_delivery_unless_they_want_copies_of_their_o
     subscribe(&mut node, ask("a/+", Q2, 100, false));
     assert_eq!(seen(&mut node), [(Q2, 111)]);
 }
+
+#[test]
+fn what_was_too_large_to_be_sent_is_counted() {
+    let mut node = Node::new("");
+    let sender = node.client("sender");
+    let listener = node.client("listener");
+    node.subscribe(listener, "a", Q1);
+    let too_large = || Outcome::rejected(Cause::TooLarge);
+    node.publish(sender, 0, "a", "x", windrose_event::Assurance::AtMostOnce);
+    node.publish(sender, 1, "a", "x", Q1);
+    for delivery in node.deliveries(listener) {
+        node.intent(listener, Intent::Settle { tag: delivery.tag, outcome: too_large() });
+    }
+    let tally = node.tally(0);
+    assert_eq!(
+        tally.dropped.iter().find(|(cause, _)| *cause == "too_large").map(|(_, count)| *count),
+        Some(2)
+    );
+    assert_eq!(tally.listeners[0].events_out.iter().sum::<u64>(), 2);
+    assert_eq!(tally.listeners[0].events_out[0], 0);
+    assert_eq!(tally.queued, 0);
+}

@@ -36,6 +36,8 @@ impl ReasonCode {
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
     pub const PAYLOAD_FORMAT_INVALID: Self = Self(0x99);
+    pub const QOS_NOT_SUPPORTED: Self = Self(0x9b);
+    pub const USE_ANOTHER_SERVER: Self = Self(0x9c);
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9e);
 
     /// Whether it says that something failed.
@@ -132,6 +134,14 @@ pub(super) fn refused_v3(cause: RefusalCause) -> ReasonCode {
         RefusalCause::BadSession => ReasonCode(2),
         RefusalCause::Quota | RefusalCause::ShuttingDown | RefusalCause::Unavailable => ReasonCode(3),
     }
+}
+
+/// Whether another server could do what this one cannot: it is full, or goes away.
+pub(super) fn elsewhere(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::QUOTA_EXCEEDED | ReasonCode::SERVER_SHUTTING_DOWN | ReasonCode::SERVER_UNAVAILABLE
+    )
 }
 
 /// Why the node ends a connection, in MQTT 5 (§3.14.2.1).

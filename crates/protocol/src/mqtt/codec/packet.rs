@@ -29,7 +29,8 @@ pub enum Packet {
 }
 
 impl Packet {
-    /// Takes its reason string out, which its receiver can do without; `false` if it has none.
+    /// Takes out its reason string, or else its server reference, which its receiver can do without; `false` if it has
+    /// neither.
     pub(crate) fn drop_reason(&mut self) -> bool {
         let properties = match self {
             Self::Connack(connack) => &mut connack.properties,
@@ -39,7 +40,9 @@ impl Packet {
             Self::Disconnect(disconnect) => &mut disconnect.properties,
             _ => return false,
         };
-        let had = properties.as_mut().is_some_and(|properties| properties.reason_string.take().is_some());
+        let had = properties.as_mut().is_some_and(|properties| {
+            properties.reason_string.take().or_else(|| properties.server_reference.take()).is_some()
+        });
         if properties.as_deref() == Some(&Properties::default()) {
             *properties = None;
         }

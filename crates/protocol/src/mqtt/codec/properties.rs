@@ -169,9 +169,10 @@ impl Properties {
         out.extend_from_slice(&body);
     }
 
-    /// In any order (MQTT 5 §2.2.2.2). Topic Alias Maximum comes first and Receive Maximum last, as the most widespread
+    /// In any order (MQTT 5 §2.2.2.2). Server Keep Alive and Topic Alias Maximum come first and Receive Maximum last, as the most widespread
     /// server does: there are clients, and tests, that compare whole packets with its.
     fn write_all(&self, out: &mut Vec<u8>) {
+        put_two(out, 0x13, self.server_keep_alive);
         put_two(out, 0x22, self.topic_alias_maximum);
         put_byte(out, 0x01, self.payload_format_indicator);
         put_four(out, 0x02, self.message_expiry_interval);
@@ -184,7 +185,6 @@ impl Properties {
         }
         put_four(out, 0x11, self.session_expiry_interval);
         put_text(out, 0x12, self.assigned_client_identifier.as_ref());
-        put_two(out, 0x13, self.server_keep_alive);
         put_text(out, 0x15, self.authentication_method.as_ref());
         put_data(out, 0x16, self.authentication_data.as_deref());
         put_byte(out, 0x17, self.request_problem_information);

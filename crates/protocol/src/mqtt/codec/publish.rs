@@ -67,12 +67,22 @@ fn flags(dup: bool, qos: Assurance, retain: bool) -> u8 {
     u8::from(dup) << 3 | (qos as u8) << 1 | u8::from(retain)
 }
 
+/// A topic alias that a PUBLISH is written with (MQTT 5 §3.3.2.3.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TopicAlias {
+    /// The topic is written, and the alias stands for it from now on.
+    New(u16),
+    /// The alias is written in the topic's place.
+    Known(u16),
+}
+
 /// Appends a delivery as a PUBLISH, straight from the event. `false`, and nothing appended, if the packet would be longer
 /// than `maximum` (MQTT 5 §3.1.2.11.4, Maximum Packet Size), or if the event came by a protocol that says what MQTT cannot.
 pub(crate) fn write_publish(
     transmit: &mut Transmit,
     version: Version,
     delivery: &Delivery,
+    alias: Option<TopicAlias>,
     wall: Timestamp,
     maximum: usize,
 ) -> bool {
@@ -81,11 +91,14 @@ pub(crate) fn write_publish(
         return false;
     }
     let acknowledged = delivery.assurance != Assurance::AtMostOnce;
-    let topic = event.address.as_bytes();
+    let topic = match alias {
+        Some(TopicAlias::Known(_)) => b"",
+        _ => event.address.as_bytes(),
+    };
     let expiry = event.expires.map(|expires| seconds_left(expires, wall));
     let properties = match version {
         Version::V3 => 0,
-        Version::V5 => properties_length(delivery, expiry),
+        Version::V5 => properties_length(delivery, expiry) + alias.map_or(0, |_| 3),
     };
     let properties_header = if version == Version::V5 { variable_length(properties) } else { 0 };
     let identifier = if acknowledged { 2 } else { 0 };
@@ -103,6 +116,10 @@ pub(crate) fn write_publish(
     }
     if version == Version::V5 {
         put_variable(out, properties);
+        if let Some(TopicAlias::New(alias) | TopicAlias::Known(alias)) = alias {
+            out.push(0x23);
+            put_u16(out, alias);
+        }
         put_properties(out, delivery, expiry);
     }
     transmit.payload(&event.payload);

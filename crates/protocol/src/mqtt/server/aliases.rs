@@ -1,7 +1,7 @@
-//! Topic aliases that the client sets (MQTT 5 §3.3.2.3.4).
+//! Topic aliases, those that the client sets and those that are set towards it (MQTT 5 §3.3.2.3.4).
 
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::CodecError;
+use crate::mqtt::codec::{CodecError, TopicAlias};
 use windrose_event::{Address, Text};
 
 /// What each alias stands for; an alias is one more than its index.
@@ -44,6 +44,43 @@ impl Aliases {
                 .and_then(Option::as_ref)
                 .cloned()
                 .ok_or(CodecError::protocol("a topic alias stands for nothing yet")),
+        }
+    }
+}
+
+/// What each alias towards the client stands for; an alias is one more than its index. First come, first served: the
+/// topics that a client hears first are mostly the ones that it goes on hearing, and nothing is moved around per delivery.
+pub(super) struct Given {
+    topics: Vec<Address>,
+    most: u16,
+}
+
+/// Aliases towards one client at most: they are looked through for each of its deliveries.
+const MOST: u16 = 32;
+
+impl Given {
+    /// For a client that takes `theirs`, by a policy that allows `ours`; `None` if that comes to none.
+    pub(super) fn new(theirs: u16, ours: u16) -> Option<Box<Self>> {
+        let most = theirs.min(ours).min(MOST);
+        (most > 0).then(|| Box::new(Self { topics: Vec::new(), most }))
+    }
+
+    /// The alias that an address has, or could be given.
+    pub(super) fn alias(&self, address: &Address) -> Option<TopicAlias> {
+        match self.topics.iter().position(|topic| topic == address) {
+            Some(index) => Some(TopicAlias::Known(index as u16 + 1)),
+            None if self.topics.len() < usize::from(self.most) => {
+                Some(TopicAlias::New(self.topics.len() as u16 + 1))
+            }
+            None => None,
+        }
+    }
+
+    /// The client was told of the next alias, with this address.
+    pub(super) fn set(&mut self, address: &Address) {
+        // Its own buffer: the event's would be kept for as long as the connection lives.
+        if let Ok(topic) = Address::new(Text::from(address.as_str())) {
+            self.topics.push(topic);
         }
     }
 }

@@ -59,7 +59,12 @@ impl Server {
                 CloseReason::Failed(detail) => Some(&**detail),
                 _ => None,
             };
-            self.say_disconnect(closed(reason), detail);
+            match self.sent_elsewhere(closed(reason)) {
+                (code, properties @ Some(_)) => {
+                    self.say(Packet::Disconnect(Disconnect { code, properties }));
+                }
+                (code, None) => self.say_disconnect(code, detail),
+            }
         }
         self.close_transport(CloseCause::Ours);
     }

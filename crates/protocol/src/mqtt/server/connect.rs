@@ -1,17 +1,12 @@
 //! CONNECT and its answer (MQTT 5 §3.1, §3.2).
 
+use super::aliases::Given;
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{CodecError, Connack, Connect, LastWill, Packet, Properties, Version};
-use crate::mqtt::reason::{refused, refused_v3};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{
-    Accepted, Address, CloseCause, Details, Intent, Now, Open, Publication, Refusal, Secret, Text, Will,
-};
-
-/// The largest packet that a fixed header can announce (MQTT 5 §2.1.4): a bound of that is none.
-const LARGEST_PACKET: u32 = 268_435_460;
+use windrose_event::{Address, Assurance, CloseCause, Details, Intent, Open, Publication, Secret, Will};
 
 impl Server {
     pub(super) fn connect(&mut self, connect: Connect) -> Result<(), CodecError> {
@@ -33,6 +28,8 @@ impl Server {
             self.close_transport(CloseCause::Protocol(problem.into()));
             return Ok(());
         }
+        self.asks_response_information = properties.request_response_information == Some(1);
+        self.given = Given::new(properties.topic_alias_maximum.unwrap_or(0), self.config.topic_alias_maximum);
         let will = connect.will.map(|will| self.will(will)).transpose()?;
 
         self.keep_alive = self.bounded_keep_alive(connect.keep_alive);
@@ -93,6 +90,7 @@ impl Server {
     }
 
     fn will(&self, will: LastWill) -> Result<Box<Will>, CodecError> {
+        self.check_qos(will.qos)?;
         let address = Address::new(will.topic).map_err(|_| CodecError {
             code: ReasonCode::TOPIC_NAME_INVALID,
             problem: "CONNECT has a will whose topic is no topic name",
@@ -108,7 +106,7 @@ impl Server {
         let mut publication = Publication {
             address,
             payload: will.payload,
-            assurance: will.qos,
+            assurance: self.capped(will.qos),
             retain: will.retain,
             expiry: None,
             details: None,
@@ -125,43 +123,18 @@ impl Server {
         Ok(Box::new(Will { publication, delay }))
     }
 
-    /// The engine opened the session.
-    pub(super) fn accept(&mut self, now: Now, accepted: &Accepted) {
-        self.receive_maximum = accepted.window.min(self.config.receive_maximum).max(1);
-        let mut properties = None;
-        if self.version == Version::V5 {
-            properties = Some(Box::new(Properties {
-                session_expiry_interval: (accepted.keep != self.asked_keep).then(|| seconds(accepted.keep)),
-                receive_maximum: (self.receive_maximum < u16::MAX).then_some(self.receive_maximum),
-                maximum_packet_size: (self.config.packet_bytes < LARGEST_PACKET)
-                    .then_some(self.config.packet_bytes),
-                topic_alias_maximum: (self.config.topic_alias_maximum > 0)
-                    .then_some(self.config.topic_alias_maximum),
-                assigned_client_identifier: accepted.assigned.then(|| Text::from(&*accepted.session)),
-                server_keep_alive: self.keep_alive_capped.then_some(self.keep_alive),
-                ..Properties::default()
-            }));
-        }
-        // MQTT 3.1 §3.2 has no Session Present: the byte is reserved.
-        let session_present = accepted.resumed && !self.legacy;
-        let connack = Connack { session_present, code: ReasonCode::SUCCESS, properties };
-        if !self.say(Packet::Connack(connack)) {
-            self.end(CloseCause::Protocol("CONNACK is larger than the client takes".into()), true, None);
-            return;
-        }
-        self.state = State::Open;
-        // However long the answer took, the client has its whole keep alive from now on.
-        self.last_heard = now.moment;
+    /// A QoS, no higher than the listener's Maximum QoS.
+    pub(super) fn capped(&self, qos: Assurance) -> Assurance {
+        self.config.quirks.maximum_qos.map_or(qos, |most| qos.min(most))
     }
 
-    /// The engine did not open the session. What it says of why is for the operator, not for the peer.
-    pub(super) fn refuse(&mut self, refusal: &Refusal) {
-        let code = match self.version {
-            Version::V3 => refused_v3(refusal.cause),
-            Version::V5 => refused(refusal.cause),
-        };
-        self.say(Packet::Connack(Connack { session_present: false, code, properties: None }));
-        self.close_transport(CloseCause::Ours);
+    /// A client of MQTT 5 was told of Maximum QoS [MQTT-3.2.2-11]; older ones cannot be and are served with less.
+    pub(super) fn check_qos(&self, qos: Assurance) -> Result<(), CodecError> {
+        if self.version == Version::V5 && self.capped(qos) != qos {
+            let problem = "a QoS is higher than Maximum QoS (listeners[].mqtt.quirks.maximum_qos)";
+            return Err(CodecError { code: ReasonCode::QOS_NOT_SUPPORTED, problem });
+        }
+        Ok(())
     }
 
     /// Whether an address has no more levels than the policy allows.
@@ -201,8 +174,4 @@ pub(in crate::mqtt) fn describe(
 pub(in crate::mqtt) fn says_truly(publication: &Publication) -> bool {
     let is_text = publication.details.as_ref().is_some_and(|details| details.is_text == Some(true));
     !is_text || std::str::from_utf8(&publication.payload).is_ok()
-}
-
-fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }

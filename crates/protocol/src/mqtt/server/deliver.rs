@@ -1,14 +1,22 @@
 //! Deliveries to the client.
 
 use super::Server;
-use crate::mqtt::codec::write_publish;
-use windrose_event::{Cause, Delivery, Intent, Now, Outcome, Tag};
+use crate::mqtt::codec::{TopicAlias, write_publish};
+use windrose_event::{Cause, Delivery, Intent, Now, Outcome};
 
 impl Server {
     pub(super) fn deliver(&mut self, now: Now, delivery: &Delivery) {
         let maximum = self.maximum_packet_size as usize;
-        let written = write_publish(&mut self.transmit, self.version, delivery, now.wall, maximum);
-        if !written && delivery.tag != Tag::NONE {
+        if let Some(given) = &mut self.given {
+            let alias = given.alias(&delivery.event.address);
+            if write_publish(&mut self.transmit, self.version, delivery, alias, now.wall, maximum) {
+                if let Some(TopicAlias::New(_)) = alias {
+                    given.set(&delivery.event.address);
+                }
+                return;
+            }
+        }
+        if !write_publish(&mut self.transmit, self.version, delivery, None, now.wall, maximum) {
             // Not sent, and done with all the same (MQTT 5 §3.1.2.11.4).
             let detail = "the packet, or one of its properties, is larger than the client can take";
             let outcome = Outcome::rejected_because(Cause::TooLarge, detail);

@@ -6,6 +6,7 @@
 //!
 //! **Mutate once, then drain [`Server::poll_output`] until it has nothing, before mutating again.**
 
+mod accept;
 mod aliases;
 mod close;
 mod connect;
@@ -19,7 +20,7 @@ mod tests;
 use super::ReasonCode;
 use super::codec::{Ack, Version, kind};
 use crate::Transmit;
-use aliases::Aliases;
+use aliases::{Aliases, Given};
 pub(super) use connect::{describe, says_truly};
 use publish::Unsettled;
 use std::collections::VecDeque;
@@ -51,6 +52,9 @@ pub struct ServerConfig {
     pub server_reference: Option<Arc<str>>,
     /// What clients that ask get as Response Information (MQTT 5 §3.2.2.3.15); `{session}` stands for the session's name.
     pub response_information: Option<Arc<str>>,
+    /// Whether an event comes once for each of a session's matching subscriptions with wildcards (MQTT 5 §3.3.4), and
+    /// not once for all of them.
+    pub overlapping_each: bool,
 }
 
 /// Departures from the specifications that a fleet's clients need. All of them are off by default.
@@ -107,6 +111,8 @@ pub struct Server {
     expires_at_once: bool,
     /// CONNECT asked for another keep alive than it gets.
     keep_alive_capped: bool,
+    /// Whether CONNECT asked for Response Information (MQTT 5 §3.1.2.11.6).
+    asks_response_information: bool,
     /// The expiry that CONNECT asked for.
     asked_keep: Duration,
     /// Seconds; zero: no bound.
@@ -126,6 +132,8 @@ pub struct Server {
     /// Publications that are not acknowledged yet, in order of arrival.
     unsettled: VecDeque<Unsettled>,
     aliases: Option<Box<Aliases>>,
+    /// Topic aliases towards a client that takes some.
+    given: Option<Box<Given>>,
     /// Subscribes whose own part of the answer waits for the engine's.
     asked: Vec<Asked>,
     close_cause: Option<CloseCause>,
@@ -145,6 +153,7 @@ impl Server {
             explains: false,
             expires_at_once: true,
             keep_alive_capped: false,
+            asks_response_information: false,
             asked_keep: Duration::ZERO,
             keep_alive: 0,
             maximum_packet_size: u32::MAX,
@@ -156,6 +165,7 @@ impl Server {
             transmit: Transmit::default(),
             unsettled: VecDeque::new(),
             aliases: None,
+            given: None,
             asked: Vec::new(),
             close_cause: None,
         }

@@ -55,10 +55,11 @@ impl Server {
         if properties.as_ref().is_some_and(|properties| !properties.subscription_identifiers.is_empty()) {
             return Err(CodecError::protocol("PUBLISH from a client has a subscription identifier"));
         }
+        self.check_qos(publish.qos)?;
         let mut publication = Publication {
             address,
             payload: publish.payload,
-            assurance: publish.qos,
+            assurance: self.capped(publish.qos),
             retain: publish.retain,
             expiry: None,
             details: None,

@@ -42,13 +42,14 @@ impl Server {
                 return Err(CodecError::protocol("a shared subscription has No Local"));
             }
             codes.push(None);
+            let own_copy = self.config.overlapping_each && filter.is_wild();
             requests.push(SubscriptionRequest {
                 filter,
                 group,
-                assurance: wanted.qos,
+                assurance: self.capped(wanted.qos),
                 no_local: wanted.no_local || self.bridge,
                 retain_as_published: wanted.retain_as_published || self.bridge,
-                own_copy: false,
+                own_copy,
                 retained: wanted.retain_handling,
                 identifier,
             });

@@ -202,5 +202,6 @@ fn server_config() -> ServerConfig {
         quirks: Default::default(),
         server_reference: None,
         response_information: None,
+        overlapping_each: true,
     }
 }

@@ -55,7 +55,7 @@ fn written(transmit: &mut Transmit) -> Vec<u8> {
 
 fn write(version: Version, delivery: &Delivery, maximum: usize) -> Option<Vec<u8>> {
     let mut transmit = Transmit::default();
-    let said = write_publish(&mut transmit, version, delivery, WALL, maximum);
+    let said = write_publish(&mut transmit, version, delivery, None, WALL, maximum);
     let bytes = written(&mut transmit);
     assert_eq!(said, !bytes.is_empty(), "nothing is left of what is not said");
     said.then_some(bytes)

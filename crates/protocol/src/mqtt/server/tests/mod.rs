@@ -8,6 +8,7 @@ mod connecting;
 mod delivering;
 mod fragments;
 mod legacy;
+mod options;
 mod publishing;
 mod subscribing;
 
@@ -32,6 +33,7 @@ fn config() -> ServerConfig {
         quirks: Quirks::default(),
         server_reference: None,
         response_information: None,
+        overlapping_each: true,
     }
 }
 
