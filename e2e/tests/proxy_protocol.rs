@@ -1,7 +1,7 @@
 //! Connections that come by a proxy, which says in a header of the PROXY protocol where they come from.
 
 use windrose_e2e::certs::Authority;
-use windrose_e2e::clients::mosquitto_pub;
+use windrose_e2e::clients::{curl, mosquitto_pub, request};
 use windrose_e2e::mqtt::{Client, Options};
 use windrose_e2e::node::Setup;
 use windrose_e2e::relay::Relay;
@@ -16,6 +16,8 @@ listeners:
   - {name: others, protocol: mqtt, bind: "127.0.0.1:${MQTT}", proxy_protocol: required}
   - {name: ws, protocol: mqtt, transport: websocket, bind: "127.0.0.1:${MQTT}", proxy_protocol: required}
   - {name: mqtts, protocol: mqtt, bind: "127.0.0.1:${MQTTS}", tls: edge, proxy_protocol: required}
+  - {name: rest, protocol: http, bind: "127.0.0.1:${REST}", proxy_protocol: required}
+  - {name: rests, protocol: http, bind: "127.0.0.1:${RESTS}", tls: edge, proxy_protocol: required}
 identity: {devices: devices.yaml, anonymous: "${ANONYMOUS}"}
 access:
   - {who: anyone, may: [publish, subscribe], on: "open/#"}
@@ -122,6 +124,26 @@ fn the_header_comes_before_tls() {
     wait_until("all came by TLS", || {
         node.metric("windrose_connections_opened_total", &["listener=\"mqtts\""]) == 3.0
     });
+}
+
+#[test]
+fn rest_is_spoken_by_a_proxy_too() {
+    let node = start("allow");
+    let ca = node.folder().path().join("ca.pem").display().to_string();
+    let plain = format!("http://{}/v1/events/open/a", node.rest());
+    let secured = format!("https://{}/v1/events/open/a", node.rests());
+    // curl writes a header of version 1 itself.
+    for url in [&plain, &secured] {
+        let answer = request(&["--haproxy-protocol", "--cacert", &ca, "-X", "POST", "-d", "body", url]);
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
+    let said = curl(&["-X", "POST", "-d", "body", &plain]);
+    assert_ne!(said.code, 0, "without a header there is no answer: {said:?}");
+    node.wait_metric(
+        "windrose_connections_refused_total",
+        &["listener=\"rest\"", "cause=\"proxy_protocol\""],
+        1.0,
+    );
 }
 
 #[test]

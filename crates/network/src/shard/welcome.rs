@@ -105,7 +105,7 @@ impl Visitor {
             };
             whole.or_else(named).map(Arc::new)
         });
-        if let Some(id) = header.unique_id {
+        if let Some(id) = header.unique_id.filter(|id| !id.is_empty()) {
             tracing::debug!(peer = %self.peer, unique_id = %id.escape_ascii(), "a proxy's connection");
         }
     }
