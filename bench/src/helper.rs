@@ -14,6 +14,8 @@ pub(crate) enum Role {
     Load,
     /// Holds connections that do nothing.
     Idle,
+    /// Publishes to many, one of whom stops reading.
+    Slow,
     /// Answers REST requests.
     Sink,
 }
@@ -23,6 +25,7 @@ impl Role {
         match self {
             Self::Load => "load",
             Self::Idle => "idle",
+            Self::Slow => "slow",
             Self::Sink => "sink",
         }
     }

@@ -70,6 +70,7 @@ fn main() -> ExitCode {
     let done = match arguments.role {
         Some(helper::Role::Load) => load::main(),
         Some(helper::Role::Idle) => load::idle::main(),
+        Some(helper::Role::Slow) => load::slow::main(),
         Some(helper::Role::Sink) => sink::main(),
         None => run::run(arguments),
     };

@@ -1,6 +1,7 @@
 //! The table and the JSON file.
 
 use crate::cases::{Case, Conditions, Sample};
+use crate::load::slow::Measured;
 use crate::procfs;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -71,6 +72,20 @@ const IDLE: &[Column] = &[
     ("RSS MiB", |sample| sample.resident as f64 / 1_048_576.0),
 ];
 
+const SLOW: &[Column] = &[
+    ("p99 ms slow", |sample| slow(sample, |slow| slow.beside.p99 / 1_000.0)),
+    ("p99 ms", |sample| slow(sample, |slow| slow.alone.p99 / 1_000.0)),
+    ("p99 moved %", |sample| slow(sample, |slow| (slow.beside.p99 / slow.alone.p99 - 1.0) * 100.0)),
+    ("p50 ms slow", |sample| slow(sample, |slow| slow.beside.median / 1_000.0)),
+    ("p50 ms", |sample| slow(sample, |slow| slow.alone.median / 1_000.0)),
+    ("RSS MiB", |sample| sample.resident as f64 / 1_048_576.0),
+    ("lost", |sample| sample.lost as f64),
+];
+
+fn slow(sample: &Sample, figure: fn(&Measured) -> f64) -> f64 {
+    sample.slow.as_ref().map_or(f64::NAN, figure)
+}
+
 impl Report {
     /// A report without cases.
     pub(crate) fn new(conditions: &Conditions, profile: String, servers: Vec<ServerFacts>) -> Self {
@@ -112,7 +127,11 @@ impl Report {
 
     /// Adds a case and gives its part of the table.
     pub(crate) fn add(&mut self, case: &Case, rounds: Vec<Round>) -> String {
-        let columns = if case.is_idle() { IDLE } else { TRAFFIC };
+        let columns = match (case.is_idle(), case.is_slow()) {
+            (true, _) => IDLE,
+            (_, true) => SLOW,
+            _ => TRAFFIC,
+        };
         let mut table = format!("{}: {}; {} rounds\n", case.name, case.about, rounds.len());
         let titles: String = columns.iter().skip(1).map(|(title, _)| format!("{title:>12}")).collect();
         let first = columns.first().map_or("", |(title, _)| *title);
@@ -143,7 +162,7 @@ impl Report {
         }
         let ratios = self.ratios(columns, &rounds);
         for (peer, spread) in &ratios {
-            let better = if case.is_idle() { "less is better" } else { "more is better" };
+            let better = if case.is_idle() || case.is_slow() { "less is better" } else { "more is better" };
             let _ = writeln!(
                 table,
                 "  windrose / {peer}, {first}: {:.2} ({:.2}..{:.2}), {better}",

@@ -1,10 +1,12 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod idle;
+mod slow;
 mod traffic;
 
 use crate::Result;
 use crate::certificates::PemFiles;
+use crate::load::slow::Measured;
 use crate::peers::{Peer, Setup, free_address};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -25,6 +27,7 @@ pub(crate) struct Case {
 enum Kind {
     Traffic(Traffic),
     Idle(Idle),
+    Slow,
 }
 
 /// All cases, in the order in which they run.
@@ -73,6 +76,11 @@ pub(crate) const CASES: &[Case] = &[
         name: "rest-received",
         about: "100 publishers, QoS 1, to a REST service; PUBACK at once",
         kind: Kind::Traffic(Traffic::to_rest("received")),
+    },
+    Case {
+        name: "slow-reader",
+        about: "1 publisher to 1,000 subscribers, one of which stops reading",
+        kind: Kind::Slow,
     },
     Case {
         name: "idle-plain",
@@ -128,6 +136,8 @@ pub(crate) struct Sample {
     pub(crate) lost: u64,
     /// What an idle connection adds to the server's resident memory, in bytes.
     pub(crate) connection_bytes: Option<f64>,
+    /// How long messages took, without and beside a subscriber that does not read.
+    pub(crate) slow: Option<Measured>,
 }
 
 impl Sample {
@@ -148,6 +158,11 @@ impl Case {
         matches!(self.kind, Kind::Idle(_))
     }
 
+    /// Whether it measures how long messages take, not how many there are.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self.kind, Kind::Slow)
+    }
+
     /// How often it is run when so many rounds are asked for: memory hardly varies.
     pub(crate) fn rounds(&self, asked: usize) -> usize {
         if self.is_idle() { asked.min(2) } else { asked }
@@ -157,7 +172,7 @@ impl Case {
     pub(crate) fn suits(&self, peer: &dyn Peer) -> bool {
         match &self.kind {
             Kind::Traffic(traffic) => traffic.rest.is_none() || peer.speaks_rest(),
-            Kind::Idle(_) => true,
+            Kind::Idle(_) | Kind::Slow => true,
         }
     }
 
@@ -171,6 +186,7 @@ impl Case {
         match &self.kind {
             Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
             Kind::Idle(idle) => idle.run(peer, setup, conditions),
+            Kind::Slow => slow::run(peer, &setup, conditions),
         }
     }
 }

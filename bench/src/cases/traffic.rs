@@ -77,7 +77,7 @@ impl Traffic {
             resident: measured.resident,
             acknowledged: measured.acknowledged,
             lost: measured.lost,
-            connection_bytes: None,
+            ..Sample::default()
         })
     }
 }

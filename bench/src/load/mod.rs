@@ -6,6 +6,7 @@
 mod client;
 pub(crate) mod idle;
 mod packet;
+pub(crate) mod slow;
 
 use crate::{Result, helper, procfs, sink};
 use client::{Client, Publisher};
