@@ -46,7 +46,8 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
 
     for (listener, address) in node.addresses() {
         let (protocol, tls) = (listener.protocol.name(), listener.tls.as_deref().unwrap_or("none"));
-        tracing::info!(listener = %listener.name, protocol, %address, tls, "listening");
+        let path = listener.path.as_deref();
+        tracing::info!(listener = %listener.name, protocol, %address, tls, path, "listening");
     }
     if snapshot.identity.allow_anonymous {
         tracing::warn!(

@@ -94,6 +94,14 @@ impl Candidates {
         self.listeners().find(|listener| listener.protocol == Protocol::Http)
     }
 
+    /// The one that speaks MQTT over WebSocket on a path. Clients that name no path ask for `/`: they get the one that
+    /// there is, if there is only one.
+    pub(crate) fn websocket(&self, path: &str) -> Option<&Arc<Listener>> {
+        let exact = self.websockets().find(|(own, _)| *own == path);
+        let mut all = self.websockets();
+        exact.or_else(|| all.next().filter(|_| path == "/" && all.next().is_none())).map(|(_, one)| one)
+    }
+
     /// Those that speak MQTT over WebSocket, with their paths.
     pub(crate) fn websockets(&self) -> impl Iterator<Item = (&str, &Arc<Listener>)> {
         let all =
@@ -179,6 +187,22 @@ mod tests {
         assert_eq!(names(all.named(Some("d.c.b.example"))), "any");
         assert_eq!(names(all.named(Some("b.example"))), "any");
         assert_eq!(names(all.named(None)), "any");
+    }
+
+    #[test]
+    fn a_client_without_a_path_gets_the_only_websocket_there_is() {
+        let websocket = |name: &str, path: &str| {
+            let plain = Arc::unwrap_or_clone(listener(name, &[]));
+            Arc::new(Listener { transport: Transport::WebSocket, path: Some(path.into()), ..plain })
+        };
+        let one = candidates(&[listener("tcp", &[]), websocket("ws", "/mqtt")]);
+        let name = |candidates: &Candidates, path| candidates.websocket(path).map(|one| one.name.to_string());
+        assert_eq!(name(&one, "/mqtt").as_deref(), Some("ws"));
+        assert_eq!(name(&one, "/").as_deref(), Some("ws"));
+        assert_eq!(name(&one, "/mqtt/"), None);
+        let two = candidates(&[websocket("ws", "/mqtt"), websocket("cars", "/cars")]);
+        assert_eq!(name(&two, "/cars").as_deref(), Some("cars"));
+        assert_eq!(name(&two, "/"), None);
     }
 
     #[test]

@@ -118,7 +118,7 @@ where
         Ok(head) => head,
         Err(error) => return refuse(fallback, error.refusal()),
     };
-    let Some((_, listener)) = candidates.websockets().find(|(path, _)| *path == head.path()) else {
+    let Some(listener) = candidates.websocket(head.path()) else {
         return refuse(fallback, Refused::not_found(candidates.websockets().map(|(path, _)| path)));
     };
     stream.consume(head.len());
