@@ -228,6 +228,21 @@ fn a_lost_transport_publishes_the_will() {
 }
 
 #[test]
+fn who_breaks_the_rules_under_mqtt_is_lost_with_a_reason() {
+    for version in BOTH {
+        let mut link = Link::open(version);
+        link.server.handle_violation(link.now, "WebSocket: a reserved bit");
+        link.drain();
+        let close = link.closed_with();
+        let cause = CloseCause::Protocol("WebSocket: a reserved bit".into());
+        assert_eq!((close.cause, close.with_will, close.keep), (cause, true, None));
+        assert!(link.read().is_empty(), "there is no MQTT to say it with");
+        link.lose();
+        assert!(link.intents().is_empty(), "it is told once");
+    }
+}
+
+#[test]
 fn the_engine_s_reasons_have_their_codes_in_mqtt_5() {
     let cases = [
         (CloseReason::TakenOver, ReasonCode::SESSION_TAKEN_OVER),
