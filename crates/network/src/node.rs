@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
-use windrose_engine::{Input, Keeper, Kept, Seat, ShardId, Tally};
+use windrose_engine::{Input, Keeper, Kept, Seat, ShardId, ShardMessage, Tally};
 use windrose_event::{Address, Registry};
 use windrose_policy::{Listener, Snapshot};
 
@@ -326,7 +326,7 @@ struct ShardMaker {
     registry: Arc<dyn Registry>,
     tls: Arc<TlsTable>,
     read: FileReader,
-    senders: Vec<mpsc::Sender<(ShardId, Vec<windrose_engine::ShardMessage>)>>,
+    senders: Vec<mpsc::Sender<(ShardId, Vec<ShardMessage>)>>,
     journal: Option<ShardJournal>,
 }
 
@@ -385,6 +385,11 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
 /// Takes the other shards' messages.
 async fn hear(shard: Rc<Shard>, mut inbox: Inbox) {
     while let Some((from, messages)) = inbox.recv().await {
+        if messages.iter().any(|message| matches!(message, ShardMessage::Take { .. })) {
+            // What the session's old connection sent before its new one came is read first: a good-bye above all, or
+            // its will would be published.
+            tokio::task::yield_now().await;
+        }
         shard.messages(from, messages);
     }
 }
