@@ -1,6 +1,6 @@
 //! MQTT 3.1 (`MQIsdp`, level 3): what differs from 3.1.1.
 
-use crate::support::{QUIET, connect, name, next, node, refused};
+use crate::support::{connect, name, next, node, refused};
 use std::time::Duration;
 use windrose_e2e::Node;
 use windrose_e2e::documents::open;
