@@ -24,6 +24,6 @@ bench: ## Measure; ARGS are handed to the program, such as ARGS=--help.
 	@scripts/setup bench
 	cargo run --profile quick --package windrose-bench -- $(ARGS)
 
-fuzz: ## Run the property tests with many more random inputs; CASES says how many each (default 20000).
+fuzz: ## Try random inputs for long: of TARGET for TIME seconds (see fuzz/), or of all property tests, CASES each.
 	@scripts/setup run
-	PROPTEST_CASES=$${CASES:-20000} cargo test --workspace --lib --tests
+	@scripts/fuzz "$(TARGET)"

@@ -1,0 +1,37 @@
+//! Fuzz targets: what reads the bytes of a peer, run on any bytes, with its promises asserted.
+//!
+//! A target is a plain function of bytes, so that three things can drive it: the test that replays the corpora
+//! (`tests/replay.rs`), the mutator of [`mutate`], and libFuzzer (`libfuzzer/`, by `make fuzz`). It returns a number that
+//! tells behaviours apart: an input whose number is new is worth keeping.
+
+pub mod corpus;
+pub mod mutate;
+pub mod seeds;
+pub mod signature;
+pub mod targets;
+
+/// A target and where its first inputs come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name: of its corpus, and of its program for libFuzzer.
+    pub name: &'static str,
+    /// Runs an input; panics if a promise is broken. The number tells behaviours apart.
+    pub run: fn(&[u8]) -> u64,
+    /// Inputs that are well-formed.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
+    Target { name: "server", run: targets::server::run, seeds: seeds::server },
+    Target { name: "client", run: targets::client::run, seeds: seeds::client },
+    Target { name: "websocket", run: targets::websocket::run, seeds: seeds::websocket },
+    Target { name: "handshake", run: targets::handshake::run, seeds: seeds::handshake },
+    Target { name: "proxy", run: targets::proxy::run, seeds: seeds::proxy },
+];
+
+/// The target of that name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.into_iter().find(|target| target.name == name)
+}
