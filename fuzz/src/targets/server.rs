@@ -27,6 +27,7 @@ fn config(choice: u8) -> ServerConfig {
         quirks: Quirks::default(),
         server_reference: None,
         response_information: (choice & 2 != 0).then(|| "replies/{session}".into()),
+        overlapping_each: choice & 4 != 0,
     }
 }
 
