@@ -16,17 +16,18 @@ mod receive;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 
 use super::ReasonCode;
 use super::codec::{Ack, Version, kind};
 use crate::Transmit;
 use aliases::{Aliases, Given};
 pub(super) use connect::{describe, says_truly};
-use publish::Unsettled;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use subscribe::Asked;
+use unsettled::Unsettled;
 use windrose_event::{Assurance, Claim, Close, CloseCause, Directive, Intent, Moment, Now};
 
 /// What the machine is told of the node's policy.
@@ -130,7 +131,7 @@ pub struct Server {
     outputs: VecDeque<Output>,
     transmit: Transmit,
     /// Publications that are not acknowledged yet, in order of arrival.
-    unsettled: VecDeque<Unsettled>,
+    unsettled: Unsettled,
     aliases: Option<Box<Aliases>>,
     /// Topic aliases towards a client that takes some.
     given: Option<Box<Given>>,
@@ -163,7 +164,7 @@ impl Server {
             partial: Vec::new(),
             outputs: VecDeque::new(),
             transmit: Transmit::default(),
-            unsettled: VecDeque::new(),
+            unsettled: Unsettled::default(),
             aliases: None,
             given: None,
             asked: Vec::new(),

@@ -2,32 +2,13 @@
 
 use super::Server;
 use super::connect::{describe, says_truly};
+use super::unsettled::Handshake;
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, Publish, Version, kind};
 use crate::mqtt::reason::{is_clients, settled};
 use windrose_event::{
     Address, Assurance, Cause, CloseCause, Intent, Outcome, Publication, Rejection, Tag, Text,
 };
-
-/// A publication that waits for its acknowledgement.
-pub(super) struct Unsettled {
-    id: u16,
-    phase: Phase,
-    /// QoS 2: whether it came a second time on this connection.
-    again: bool,
-    /// QoS 2: the payload's length, which tells what is sent again from what is sent under a used identifier.
-    length: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// QoS 1: PUBACK is due.
-    Puback,
-    /// QoS 2: PUBREC is due.
-    Pubrec,
-    /// QoS 2: PUBREC is sent, PUBREL is awaited.
-    Pubrel,
-}
 
 impl Server {
     pub(super) fn publish(&mut self, publish: Publish) -> Result<(), CodecError> {
@@ -88,14 +69,11 @@ impl Server {
 
     /// Notes an acknowledgement that is due, within Receive Maximum (MQTT 5 §3.3.4).
     fn owe(&mut self, id: u16, qos: Assurance, length: u32) -> Result<(), CodecError> {
-        let phase = match qos {
-            Assurance::AtMostOnce => return Ok(()),
-            Assurance::AtLeastOnce => Phase::Puback,
-            Assurance::ExactlyOnce => Phase::Pubrec,
-        };
-        let same = |unsettled: &&mut Unsettled| unsettled.id == id && unsettled.phase != Phase::Puback;
-        if phase == Phase::Pubrec
-            && let Some(known) = self.unsettled.iter_mut().find(same)
+        if qos == Assurance::AtMostOnce {
+            return Ok(());
+        }
+        if qos == Assurance::ExactlyOnce
+            && let Some(known) = self.unsettled.handshake(id)
         {
             // Sent again: counted once. MQTT 5 §4.4 forbids that on the same connection; once is borne with, and any
             // number of times in MQTT 3.1, which told clients to.
@@ -104,15 +82,17 @@ impl Server {
                 let problem = "an exactly-once publication came a third time on one connection";
                 return Err(CodecError::protocol(problem));
             }
-            (known.again, known.length) = (again, length);
-            known.phase = Phase::Pubrec;
+            *known = Handshake { received: false, again, length };
             return Ok(());
         }
         if self.version == Version::V5 && self.unsettled.len() >= usize::from(self.receive_maximum) {
             let problem = "more is unacknowledged than Receive Maximum allows";
             return Err(CodecError { code: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, problem });
         }
-        self.unsettled.push_back(Unsettled { id, phase, again: false, length });
+        match qos {
+            Assurance::ExactlyOnce => self.unsettled.owe_pubrec(id, length),
+            _ => self.unsettled.owe_puback(id),
+        }
         Ok(())
     }
 
@@ -120,17 +100,17 @@ impl Server {
     /// an earlier connection of the session: its sender must send it again (MQTT 5 §4.4) and is answered then. An answer
     /// ahead of that would be a second one for a packet identifier that may have a new meaning when it arrives.
     pub(super) fn settle(&mut self, tag: Tag, outcome: &Outcome, heard: bool) {
-        let due = |unsettled: &Unsettled| unsettled.id == tag.0 && unsettled.phase != Phase::Pubrel;
-        let Some(index) = self.unsettled.iter().position(due) else { return };
+        let is_puback = self.unsettled.take_puback(tag.0);
+        if !is_puback && self.unsettled.handshake(tag.0).is_none_or(|handshake| handshake.received) {
+            return;
+        }
         if matches!(outcome, Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. })) {
             let problem = "a publication is larger than the node takes";
             self.fail(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem });
             return;
         }
-        let awaits_release =
-            self.unsettled.get(index).is_some_and(|unsettled| unsettled.phase == Phase::Pubrec);
         let (code, detail) = match self.version {
-            Version::V5 => (settled(outcome, heard || awaits_release), detail(outcome)),
+            Version::V5 => (settled(outcome, heard || !is_puback), detail(outcome)),
             Version::V3 if outcome.is_retriable() => {
                 // 3.1.1 cannot say no: without an acknowledgement, the thing sends again on its next connection.
                 self.end(CloseCause::Ours, true, None);
@@ -138,13 +118,13 @@ impl Server {
             }
             Version::V3 => (ReasonCode::SUCCESS, None),
         };
-        let Some(unsettled) = self.unsettled.get_mut(index) else { return };
-        let packet = if unsettled.phase == Phase::Puback { kind::PUBACK } else { kind::PUBREC };
-        if unsettled.phase == Phase::Puback || code.is_error() {
-            self.unsettled.remove(index);
-            self.free_unsettled();
-        } else {
-            unsettled.phase = Phase::Pubrel;
+        let packet = if is_puback { kind::PUBACK } else { kind::PUBREC };
+        if packet == kind::PUBREC && code.is_error() {
+            self.unsettled.end_handshake(tag.0);
+        } else if packet == kind::PUBREC
+            && let Some(handshake) = self.unsettled.handshake(tag.0)
+        {
+            handshake.received = true;
         }
         let properties = detail.filter(|_| self.problem_information).map(|detail| {
             Box::new(Properties { reason_string: Some(Text::from(detail)), ..Properties::default() })
@@ -155,13 +135,8 @@ impl Server {
     /// The engine forgot an exactly-once publication. One that it did not know is answered alike: its sender lost our
     /// PUBCOMP and recovers (MQTT 5 §3.7.2.1), which is no error.
     pub(super) fn released(&mut self, tag: Tag) {
-        let index = self
-            .unsettled
-            .iter()
-            .position(|unsettled| unsettled.id == tag.0 && unsettled.phase == Phase::Pubrel);
-        if let Some(index) = index {
-            self.unsettled.remove(index);
-            self.free_unsettled();
+        if self.unsettled.handshake(tag.0).is_some_and(|handshake| handshake.received) {
+            self.unsettled.end_handshake(tag.0);
         }
         self.write_ack(kind::PUBCOMP, Ack::success(tag.0));
     }
@@ -199,13 +174,6 @@ impl Server {
             kind::PUBREL => Packet::Pubrel(ack),
             _ => Packet::Pubcomp(ack),
         });
-    }
-
-    /// A sender of one at a time keeps its few bytes; memory of a burst is given back.
-    fn free_unsettled(&mut self) {
-        if self.unsettled.is_empty() && self.unsettled.capacity() > 8 {
-            self.unsettled = std::collections::VecDeque::new();
-        }
     }
 }
 

@@ -9,7 +9,7 @@ fn assert_idle(server: &Server) {
     assert_eq!(server.partial.capacity(), 0);
     assert_eq!(server.outputs.capacity(), 0);
     assert_eq!(server.asked.capacity(), 0);
-    assert!(server.unsettled.capacity() <= 8);
+    assert!(server.unsettled.is_small());
     assert!(server.claim.is_none() && server.aliases.is_none());
 }
 
@@ -73,4 +73,25 @@ fn a_closed_connection_keeps_no_bytes() {
     link.send_bytes(&[0xff, 0xff, 0xff]);
     assert!(link.closed);
     assert_eq!(link.server.partial.capacity(), 0);
+}
+
+#[test]
+fn every_identifier_may_be_half_way_at_once_and_each_handshake_ends() {
+    let mut link = Link::open(Version::V3);
+    let mut acknowledgements = 0;
+    for id in 1..=u16::MAX {
+        link.send(Packet::Publish(publish(Assurance::ExactlyOnce, id)));
+        link.tell(Directive::Settle { tag: Tag(id), outcome: Outcome::Accepted, heard: true });
+        acknowledgements += link.read().len();
+    }
+    assert_eq!(link.server.unsettled.len(), usize::from(u16::MAX));
+    let _ = link.intents();
+    for id in (1..=u16::MAX).rev() {
+        link.send(Packet::Pubrel(Ack::success(id)));
+        link.tell(Directive::Released { tag: Tag(id), known: true });
+        acknowledgements += link.read().len();
+    }
+    assert_eq!(acknowledgements, 2 * usize::from(u16::MAX));
+    let _ = link.intents();
+    assert_idle(&link.server);
 }
