@@ -117,6 +117,7 @@ impl World {
                 let wait = self.lookup();
                 self.agenda.after(wait, Step::Identified { shard, connection, verdict });
             }
+            Effect::Converse(..) | Effect::Respond(..) => unreachable!("no client asks for a method"),
             Effect::Locate(connection, session) => {
                 let holder = self.directory.claim(&session, ShardId(shard as u16));
                 let wait = self.lookup();

@@ -3,6 +3,7 @@
 use crate::brakes::Brake;
 use crate::counts::ListenerIndex;
 use crate::sessions::SessionKey;
+use bytes::Bytes;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +52,10 @@ pub(crate) struct Connection {
     pub(crate) brakes: SmallVec<[Brake; 1]>,
     /// Requests that wait for their replies, oldest first.
     pub(crate) requests: Vec<(u128, Tag)>,
+    /// Whether the registry has not come to an end with what it says of itself.
+    pub(crate) conversing: bool,
+    /// What the registry tells it besides, until its session is open.
+    pub(crate) data: Option<Bytes>,
     /// The record that it waits for with a word that nothing may overtake.
     pub(crate) in_order_until: u64,
 }
@@ -74,6 +79,8 @@ impl Connection {
             paused: false,
             brakes: SmallVec::new(),
             requests: Vec::new(),
+            conversing: false,
+            data: None,
             in_order_until: 0,
         }
     }

@@ -115,6 +115,7 @@ impl Engine {
             Input::Congested { connection } => self.congested(connection),
             Input::Cleared { connection } => self.cleared(now, connection),
             Input::Identified { connection, verdict } => self.identified(now, connection, verdict),
+            Input::Conversed { connection, step } => self.conversed(now, connection, step),
             Input::Located { connection, holder } => self.located(now, connection, holder),
             Input::Shard { from, message } => match message {
                 ShardMessage::Interest { filter, group, members, connected } => {
@@ -244,6 +245,8 @@ impl Engine {
         match intent {
             Intent::Open(open) => self.open(now, connection, open),
             Intent::Publish(publish) => self.publish(now, connection, publish),
+            Intent::Respond { response } => self.respond(connection, response),
+            Intent::Reidentify(claim) => self.reidentify(connection, claim),
             Intent::Release { tag } => self.release_inbound(connection, tag),
             Intent::Subscribe { tag, requests } => self.subscribe(now, connection, tag, requests),
             Intent::Unsubscribe { tag, filters } => self.unsubscribe(connection, tag, &filters),

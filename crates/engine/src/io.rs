@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Principal, Tag,
-    Text, Verdict,
+    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Principal, Secret,
+    Step, Tag, Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
@@ -69,6 +69,13 @@ pub enum Input {
         /// The registry's answer.
         verdict: Verdict,
     },
+    /// The answer to `Output::Converse` and to `Output::Respond`.
+    Conversed {
+        /// Which.
+        connection: ConnectionId,
+        /// The registry's word.
+        step: Step,
+    },
     /// The answer to `Output::Locate`: the shard that held the session until now; ours from now on.
     Located {
         /// Who asked.
@@ -120,6 +127,21 @@ pub enum Output {
         connection: ConnectionId,
         /// What it says of itself.
         claim: Box<Claim>,
+    },
+    /// Begin a conversation with the registry by the claim's method; answered by `Input::Conversed`. One that the connection
+    /// had before is over.
+    Converse {
+        /// Who asks.
+        connection: ConnectionId,
+        /// What it says of itself.
+        claim: Box<Claim>,
+    },
+    /// Go on with the connection's conversation; answered by `Input::Conversed`.
+    Respond {
+        /// Whose.
+        connection: ConnectionId,
+        /// What it answers to the challenge.
+        response: Option<Secret>,
     },
     /// Enter this shard as the session's holder in the node's directory; answered by `Input::Located`.
     Locate {

@@ -1,6 +1,7 @@
 //! Directives: what the engine tells a protocol machine to say to its peer.
 
 use crate::{Assurance, Event, Outcome, Refusal, Rejection, Tag};
+use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,16 @@ pub enum Directive {
     Accept(Box<Accepted>),
     /// The session is not opened; the connection ends.
     Refuse(Refusal),
+    /// Before `Accept`, or after `Reidentify`: the peer is to answer this. Answered by `Respond`.
+    Challenge {
+        /// What it is asked.
+        data: Option<Bytes>,
+    },
+    /// The peer of an open session has proved anew who it is.
+    Reidentified {
+        /// What it is told besides.
+        data: Option<Bytes>,
+    },
     /// The answer to a `Publish` with a tag: its receipt is settled.
     Settle {
         /// The publication's tag.
@@ -81,6 +92,8 @@ pub struct Accepted {
     pub keep: Duration,
     /// How many unsettled publications the node takes at once from this session.
     pub window: u16,
+    /// What the peer is told besides, if it proved itself by a conversation.
+    pub data: Option<Bytes>,
 }
 
 /// An event on its way to one peer.

@@ -1,6 +1,6 @@
 //! Identity: which thing is this, and whose is it?
 
-use crate::Text;
+use crate::{Conversation, Text};
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
@@ -117,6 +117,10 @@ pub struct Claim {
     pub password: Option<Secret>,
     /// An API key (HTTP: `Authorization: Bearer`, `X-API-Key`).
     pub api_key: Option<Secret>,
+    /// The method of a conversation by which it wants to prove itself (MQTT 5 §3.1.2.11.9, Authentication Method).
+    pub method: Option<Text>,
+    /// What it says first in that conversation.
+    pub response: Option<Secret>,
     /// A certificate that the transport verified against its authorities.
     pub certificate: Option<Arc<CertificateClaim>>,
     /// The listener it came in by, as the document names it.
@@ -131,6 +135,7 @@ impl Claim {
         self.username.is_none()
             && self.password.is_none()
             && self.api_key.is_none()
+            && self.method.is_none()
             && self.certificate.is_none()
     }
 }
@@ -197,6 +202,8 @@ pub enum RefusalCause {
     Quota,
     /// The node is shutting down.
     ShuttingDown,
+    /// The method by which it wants to prove itself is not known.
+    UnknownMethod,
     /// The registry could not be asked.
     Unavailable,
 }
@@ -211,6 +218,7 @@ impl RefusalCause {
             Self::BadSession => "bad_session",
             Self::Quota => "quota",
             Self::ShuttingDown => "shutting_down",
+            Self::UnknownMethod => "unknown_method",
             Self::Unavailable => "unavailable",
         }
     }
@@ -223,4 +231,10 @@ pub trait Registry: Send + Sync {
 
     /// The verdict, however long it takes: called off the shards' threads.
     fn identify(&self, claim: &Claim) -> Verdict;
+
+    /// Begins a conversation by the claim's method; `None`: the method is not known. Must not wait.
+    fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
+        let _ = claim;
+        None
+    }
 }

@@ -1,6 +1,6 @@
 //! Intents: what a protocol machine understood its peer to want.
 
-use crate::{Assurance, Claim, Filter, Outcome, Publication, Text};
+use crate::{Assurance, Claim, Filter, Outcome, Publication, Secret, Text};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,14 @@ impl Tag {
 pub enum Intent {
     /// Begin, or take up again, a session. Answered by `Accept` or `Refuse`; no other intent may come before.
     Open(Box<Open>),
+    /// The peer answers a `Challenge`.
+    Respond {
+        /// What it says.
+        response: Option<Secret>,
+    },
+    /// The peer of an open session proves anew who it is, by the claim's method. Answered by `Challenge`, `Reidentified`
+    /// or `Close`.
+    Reidentify(Box<Claim>),
     /// Publish an event. Answered by `Settle`, unless its tag is zero.
     Publish(Publish),
     /// The sender of an exactly-once event has our `Settle` and forgets the event. Answered by `Released`.

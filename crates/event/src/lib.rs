@@ -7,6 +7,7 @@
 //! This crate knows no protocol's words, does no input or output, and depends on nothing else of ours.
 
 mod address;
+mod conversation;
 mod credit;
 mod directive;
 mod event;
@@ -19,6 +20,7 @@ mod time;
 mod via;
 
 pub use address::{Address, AddressError, Filter, MAX_ADDRESS_BYTES, is_system};
+pub use conversation::{Conversation, MOST_CHALLENGES, Step};
 pub use credit::Credit;
 pub use directive::{Accepted, CloseReason, Delivery, Directive};
 pub use event::{Assurance, Details, Event, EventId, Origin, Publication};

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
-use windrose_event::{Assurance, Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now};
+use windrose_event::{Assurance, Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now, Secret};
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
 
@@ -27,6 +27,10 @@ pub enum Effect {
     Resume(ConnectionId),
     /// Ask the registry; answer with `Input::Identified`.
     Identify(ConnectionId, Box<Claim>),
+    /// Begin a conversation with the registry; answer with `Input::Conversed`.
+    Converse(ConnectionId, Box<Claim>),
+    /// Go on with it; answer with `Input::Conversed`.
+    Respond(ConnectionId, Option<Secret>),
     /// Ask the directory; answer with `Input::Located`.
     Locate(ConnectionId, Arc<str>),
     /// Tell the directory that the session is over.
@@ -351,6 +355,12 @@ impl Pump {
                     Output::Identify { connection, claim } => {
                         self.effects.push_back(Effect::Identify(connection, claim));
                     }
+                    Output::Converse { connection, claim } => {
+                        self.effects.push_back(Effect::Converse(connection, claim));
+                    }
+                    Output::Respond { connection, response } => {
+                        self.effects.push_back(Effect::Respond(connection, response));
+                    }
                     Output::Locate { connection, session } => {
                         self.effects.push_back(Effect::Locate(connection, session));
                     }
@@ -390,7 +400,7 @@ impl Pump {
                 queue.len() > EXCHANGE_QUEUE
             }
             Endpoint::Mqtt(machine) => {
-                let opened = matches!(directive, Directive::Accept(_));
+                let opened = matches!(directive, Directive::Accept(_) | Directive::Challenge { .. });
                 machine.handle_directive(now, directive);
                 self.collect(id);
                 if opened {

@@ -1,7 +1,7 @@
 //! The registry in force: replaced whole by a reload, without a lock.
 
 use arc_swap::ArcSwap;
-use windrose_event::{Claim, Registry, Verdict};
+use windrose_event::{Claim, Conversation, Registry, Verdict};
 use windrose_storage::FileRegistry;
 
 /// The registry that the document names now.
@@ -25,5 +25,9 @@ impl Registry for LiveRegistry {
 
     fn identify(&self, claim: &Claim) -> Verdict {
         self.0.load_full().identify(claim)
+    }
+
+    fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
+        self.0.load().converse(claim)
     }
 }

@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod brake;
+mod converse;
 mod deliver;
 mod forward;
 mod identify;

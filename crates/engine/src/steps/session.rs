@@ -30,6 +30,10 @@ impl Engine {
                 );
                 self.refuse(now, id, Refusal { cause, detail });
             }
+            None if claim.method.is_some() => {
+                connection.conversing = true;
+                self.outputs.push_back(Output::Converse { connection: id, claim });
+            }
             None => self.outputs.push_back(Output::Identify { connection: id, claim }),
         }
     }
@@ -84,6 +88,7 @@ impl Engine {
             return;
         };
         let tally = connection.tally;
+        let data = connection.data.take();
         let open = opening.open;
         let origin = Arc::new(Origin {
             identity: opening.identity,
@@ -120,6 +125,7 @@ impl Engine {
             assigned: opening.assigned,
             keep: session.keep,
             window: limits.receive_maximum,
+            data,
         };
         self.direct(id, Directive::Accept(Box::new(accepted)));
         self.group_members_connected(key, true);

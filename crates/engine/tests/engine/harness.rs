@@ -9,7 +9,7 @@ use windrose_engine::{Answer, Dispatch, Engine, Input, Output, Seat, ShardId, Sh
 use windrose_event::{
     Accepted, Address, Assurance, Claim, Close, CloseCause, ConnectionId, Delivery, Directive, Filter,
     Identity, Intent, Now, Open, Outcome, Principal, Publication, Publish, Refusal, RefusalCause,
-    RetainedDelivery, SubscriptionRequest, Tag, Text, Timestamp, Verdict, Will,
+    RetainedDelivery, Secret, SubscriptionRequest, Tag, Text, Timestamp, Verdict, Will,
 };
 use windrose_policy::{Listener, Snapshot};
 
@@ -56,6 +56,8 @@ struct Directory {
 type Service = Box<dyn FnMut(&Dispatch) -> Option<Answer>>;
 
 pub(crate) struct Node {
+    /// What the registry was told in conversations, which tests answer themselves.
+    pub(crate) responses: Vec<(Peer, Option<String>)>,
     pub(crate) engines: Vec<Engine>,
     pub(crate) now: Now,
     pub(crate) snapshot: Arc<Snapshot>,
@@ -93,6 +95,7 @@ impl Node {
             wires: BTreeMap::new(),
             wires_held: false,
             said: HashMap::new(),
+            responses: Vec::new(),
             dispatches: VecDeque::new(),
             service: Box::new(|_| None),
             paused: HashSet::new(),
@@ -167,6 +170,12 @@ impl Node {
             Output::Identify { connection, claim } => {
                 let verdict = verdict(&claim);
                 self.engines[shard].handle(self.now, Input::Identified { connection, verdict });
+            }
+            Output::Converse { connection, claim } => {
+                self.responses.push((Peer { shard, id: connection }, claim.response.map(words)));
+            }
+            Output::Respond { connection, response } => {
+                self.responses.push((Peer { shard, id: connection }, response.map(words)));
             }
             Output::Locate { connection, session } => {
                 let holder = self.directory.holders.insert(session, ShardId(shard as u16));
@@ -450,6 +459,10 @@ pub(crate) fn open(name: &str) -> Open {
         window: u16::MAX,
         will: None,
     }
+}
+
+fn words(secret: Secret) -> String {
+    String::from_utf8_lossy(secret.reveal()).into_owned()
 }
 
 pub(crate) fn lasting(name: &str) -> Open {

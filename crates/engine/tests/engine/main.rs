@@ -4,6 +4,7 @@
 
 mod access;
 mod chaos;
+mod conversations;
 mod credit;
 mod delivering;
 mod disk;

@@ -7,7 +7,7 @@ use windrose_engine::Input;
 use windrose_event::{Claim, ConnectionId, Now, Refusal, RefusalCause, Verdict};
 
 /// Claims of one shard that may wait for the registry: a storm of password checks is refused, not queued for ever.
-const WAITING: usize = 4_096;
+pub(super) const WAITING: usize = 4_096;
 
 impl Shard {
     pub(super) fn identify(self: &Rc<Self>, now: Now, connection: ConnectionId, claim: Box<Claim>) {
@@ -34,6 +34,6 @@ impl Shard {
     }
 }
 
-fn unavailable(detail: String) -> Refusal {
+pub(super) fn unavailable(detail: String) -> Refusal {
     Refusal { cause: RefusalCause::Unavailable, detail }
 }

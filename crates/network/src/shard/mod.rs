@@ -2,6 +2,7 @@
 
 mod accept;
 mod candidates;
+mod converse;
 mod driver;
 mod early;
 mod exchanges;
@@ -23,9 +24,11 @@ use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, mqtt_config};
 use crate::tls::TlsTable;
 use crate::{Clock, Directory, FileReader};
+use converse::Talk;
 use handshakes::Handshakes;
 use socket::Socket;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,8 +69,10 @@ pub(crate) struct Shard {
     pub(crate) draining: Cell<bool>,
     /// Transports that the pump does not know: those that shake hands, and those that HTTP is spoken on.
     doorstep: Cell<usize>,
-    /// Claims that wait for the registry.
+    /// Claims, and steps of conversations, that wait for the registry.
     identifying: Cell<usize>,
+    /// Conversations whose peer is to answer: at most one for each connection.
+    talks: RefCell<HashMap<ConnectionId, Talk>>,
     pub(crate) handshakes: RefCell<Handshakes>,
     pub(crate) notices: RefCell<Notices>,
 }
@@ -145,6 +150,7 @@ impl Shard {
             draining: Cell::new(false),
             doorstep: Cell::new(0),
             identifying: Cell::new(0),
+            talks: RefCell::default(),
             handshakes: RefCell::new(Handshakes::default()),
             notices: RefCell::new(Notices::default()),
         })
@@ -244,6 +250,8 @@ impl Shard {
                 Effect::Pause(id) => self.set_paused(id, true),
                 Effect::Resume(id) => self.set_paused(id, false),
                 Effect::Identify(id, claim) => self.identify(now, id, claim),
+                Effect::Converse(id, claim) => self.converse(now, id, &claim),
+                Effect::Respond(id, response) => self.respond(now, id, response),
                 Effect::Locate(connection, session) => {
                     let holder = self.directory.claim(&session, self.id);
                     self.core.borrow_mut().pump.input(now, Input::Located { connection, holder });
@@ -308,6 +316,7 @@ impl Shard {
                 *slot = None;
             }
             core.pump.remove(now, id, cause);
+            self.talks.borrow_mut().remove(&id);
         }
         self.act(now);
     }

@@ -112,6 +112,7 @@ fn accept() -> Directive {
         assigned: true,
         keep: Duration::ZERO,
         window: 64,
+        data: None,
     }))
 }
 

@@ -83,7 +83,7 @@ impl Problem {
             RefusalCause::AnonymousDenied => {
                 (StatusCode::UNAUTHORIZED, "credentials are needed: an API key, or a user name and password")
             }
-            RefusalCause::NotAllowed | RefusalCause::BadSession => {
+            RefusalCause::NotAllowed | RefusalCause::BadSession | RefusalCause::UnknownMethod => {
                 (StatusCode::FORBIDDEN, "this is not allowed")
             }
             RefusalCause::Quota => (StatusCode::TOO_MANY_REQUESTS, "too many connections; come back later"),

@@ -13,6 +13,8 @@ impl ReasonCode {
     pub const DISCONNECT_WITH_WILL: Self = Self(0x04);
     pub const NO_MATCHING_SUBSCRIBERS: Self = Self(0x10);
     pub const NO_SUBSCRIPTION_EXISTED: Self = Self(0x11);
+    pub const CONTINUE_AUTHENTICATION: Self = Self(0x18);
+    pub const RE_AUTHENTICATE: Self = Self(0x19);
     pub const UNSPECIFIED_ERROR: Self = Self(0x80);
     pub const MALFORMED_PACKET: Self = Self(0x81);
     pub const PROTOCOL_ERROR: Self = Self(0x82);
@@ -121,6 +123,7 @@ pub(super) fn refused(cause: RefusalCause) -> ReasonCode {
         RefusalCause::AnonymousDenied | RefusalCause::NotAllowed => ReasonCode::NOT_AUTHORIZED,
         RefusalCause::BadSession => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         RefusalCause::Quota => ReasonCode::QUOTA_EXCEEDED,
+        RefusalCause::UnknownMethod => ReasonCode::BAD_AUTHENTICATION_METHOD,
         // CONNACK has no code for a server that is shutting down.
         RefusalCause::ShuttingDown | RefusalCause::Unavailable => ReasonCode::SERVER_UNAVAILABLE,
     }
@@ -129,7 +132,8 @@ pub(super) fn refused(cause: RefusalCause) -> ReasonCode {
 /// How a refused session is answered in MQTT 3.1.1 (§3.2.2.3).
 pub(super) fn refused_v3(cause: RefusalCause) -> ReasonCode {
     match cause {
-        RefusalCause::BadCredentials => ReasonCode(4),
+        // 3.1.1 has no methods.
+        RefusalCause::BadCredentials | RefusalCause::UnknownMethod => ReasonCode(4),
         RefusalCause::AnonymousDenied | RefusalCause::NotAllowed => ReasonCode(5),
         RefusalCause::BadSession => ReasonCode(2),
         RefusalCause::Quota | RefusalCause::ShuttingDown | RefusalCause::Unavailable => ReasonCode(3),

@@ -2,7 +2,7 @@
 
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{Connack, Packet, Properties, Version};
+use crate::mqtt::codec::{CodecError, Connack, Packet, Properties, Version};
 use crate::mqtt::reason::{elsewhere, refused, refused_v3};
 use std::time::Duration;
 use windrose_event::{Accepted, CloseCause, Now, Refusal, Text};
@@ -14,6 +14,9 @@ impl Server {
     /// The engine opened the session.
     pub(super) fn accept(&mut self, now: Now, accepted: &Accepted) {
         self.receive_maximum = accepted.window.min(self.config.receive_maximum).max(1);
+        if self.authentication.is_some() && !self.partial.is_empty() {
+            return self.fail(CodecError::protocol("another packet than AUTH came before CONNACK"));
+        }
         let mut properties = None;
         if self.version == Version::V5 {
             properties = Some(Box::new(Properties {
@@ -27,7 +30,9 @@ impl Server {
                 response_information: self.response_information(&accepted.session),
                 maximum_qos: self.config.quirks.maximum_qos.map(|most| most as u8).filter(|&most| most < 2),
                 server_keep_alive: self.keep_alive_capped.then_some(self.keep_alive),
-                ..Properties::default()
+                ..self.authentication.as_ref().map_or_else(Properties::default, |authentication| {
+                    authentication.properties(accepted.data.clone())
+                })
             }));
         }
         // MQTT 3.1 §3.2 has no Session Present: the byte is reserved.
@@ -38,6 +43,7 @@ impl Server {
             return;
         }
         self.state = State::Open;
+        self.authenticated();
         // However long the answer took, the client has its whole keep alive from now on.
         self.last_heard = now.moment;
     }

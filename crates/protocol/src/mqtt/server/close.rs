@@ -43,7 +43,7 @@ impl Server {
                     properties: None,
                 }));
             }
-            (State::Fresh | State::Opening, Version::V5) => {
+            (State::Fresh | State::Opening | State::Challenged, Version::V5) => {
                 let properties = self.explanation(error.problem);
                 self.say(Packet::Connack(Connack { session_present: false, code: error.code, properties }));
             }

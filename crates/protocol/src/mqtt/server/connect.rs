@@ -1,6 +1,7 @@
 //! CONNECT and its answer (MQTT 5 §3.1, §3.2).
 
 use super::aliases::Given;
+use super::auth::Authentication;
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{CodecError, Connack, Connect, LastWill, Packet, Properties, Version};
@@ -15,10 +16,6 @@ impl Server {
         self.bridge = connect.bridge;
         self.explains = properties.request_problem_information == Some(1);
         self.maximum_packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
-        if properties.authentication_method.is_some() {
-            let problem = "CONNECT asks for an authentication method that is not known";
-            return Err(CodecError { code: ReasonCode::BAD_AUTHENTICATION_METHOD, problem });
-        }
         if self.version == Version::V3
             && let Some(problem) = self.client_id_problem(&connect.client_id, connect.clean_start)
         {
@@ -47,6 +44,11 @@ impl Server {
         claim.session.clone_from(&session);
         claim.username = connect.username;
         claim.password = connect.password.map(Secret::new);
+        if let Some(method) = properties.authentication_method {
+            claim.method = Some(method.clone());
+            claim.response = properties.authentication_data.map(Secret::new);
+            self.authentication = Some(Authentication::new(method, &claim));
+        }
         self.state = State::Opening;
         self.intend(Intent::Open(Box::new(Open {
             protocol: "mqtt",

@@ -8,6 +8,7 @@
 
 mod accept;
 mod aliases;
+mod auth;
 mod close;
 mod connect;
 mod deliver;
@@ -22,6 +23,7 @@ use super::ReasonCode;
 use super::codec::{Ack, Version, kind};
 use crate::Transmit;
 use aliases::{Aliases, Given};
+use auth::Authentication;
 pub(super) use connect::{describe, says_truly};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -86,6 +88,8 @@ enum State {
     Fresh,
     /// CONNECT came; the engine has not answered. What comes is held.
     Opening,
+    /// The client is to answer AUTH; nothing else may come but DISCONNECT (MQTT 5 §4.12).
+    Challenged,
     /// The session is open.
     Open,
     /// Nothing more is read or said.
@@ -133,6 +137,8 @@ pub struct Server {
     /// Publications that are not acknowledged yet, in order of arrival.
     unsettled: Unsettled,
     aliases: Option<Box<Aliases>>,
+    /// Of a client that named an authentication method.
+    authentication: Option<Box<Authentication>>,
     /// Topic aliases towards a client that takes some.
     given: Option<Box<Given>>,
     /// Subscribes whose own part of the answer waits for the engine's.
@@ -166,6 +172,7 @@ impl Server {
             transmit: Transmit::default(),
             unsettled: Unsettled::default(),
             aliases: None,
+            authentication: None,
             given: None,
             asked: Vec::new(),
             close_cause: None,
@@ -177,11 +184,11 @@ impl Server {
         match self.state {
             State::Closed => {}
             State::Opening => self.hold(bytes),
-            State::Fresh | State::Open if self.partial.is_empty() => {
+            State::Fresh | State::Challenged | State::Open if self.partial.is_empty() => {
                 let taken = self.parse(now, bytes);
                 self.keep_rest(bytes.get(taken..).unwrap_or_default());
             }
-            State::Fresh | State::Open => {
+            State::Fresh | State::Challenged | State::Open => {
                 self.partial.extend_from_slice(bytes);
                 self.parse_partial(now);
             }
@@ -199,6 +206,8 @@ impl Server {
                 self.parse_partial(now);
             }
             Directive::Refuse(refusal) => self.refuse(&refusal),
+            Directive::Challenge { data } => self.challenge(now, data),
+            Directive::Reidentified { data } => self.reidentified(data),
             Directive::Settle { tag, outcome, heard } => self.settle(tag, &outcome, heard),
             Directive::Released { tag, .. } => self.released(tag),
             Directive::Subscribed { tag, results } => {
@@ -230,6 +239,7 @@ impl Server {
                 self.say_disconnect(ReasonCode::KEEP_ALIVE_TIMEOUT, None);
                 self.end(CloseCause::KeepAlive, true, None);
             }
+            State::Challenged => self.end(CloseCause::NoOpen, false, None),
             State::Opening | State::Closed => {}
         }
     }
@@ -269,11 +279,11 @@ impl Server {
         &mut self.transmit
     }
 
-    /// When [`Server::handle_timeout`] is due: CONNECT's time, then one and a half keep alives after the last packet
+    /// When [`Server::handle_timeout`] is due: CONNECT's time and that of each AUTH before CONNACK, then one and a half keep alives after the last packet
     /// (MQTT 5 §3.1.2.10). Only reading moves it, so it is asked for when it comes, not with every packet.
     pub fn next_timeout(&self) -> Option<Moment> {
         match self.state {
-            State::Fresh => Some(self.last_heard + self.config.connect_timeout),
+            State::Fresh | State::Challenged => Some(self.last_heard + self.config.connect_timeout),
             State::Open if self.keep_alive > 0 => {
                 Some(self.last_heard + Duration::from_millis(u64::from(self.keep_alive) * 1_500))
             }
@@ -306,7 +316,7 @@ impl Server {
 
     /// Ends the connection after what has been said is written, and tells the engine if it knows of the session.
     fn end(&mut self, cause: CloseCause, with_will: bool, keep: Option<Duration>) {
-        if matches!(self.state, State::Opening | State::Open) {
+        if matches!(self.state, State::Opening | State::Challenged | State::Open) {
             self.intend(Intent::Close(Close { cause: cause.clone(), with_will, keep }));
         }
         self.close_transport(cause);

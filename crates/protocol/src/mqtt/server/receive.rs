@@ -41,7 +41,7 @@ impl Server {
     /// Takes every complete packet, as long as the state lets it; returns how many bytes those were.
     pub(super) fn parse(&mut self, now: Now, bytes: &[u8]) -> usize {
         let mut taken = 0;
-        while matches!(self.state, State::Fresh | State::Open) {
+        while matches!(self.state, State::Fresh | State::Challenged | State::Open) {
             let rest = bytes.get(taken..).unwrap_or_default();
             if self.state == State::Open && rest.first().is_some_and(|&first| first >> 4 == 0) {
                 self.fail(CodecError::protocol("a packet is of no known kind"));
@@ -97,6 +97,7 @@ impl Server {
     }
 
     fn packet(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
+        self.refuse_kind(header)?;
         // The commonest acknowledgements have nothing but their identifier: no buffer is made for them.
         if let (4..=7, &[high, low]) = (header.kind(), body) {
             let id = u16::from_be_bytes([high, low]);
@@ -105,7 +106,6 @@ impl Server {
                 return self.acknowledged(header.kind(), &Ack::success(id));
             }
         }
-        self.refuse_kind(header)?;
         let header = if self.legacy { without_legacy_flags(header) } else { header };
         match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
             Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
@@ -121,22 +121,26 @@ impl Server {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.disconnect(disconnect),
-            Packet::Connack(_)
-            | Packet::Suback(_)
-            | Packet::Unsuback(_)
-            | Packet::Pingresp
-            | Packet::Auth(_) => Err(UNEXPECTED),
+            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
+                Err(UNEXPECTED)
+            }
+            Packet::Auth(auth) => self.auth(auth),
         }
     }
 
     /// What only servers send is not looked into: whatever is in it, it has no business here.
     fn refuse_kind(&self, header: FixedHeader) -> Result<(), CodecError> {
         match header.kind() {
+            kind if self.state == State::Challenged && kind != kind::AUTH && kind != kind::DISCONNECT => {
+                Err(CodecError::protocol("another packet than AUTH came before CONNACK"))
+            }
             kind::SUBACK | kind::UNSUBACK if header.flags() != 0 => {
                 Err(CodecError::malformed("a packet's reserved flags are not as they must be"))
             }
             kind::CONNACK | kind::SUBACK | kind::UNSUBACK => Err(UNEXPECTED),
-            kind::AUTH => Err(CodecError::protocol("AUTH came without an authentication method in CONNECT")),
+            kind::AUTH if self.authentication.is_none() => {
+                Err(CodecError::protocol("AUTH came without an authentication method in CONNECT"))
+            }
             _ => Ok(()),
         }
     }

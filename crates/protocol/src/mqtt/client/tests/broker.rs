@@ -135,7 +135,8 @@ impl Session {
                 }
                 let resumed = std::mem::replace(&mut self.exists, !open.keep.is_zero());
                 let session = open.session.unwrap();
-                let accepted = Accepted { resumed, session, assigned: false, keep: open.keep, window: 8 };
+                let accepted =
+                    Accepted { resumed, session, assigned: false, keep: open.keep, window: 8, data: None };
                 server.handle_directive(now, Directive::Accept(Box::new(accepted)));
                 // What is delivered to a session that is about to be cleared is of no interest.
                 if !open.keep.is_zero() {

@@ -153,11 +153,12 @@ fn an_empty_client_identifier_needs_a_clean_session_in_3_1_1() {
 }
 
 #[test]
-fn enhanced_authentication_is_refused() {
+fn authentication_data_needs_a_method() {
     let code = refused(Version::V5, |connect| {
-        connect.properties = with(|properties| properties.authentication_method = Some("SCRAM".into()));
+        let data = Some(Bytes::from_static(b"data"));
+        connect.properties = with(|properties| properties.authentication_data = data);
     });
-    assert_eq!(code, ReasonCode::BAD_AUTHENTICATION_METHOD);
+    assert_eq!(code, ReasonCode::PROTOCOL_ERROR);
 }
 
 #[test]
@@ -366,9 +367,9 @@ fn reasons_are_left_out_for_a_client_that_takes_little() {
         connect.properties = with(|properties| {
             properties.maximum_packet_size = Some(12);
             properties.request_problem_information = Some(1);
-            properties.authentication_method = Some("SCRAM".into());
+            properties.authentication_data = Some(Bytes::from_static(b"data"));
         });
     });
-    let code = ReasonCode::BAD_AUTHENTICATION_METHOD;
+    let code = ReasonCode::PROTOCOL_ERROR;
     assert_eq!(link.connack(), Connack { session_present: false, code, properties: None });
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authenticating;
 mod bounds;
 mod closing;
 mod connecting;
@@ -234,7 +235,14 @@ fn connect(version: Version) -> Connect {
 }
 
 fn accepted() -> Accepted {
-    Accepted { resumed: false, session: "car-7".into(), assigned: false, keep: Duration::ZERO, window: 4 }
+    Accepted {
+        resumed: false,
+        session: "car-7".into(),
+        assigned: false,
+        keep: Duration::ZERO,
+        window: 4,
+        data: None,
+    }
 }
 
 fn publish(qos: Assurance, packet_id: u16) -> Publish {
