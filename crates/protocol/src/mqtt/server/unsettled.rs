@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Unsettled {
     /// QoS 1: PUBACK is due, for most in the order in which they came.
     pubacks: VecDeque<u16>,
-    /// QoS 2, by packet identifier. Most clients never need it.
-    handshakes: Option<Box<BTreeMap<u16, Handshake>>>,
+    /// QoS 2, by packet identifier.
+    handshakes: BTreeMap<u16, Handshake>,
 }
 
 /// A publication of QoS 2.
@@ -25,7 +25,7 @@ pub(super) struct Handshake {
 impl Unsettled {
     /// Publications that count towards Receive Maximum (MQTT 5 §3.3.4).
     pub(super) fn len(&self) -> usize {
-        self.pubacks.len() + self.handshakes.as_ref().map_or(0, |handshakes| handshakes.len())
+        self.pubacks.len() + self.handshakes.len()
     }
 
     /// A publication of QoS 1 came.
@@ -36,12 +36,12 @@ impl Unsettled {
     /// A publication of QoS 2 came.
     pub(super) fn owe_pubrec(&mut self, id: u16, length: u32) {
         let handshake = Handshake { received: false, again: false, length };
-        self.handshakes.get_or_insert_default().insert(id, handshake);
+        self.handshakes.insert(id, handshake);
     }
 
     /// The handshake that has this identifier.
     pub(super) fn handshake(&mut self, id: u16) -> Option<&mut Handshake> {
-        self.handshakes.as_mut()?.get_mut(&id)
+        self.handshakes.get_mut(&id)
     }
 
     /// Takes out the publication of QoS 1 that has this identifier. `false`: there is none.
@@ -57,17 +57,12 @@ impl Unsettled {
 
     /// Ends a handshake.
     pub(super) fn end_handshake(&mut self, id: u16) {
-        if let Some(handshakes) = &mut self.handshakes {
-            handshakes.remove(&id);
-            if handshakes.is_empty() {
-                self.handshakes = None;
-            }
-        }
+        self.handshakes.remove(&id);
     }
 
     /// Whether no memory is kept but for a few identifiers.
     #[cfg(test)]
     pub(super) fn is_small(&self) -> bool {
-        self.pubacks.capacity() <= 16 && self.handshakes.is_none()
+        self.pubacks.capacity() <= 16 && self.handshakes.is_empty()
     }
 }
