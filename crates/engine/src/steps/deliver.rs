@@ -12,7 +12,7 @@ use crate::steps::route::{Delivered, Routed, Target};
 use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
-use windrose_event::{ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
+use windrose_event::{Cause, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
 use windrose_policy::Promise;
 
 impl Engine {
@@ -22,8 +22,10 @@ impl Engine {
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
         let promised = |target: &&Target| target.promise == Promise::Delivered;
         let owed = targets.iter().filter(promised).count();
-        if event.retain && !had {
-            self.remember(now, &event, from);
+        if event.retain && !had && !self.remember(now, &event, from) {
+            // Those who listen get it all the same, but its sender asked for more than that.
+            let detail = "it is not kept as a last value: as many are held as may be";
+            receipt.note(Outcome::rejected_because(Cause::Quota, detail));
         }
         let subscribers = subscribers && !had;
         if owed == 0 && receipt.is_told_apart() {

@@ -54,8 +54,8 @@ impl Engine {
         self.release(Brake::Shard(from), releases);
     }
 
-    /// Keeps an event as its address's last value, on every shard.
-    pub(crate) fn remember(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) {
+    /// Keeps an event as its address's last value, on every shard. `false`: as many are held as may be.
+    pub(crate) fn remember(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
         if !self.retained.remember(now, event, self.retained_bounds()) {
             self.counts.drop("retained_full");
             if let Some(suppressed) = self.notices.allow(now, "retained_full") {
@@ -66,7 +66,7 @@ impl Engine {
                      'limits.retained_bytes' allow"
                 );
             }
-            return;
+            return false;
         }
         // The node's own values are made anew.
         if !event.address.is_system() {
@@ -77,6 +77,7 @@ impl Engine {
                 self.brake(from, Brake::Shard(shard));
             }
         }
+        true
     }
 
     /// Another shard's last value.

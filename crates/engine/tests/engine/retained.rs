@@ -2,7 +2,8 @@
 
 use crate::harness::*;
 use windrose_event::{
-    Address, Directive, Intent, Publication, Publish, RetainedDelivery, SubscriptionRequest, Tag,
+    Address, Cause, Directive, Intent, Outcome, Publication, Publish, RetainedDelivery, SubscriptionRequest,
+    Tag,
 };
 
 fn read(node: &mut Node, peer: Peer, address: &str) -> Option<String> {
@@ -105,6 +106,14 @@ fn last_values_are_bounded_and_expire() {
     assert_eq!(node.payloads(listener), ["x", "y"], "delivered live all the same");
     assert_eq!(read(&mut node, sender, "b"), None);
     assert_eq!(node.dropped("retained_full"), 1);
+    let publication = Publication { retain: true, ..crate::harness::publication("b", "y", Q1) };
+    node.intent(sender, Intent::Publish(Publish { tag: Tag(1), again: false, publication }));
+    let settled = node.settled(sender);
+    assert!(
+        matches!(&settled[..], [(1, Outcome::Rejected(rejection), _)] if rejection.cause == Cause::Quota),
+        "who waits for an answer is told: {settled:?}"
+    );
+    assert_eq!(node.payloads(listener), ["y"]);
     node.advance(2 * SECOND);
     assert_eq!(read(&mut node, sender, "a"), None, "expired");
     node.retain(sender, "b", "z");
