@@ -126,6 +126,7 @@ impl World {
             Effect::Forget(session) => self.directory.forget(&session, ShardId(shard as u16)),
             Effect::Shard(to, message) => self.tell(shard, usize::from(to.0), message),
             Effect::Store(batch) => unreachable!("no journal is kept: {batch:?}"),
+            Effect::Fetch(pool, ..) => unreachable!("there are no brokers: {pool}"),
             Effect::Dispatch(dispatch) => self.dispatch(shard, dispatch),
         }
     }

@@ -5,6 +5,7 @@ use crate::connections::Connections;
 use crate::counts::{Counts, PROMISES};
 use crate::grants::Grants;
 use crate::ids::EventIds;
+use crate::interest::Interest;
 use crate::io::{Input, Output, Seat, ShardMessage};
 use crate::journal::Gate;
 use crate::notices::Notices;
@@ -32,6 +33,7 @@ pub struct Engine {
     pub(crate) sessions: Sessions,
     pub(crate) takeovers: Takeovers,
     pub(crate) subscriptions: Index,
+    pub(crate) interest: Interest,
     pub(crate) grants: Grants,
     pub(crate) retained: Retained,
     /// What the node tells of itself, under `$SYS/`.
@@ -81,6 +83,7 @@ impl Engine {
             sessions: Sessions::default(),
             takeovers: Takeovers::default(),
             subscriptions: Index::default(),
+            interest: Interest::default(),
             grants: Grants::default(),
             retained: Retained::default(),
             own: Retained::default(),
@@ -119,7 +122,9 @@ impl Engine {
             Input::Located { connection, holder } => self.located(now, connection, holder),
             Input::Shard { from, message } => match message {
                 ShardMessage::Interest { filter, group, members, connected } => {
+                    let before = self.is_wanted(&filter);
                     self.subscriptions.set_interest(from, &filter, group, members, connected);
+                    self.note_interest(&filter, before);
                 }
                 ShardMessage::Mark(mark) => self.tell(from, ShardMessage::Marked(mark)),
                 ShardMessage::Marked(mark) => self.marked(now, mark),
@@ -147,6 +152,7 @@ impl Engine {
             Input::Drain => self.drain(now),
             Input::Timeout => self.timeout(now),
         }
+        self.fade_interest(now);
     }
 
     /// The next output, if any. One that could be relied on comes once all that this input recorded is stored.
@@ -180,10 +186,15 @@ impl Engine {
         if self.recovering > 0 {
             return None;
         }
-        [self.sessions.next_timeout(), self.takeovers.next_timeout(), self.pools.next_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sessions.next_timeout(),
+            self.takeovers.next_timeout(),
+            self.pools.next_timeout(),
+            self.interest.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Counts since the start, for metrics.
@@ -229,6 +240,7 @@ impl Engine {
         let pools = self.pools.reload(&snapshot.pools, shards);
         let keys: Vec<PoolKey> = pools.iter().map(|(key, _)| *key).collect();
         self.routes = RouteTable::new(&snapshot, &keys, &mut self.counts);
+        self.interest.reload(&snapshot.pools, || self.subscriptions.filters(), &mut self.outputs);
         self.snapshot = snapshot;
         for (key, releases) in pools {
             self.release(Brake::Pool(key), releases);

@@ -166,6 +166,15 @@ pub enum Output {
     Store(Batch),
     /// Send events to a pool's member; answered by `Input::Answer` once, whatever happens.
     Dispatch(Dispatch),
+    /// Ask a pool's members for what a filter matches, or no longer.
+    Fetch {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// Which addresses.
+        filter: Filter,
+        /// Whether they are wanted.
+        wanted: bool,
+    },
     /// Stop reading from a connection: no credit is left for what it sends.
     Pause {
         /// Which.

@@ -17,6 +17,7 @@ mod counts;
 mod engine;
 mod grants;
 mod ids;
+mod interest;
 mod io;
 mod journal;
 mod notices;

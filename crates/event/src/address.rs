@@ -170,6 +170,35 @@ impl Filter {
         }
         theirs.next().is_none()
     }
+
+    /// The filter of the addresses that both match, if there are any; none of those that begin with `$`.
+    pub fn intersection(&self, other: &Filter) -> Option<Filter> {
+        if is_system(&self.0) || is_system(&other.0) {
+            return None;
+        }
+        let (mut mine, mut theirs) = (self.levels(), other.levels());
+        let mut both: Vec<&str> = Vec::new();
+        loop {
+            match (mine.next(), theirs.next()) {
+                // `#` stands for what the other goes on with, if it does.
+                (Some("#"), rest) => {
+                    both.extend(rest);
+                    both.extend(theirs);
+                    break;
+                }
+                (rest, Some("#")) => {
+                    both.extend(rest);
+                    both.extend(mine);
+                    break;
+                }
+                (Some("+"), Some(level)) | (Some(level), Some("+")) => both.push(level),
+                (Some(one), Some(other)) if one == other => both.push(one),
+                (None, None) => break,
+                _ => return None,
+            }
+        }
+        Filter::new(&both.join("/")).ok()
+    }
 }
 
 impl From<&Address> for Filter {
@@ -206,7 +235,7 @@ fn check(path: &[u8]) -> Result<(), AddressError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
 
     use super::*;
 
@@ -255,5 +284,25 @@ mod tests {
         assert!(!covers("devices/7/+", "devices/7/+/x"));
         assert!(!covers("#", "$SYS/#"), "the system's addresses need a rule that names them");
         assert!(covers("#", "#"));
+    }
+
+    #[test]
+    fn two_filters_have_in_common_what_both_match() {
+        let table = [
+            ("a/#", "a/b", Some("a/b")),
+            ("a/#", "a", Some("a")),
+            ("a/#", "#", Some("a/#")),
+            ("a/+/c", "+/b/c", Some("a/b/c")),
+            ("a/+/#", "+/b", Some("a/b")),
+            ("a/+", "b/+", None),
+            ("a/b", "a/b/c", None),
+            ("#", "$SYS/#", None),
+        ];
+        for (one, other, both) in table {
+            let (one, other) = (Filter::new(one).unwrap(), Filter::new(other).unwrap());
+            let both = both.map(|both| Filter::new(both).unwrap());
+            assert_eq!(one.intersection(&other), both, "{one} and {other}");
+            assert_eq!(other.intersection(&one), both, "{other} and {one}");
+        }
     }
 }

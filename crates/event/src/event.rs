@@ -106,8 +106,18 @@ pub struct Origin {
     pub session: Arc<str>,
     /// The protocol it speaks: `mqtt`, `http`, ...
     pub protocol: &'static str,
-    /// The listener it came in by, as the document names it.
+    /// The listener it came in by, as the document names it; or the pool that it was fetched from.
     pub listener: Arc<str>,
+}
+
+impl Origin {
+    /// The protocol of what was fetched from a pool's members.
+    pub const FETCHED: &'static str = "fetched";
+
+    /// Whether sessions of a protocol end with their connections, and nobody can ask for them by name.
+    pub fn is_ephemeral(protocol: &str) -> bool {
+        matches!(protocol, "http" | Self::FETCHED)
+    }
 }
 
 /// How surely an event is delivered over one hop.

@@ -93,6 +93,11 @@ impl Exchange {
         Self { id, host: Rc::clone(host), queue }
     }
 
+    /// The engine's name for it.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
     /// Says what the caller wants.
     pub fn intent(&self, intent: Intent) {
         self.host.intent(self.id, intent);

@@ -10,7 +10,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
-use windrose_event::{Assurance, Claim, CloseCause, ConnectionId, Directive, Intent, Moment, Now, Secret};
+use windrose_event::{
+    Assurance, Claim, CloseCause, ConnectionId, Directive, Filter, Intent, Moment, Now, Secret,
+};
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
 use windrose_protocol::{Transmit, mqtt};
 
@@ -39,6 +41,8 @@ pub enum Effect {
     Shard(ShardId, ShardMessage),
     /// Store records; answer with `Input::Stored`. Comes before all other effects that rely on it.
     Store(Batch),
+    /// Ask the members of a pool for what a filter matches, or no longer.
+    Fetch(Arc<str>, Filter, bool),
     /// Send to a pool's member; answer with `Input::Answer`.
     Dispatch(Dispatch),
 }
@@ -367,6 +371,9 @@ impl Pump {
                     Output::Forget { session } => self.effects.push_back(Effect::Forget(session)),
                     Output::Shard { to, message } => self.effects.push_back(Effect::Shard(to, message)),
                     Output::Store(batch) => self.effects.push_back(Effect::Store(batch)),
+                    Output::Fetch { pool, filter, wanted } => {
+                        self.effects.push_back(Effect::Fetch(pool, filter, wanted));
+                    }
                     Output::Dispatch(dispatch) => self.effects.push_back(Effect::Dispatch(dispatch)),
                     Output::Pause { connection } => self.brake(now, connection, true),
                     Output::Resume { connection } => self.brake(now, connection, false),

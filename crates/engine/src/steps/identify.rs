@@ -71,7 +71,7 @@ impl Engine {
             Some(name) => name.clone(),
             None => assigned_name(self.random.token()),
         };
-        let is_exchange = open.protocol == "http";
+        let is_exchange = Origin::is_ephemeral(open.protocol);
         let principal = identity.principal.clone();
         let opening = Opening { open, identity, name: name.clone(), assigned };
         connection.stage = Stage::Claiming(Box::new(opening));

@@ -10,7 +10,7 @@ use crate::steps::state::is_announcement;
 use std::sync::Arc;
 use windrose_event::{
     Address, Assurance, Cause, ConnectionId, Directive, Event, EventId, Identity, Now, Origin, Outcome,
-    Permission, Publication, Publish, Rejection, Tag, Will,
+    Permission, Publication, Publish, Rejection, Tag, Will, has_passed,
 };
 
 /// The most levels that an address can have, whatever the document allows: walks over last values go one call deeper a
@@ -58,7 +58,10 @@ impl Engine {
         let mut receipt = self.owe(now, &by, tag, debtor);
         let is_reply = ReplyAddress::is_meant(&publication.address);
         let is_announced = is_announcement(&publication.address);
-        let checked = if is_reply || is_announced {
+        let origin = by.origin();
+        let checked = if origin.protocol == Origin::FETCHED {
+            self.check_limits(&publication).and_then(|()| self.check_fetched(&origin.listener, &publication))
+        } else if is_reply || is_announced {
             self.check_limits(&publication)
         } else {
             self.check(&by.origin().identity, Permission::Publish, &publication)
@@ -67,7 +70,12 @@ impl Engine {
             self.reject(now, by.origin(), &publication.address, receipt, rejection);
             return None;
         }
-        if is_announced {
+        let headers = publication.details.as_ref().map_or(&[][..], |details| &details.headers);
+        let looped = has_passed(headers, &self.snapshot.node.name);
+        if looped {
+            self.counts.drop("looped");
+        }
+        if is_announced || looped {
             self.acknowledge(now, receipt);
             return None;
         }

@@ -5,6 +5,7 @@ mod acknowledge;
 mod brake;
 mod converse;
 mod deliver;
+mod fetch;
 mod forward;
 mod identify;
 mod inspect;

@@ -4,6 +4,7 @@ use crate::counts::RouteIndex;
 use crate::engine::Engine;
 use crate::pools::PoolKey;
 use crate::receipts::Receipt;
+use crate::steps::fetch::is_from;
 use crate::steps::inspect::Inspected;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -70,7 +71,12 @@ impl Engine {
                 }
             }
             subscribers &= route.subscribers;
-            if let Some(pool) = prepared.pool {
+            let came_from = |pool: &PoolKey| {
+                self.pools.get(*pool).is_some_and(|pool| is_from(&event.origin, &pool.config().name))
+            };
+            if prepared.pool.as_ref().is_some_and(came_from) {
+                // It does not go back to where it was fetched.
+            } else if let Some(pool) = prepared.pool {
                 targets.push(Target {
                     pool,
                     route: prepared.tally,

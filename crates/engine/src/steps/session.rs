@@ -46,7 +46,7 @@ impl Engine {
             return self.refuse(now, id, shutting_down());
         }
         let name = opening.name.clone();
-        let ephemeral = opening.open.protocol == "http";
+        let ephemeral = Origin::is_ephemeral(opening.open.protocol);
         let resume = opening.open.resume;
         if !ephemeral && let Some(session) = self.sessions.find(&name).and_then(|key| self.sessions.get(key))
         {

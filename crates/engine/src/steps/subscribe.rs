@@ -178,10 +178,12 @@ impl Engine {
     fn enter_subscription(&mut self, key: SessionKey, subscription: &Subscription, connected: bool) -> bool {
         let Subscription { filter, share, options } = subscription;
         let subscriber = Subscriber { session: key, options: *options };
+        let before = self.is_wanted(filter);
         let change = match share {
             None => self.subscriptions.subscribe(filter, subscriber),
             Some(share) => Some(self.subscriptions.join(share, subscriber, connected)),
         };
+        self.note_interest(filter, before);
         let Some(change) = change else { return false };
         self.announce(filter, share.as_ref().map(|share| &share.group), &change);
         true
@@ -197,10 +199,12 @@ impl Engine {
     fn withdraw_subscription(&mut self, key: SessionKey, subscription: &Subscription) {
         let Subscription { filter, share, .. } = subscription;
         self.counts.subscriptions -= 1;
+        let before = self.is_wanted(filter);
         let change = match share {
             None => self.subscriptions.unsubscribe(filter, key),
             Some(share) => self.subscriptions.leave(share, key),
         };
+        self.note_interest(filter, before);
         if let Some(change) = change {
             self.announce(filter, share.as_ref().map(|share| &share.group), &change);
         }

@@ -112,6 +112,16 @@ impl Index {
         }
     }
 
+    /// Whether anybody wants what a filter matches.
+    pub(crate) fn has(&self, filter: &Filter) -> bool {
+        self.trie.find(filter).is_some_and(|place| self.trie.has_value(place))
+    }
+
+    /// All filters that anybody subscribed to, in no order.
+    pub(crate) fn filters(&self) -> Vec<Filter> {
+        self.trie.filters()
+    }
+
     /// Finds all who want an event at `address`.
     pub(crate) fn collect(&self, address: &str, matches: &mut Matches) {
         matches.clear();

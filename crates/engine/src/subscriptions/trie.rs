@@ -100,6 +100,33 @@ impl<V> Trie<V> {
         }
     }
 
+    /// Whether anything is kept at a place.
+    pub(crate) fn has_value(&self, place: Place) -> bool {
+        self.nodes.get(place as usize).is_some_and(|node| node.value.is_some())
+    }
+
+    /// All filters for which something is kept, in no order.
+    pub(crate) fn filters(&self) -> Vec<Filter> {
+        let kept = self.nodes.iter().filter(|(_, node)| node.value.is_some());
+        kept.filter_map(|(place, _)| self.filter(place as Place)).collect()
+    }
+
+    fn filter(&self, place: Place) -> Option<Filter> {
+        let mut levels = Vec::new();
+        let mut at = place;
+        while at != ROOT {
+            let Node { parent, level, .. } = self.nodes.get(at as usize)?;
+            levels.push(match *level {
+                PLUS => "+",
+                HASH => "#",
+                level => self.levels.name(level)?,
+            });
+            at = *parent;
+        }
+        levels.reverse();
+        Filter::new(&levels.join("/")).ok()
+    }
+
     /// Calls `visit` for each filter that matches the address.
     pub(crate) fn matches<'a>(&'a self, address: &str, mut visit: impl FnMut(Place, &'a V)) {
         let mut visit = |place: Place| {
@@ -187,6 +214,10 @@ struct Levels {
 impl Levels {
     fn find(&self, level: &str) -> Option<u32> {
         self.ids.get(level).copied()
+    }
+
+    fn name(&self, id: u32) -> Option<&str> {
+        self.names.get(id as usize).map(|(name, _)| &**name)
     }
 
     fn acquire(&mut self, level: &str) -> u32 {

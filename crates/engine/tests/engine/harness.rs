@@ -74,6 +74,10 @@ pub(crate) struct Node {
     /// Where a journal is kept, if one is.
     pub(crate) disk: Option<Disk>,
     slots: u32,
+    /// What the registry answers next, whatever is claimed.
+    verdict: Option<Identity>,
+    /// What brokers are asked for (`+`) and no longer (`-`), by shard.
+    fetched: Vec<Vec<String>>,
 }
 
 impl Node {
@@ -101,6 +105,8 @@ impl Node {
             paused: HashSet::new(),
             disk: None,
             slots: 0,
+            verdict: None,
+            fetched: vec![Vec::new(); usize::from(shards)],
         }
     }
 
@@ -168,7 +174,7 @@ impl Node {
                 self.said.entry(Peer { shard, id: connection }).or_default().push_back(directive);
             }
             Output::Identify { connection, claim } => {
-                let verdict = verdict(&claim);
+                let verdict = self.verdict.take().map_or_else(|| verdict(&claim), Ok);
                 self.engines[shard].handle(self.now, Input::Identified { connection, verdict });
             }
             Output::Converse { connection, claim } => {
@@ -199,6 +205,9 @@ impl Node {
                 }
                 None => self.dispatches.push_back((shard, dispatch)),
             },
+            Output::Fetch { filter, wanted, .. } => {
+                self.fetched[shard].push(format!("{}{filter}", if wanted { '+' } else { '-' }));
+            }
             Output::Pause { connection } => {
                 assert!(self.paused.insert(Peer { shard, id: connection }), "paused twice");
             }
@@ -228,6 +237,16 @@ impl Node {
         self.said.clear();
         self.dispatches.clear();
         self.paused.clear();
+    }
+
+    /// Has the next connection known as this.
+    pub(crate) fn identify_next(&mut self, identity: Identity) {
+        self.verdict = Some(identity);
+    }
+
+    /// What brokers were asked for by a shard since the last look.
+    pub(crate) fn fetched(&mut self, shard: usize) -> Vec<String> {
+        std::mem::take(&mut self.fetched[shard])
     }
 
     pub(crate) fn hold_directory(&mut self) {

@@ -9,6 +9,7 @@ mod credit;
 mod delivering;
 mod disk;
 mod draining;
+mod fetching;
 mod harness;
 mod persistence;
 mod pools;

@@ -103,7 +103,6 @@ impl Link {
     }
 
     /// Reads no more from the broker, or again.
-    #[expect(dead_code, reason = "for sessions that subscribe")]
     pub(super) fn set_paused(&self, paused: bool) {
         if self.paused.replace(paused) != paused {
             self.wake();

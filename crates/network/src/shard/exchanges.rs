@@ -12,6 +12,13 @@ use windrose_policy::{Listener, Snapshot};
 /// A shard that hosts exchanges.
 pub(super) struct Host(pub(super) Rc<Shard>);
 
+impl Shard {
+    /// This shard as the host of exchanges.
+    pub(super) fn host(self: &Rc<Self>) -> Rc<dyn ExchangeHost> {
+        Rc::new(Host(Rc::clone(self)))
+    }
+}
+
 impl ExchangeHost for Host {
     fn connect(&self, listener: &Arc<Listener>, peer: SocketAddr, queue: Rc<ExchangeQueue>) -> ConnectionId {
         let now = self.0.now();

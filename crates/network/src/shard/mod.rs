@@ -134,13 +134,7 @@ impl Shard {
             directory,
             registry,
             client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
-            brokers: BrokerClient::new(
-                seat.shard,
-                clock,
-                Arc::clone(&snapshot.node.name),
-                read,
-                snapshot.limits.clone(),
-            ),
+            brokers: BrokerClient::new(seat, clock, &snapshot, read),
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
@@ -168,7 +162,7 @@ impl Shard {
     /// A new document takes force: for new connections at once, for the engine between two events.
     pub(crate) fn apply(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
         self.client.retain_pools(&snapshot.pools);
-        self.brokers.apply(&snapshot.pools, &snapshot.limits);
+        self.brokers.apply(&snapshot, &self.host());
         let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
         self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
         *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
@@ -190,6 +184,7 @@ impl Shard {
     /// Finishes what is in flight and tells every peer.
     pub(crate) fn drain(self: &Rc<Self>) {
         self.draining.set(true);
+        self.brokers.drain();
         self.input(Input::Drain);
     }
 
@@ -263,6 +258,9 @@ impl Shard {
                     }
                 }
                 Effect::Store(batch) => self.unsent.borrow_mut().push(batch),
+                Effect::Fetch(pool, filter, wanted) => {
+                    self.brokers.fetch(&pool, &filter, wanted, &self.host());
+                }
                 Effect::Dispatch(dispatch) => {
                     let shard = Rc::clone(self);
                     let done = move |dispatch, answer| shard.input(Input::Answer { dispatch, answer });

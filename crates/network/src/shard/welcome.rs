@@ -7,9 +7,7 @@ use super::Shard;
 use super::accept::Guest;
 use super::candidates::Candidates;
 use super::early::{Early, Transport};
-use super::exchanges::Host;
 use super::upgrade::{Choice, choose};
-use crate::exchange::ExchangeHost;
 use crate::http::server::{ConnectionFacts, serve};
 use crate::tls::{certificate_claim, read_hello, refuse_name};
 use std::io;
@@ -176,7 +174,7 @@ impl Visitor {
         let Some(choice) = choose(&self, &candidates, &mut stream).await else { return };
         let (listener, websocket) = match choice {
             Choice::Rest(listener) => {
-                let host: Rc<dyn ExchangeHost> = Rc::new(Host(Rc::clone(&self.shard)));
+                let host = self.shard.host();
                 let facts = ConnectionFacts { listener, peer: self.peer, certificate: self.certificate };
                 let guest = self.guest;
                 // A task of its own: this one has room for all that a connection may do at the door.
