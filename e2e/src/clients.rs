@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote: mosquitto_pub and mosquitto_sub, curl, openssl, paho-mqtt.
+//! Clients that nobody here wrote: mosquitto_pub and mosquitto_sub, curl, openssl, paho-mqtt, MQTT.js.
 
 use crate::process::Process;
 use crate::wait::SOON;
@@ -9,6 +9,8 @@ const MOSQUITTO: &str = "install it with `apt-get install mosquitto-clients`";
 const CURL: &str = "install it with `apt-get install curl`";
 const OPENSSL: &str = "install it with `apt-get install openssl`";
 const PAHO: &str = "install paho with `pip install paho-mqtt` and name that Python in PAHO_PYTHON";
+
+const MQTTJS: &str = "install Node.js and MQTT.js: `npm ci --prefix e2e/mqttjs`";
 
 /// How long a client may take before the test gives it up, in seconds.
 const PATIENCE: &str = "20";
@@ -168,6 +170,12 @@ pub fn paho(program: &str, address: SocketAddr, arguments: &[&str]) -> Process {
     Process::start(&mut command, PAHO)
 }
 
+/// Starts a JavaScript program that uses MQTT.js, from the folder `mqttjs/`.
+pub fn mqttjs(program: &str, arguments: &[&str]) -> Process {
+    let path = format!("{}/mqttjs/{program}", env!("CARGO_MANIFEST_DIR"));
+    Process::start(Command::new("node").arg(&path).args(arguments), MQTTJS)
+}
+
 /// Starts a REST service of Python's own behind TLS (`services/https.py`); it prints each body that it gets.
 pub fn https_service(address: SocketAddr, certificate: &str, key: &str) -> Process {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/services/https.py");
@@ -178,13 +186,17 @@ pub fn https_service(address: SocketAddr, certificate: &str, key: &str) -> Proce
     process
 }
 
-/// Waits for a paho program's end and returns what it printed last, as JSON.
+/// Waits for the end of a program that uses paho or MQTT.js and returns what it printed last, as JSON.
 ///
 /// # Panics
 /// If it fails; the message says how to install what it may lack.
-pub fn paho_result(mut process: Process) -> serde_json::Value {
+pub fn result(mut process: Process) -> serde_json::Value {
     let status = process.wait_for(SOON * 2);
-    assert!(status.success(), "the paho program failed ({PAHO} if it is missing)\n{}", process.said());
+    assert!(
+        status.success(),
+        "the program failed (if it lacks paho: {PAHO}; if MQTT.js: {MQTTJS})\n{}",
+        process.said()
+    );
     // The thread that collects lines may be a moment behind the end.
     let line = process.line("a JSON object", |line| line.starts_with('{'));
     let last = process.out.all().into_iter().rfind(|line| line.starts_with('{')).unwrap_or(line);

@@ -3,7 +3,7 @@
 use rumqttc::{Event, MqttOptions, Packet as Rumqtt, QoS};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use windrose_e2e::clients::{mosquitto_pub, mosquitto_sub, paho, paho_result, subscribe};
+use windrose_e2e::clients::{mosquitto_pub, mosquitto_sub, paho, result, subscribe};
 use windrose_e2e::documents::open;
 use windrose_e2e::mqtt::{Client, End, Options, Packet, property};
 use windrose_e2e::wait::SOON;
@@ -284,7 +284,7 @@ fn what_was_not_acknowledged_is_delivered_again() {
 #[test]
 fn a_second_connection_takes_the_session_over() {
     let node = Node::start(&open(""));
-    let result = paho_result(paho("takeover.py", node.mqtt(), &[]));
+    let result = result(paho("takeover.py", node.mqtt(), &[]));
     assert_eq!(result["code"], 0x8e, "session taken over: {result}");
     assert_eq!(result["by_server"], true);
     // Two threads accept: many takeovers cross from one to the other.
@@ -309,7 +309,7 @@ fn a_second_connection_takes_the_session_over() {
 fn mqtt_5_properties_are_carried_through() {
     let node = Node::start(&open(""));
     for qos in ["0", "1", "2"] {
-        let result = paho_result(paho("properties.py", node.mqtt(), &[qos]));
+        let result = result(paho("properties.py", node.mqtt(), &[qos]));
         assert_eq!(result["topic"], "properties/one");
         assert_eq!(result["payload"], "{\"speed\":81}");
         assert_eq!(result["content_type"], "application/json");

@@ -1,7 +1,7 @@
 //! Several listeners on one port: told apart by server name, by protocol, and by path; and reloads that change them.
 
 use windrose_e2e::certs::Authority;
-use windrose_e2e::clients::{mosquitto_pub, paho, paho_result, request, s_client};
+use windrose_e2e::clients::{mosquitto_pub, paho, request, result, s_client};
 use windrose_e2e::mqtt::{Client, Options};
 use windrose_e2e::node::Setup;
 use windrose_e2e::websocket::{BINARY, CLOSE, FIN, WebSocket, ask, frame, request as upgrade};
@@ -142,7 +142,7 @@ fn the_server_name_chooses_certificate_and_listener() {
 
     // Of the three that are for localhost, the first words choose.
     mosquitto_pub(node.mqtts(), &["-h", "localhost", "--cafile", &ca, "-t", "a", "-m", "b"]).fine();
-    let result = paho_result(paho("websocket.py", node.mqtts(), &["/mqtt", &ca]));
+    let result = result(paho("websocket.py", node.mqtts(), &["/mqtt", &ca]));
     assert_eq!(result["lengths"].as_array().map(Vec::len), Some(8), "{result}");
     let url = format!("https://localhost:{}/v1/events/a", node.mqtts().port());
     for version in ["--http1.1", "--http2"] {

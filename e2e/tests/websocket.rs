@@ -1,6 +1,6 @@
 //! MQTT over WebSocket: any fragmentation, control frames, closing, and frames and handshakes that lie.
 
-use windrose_e2e::clients::{mosquitto_pub, paho, paho_result};
+use windrose_e2e::clients::{mosquitto_pub, paho, result};
 use windrose_e2e::documents::OPEN;
 use windrose_e2e::mqtt::{Client, Options, packet, string};
 use windrose_e2e::node::Setup;
@@ -209,6 +209,6 @@ fn frames_stay_whole_when_a_reader_is_slow() {
 #[test]
 fn paho_speaks_over_websocket() {
     let node = start("");
-    let result = paho_result(paho("websocket.py", node.mqtt(), &["/mqtt", ""]));
+    let result = result(paho("websocket.py", node.mqtt(), &["/mqtt", ""]));
     assert_eq!(result["lengths"], serde_json::json!([0, 1, 125, 126, 5_000, 65_535, 65_536, 200_000]));
 }
