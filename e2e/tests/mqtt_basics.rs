@@ -384,3 +384,11 @@ fn a_message_that_nobody_hears_is_accepted_and_says_so() {
     thing.subscribe("nobody/listens", 0);
     assert_eq!(thing.publish("nobody/listens", "x", 1), 0);
 }
+
+#[test]
+fn a_publication_right_before_a_good_bye_is_still_acknowledged() {
+    let node = Node::start(&open(""));
+    let mut client = Client::connect(node.mqtt(), &Options::v5("hasty"));
+    client.send(b"\x32\x08\0\x01a\0\x07\0hi\xe0\0");
+    assert!(client.answer(4, 7, SOON).0 < 0x80);
+}

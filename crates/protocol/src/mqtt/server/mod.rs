@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use subscribe::Asked;
 use unsettled::Unsettled;
-use windrose_event::{Assurance, Claim, Close, CloseCause, Directive, Intent, Moment, Now};
+use windrose_event::{Assurance, Claim, Close, CloseCause, Directive, Intent, Moment, Now, Outcome};
 
 /// What the machine is told of the node's policy.
 #[derive(Clone, Debug)]
@@ -198,7 +198,7 @@ impl Server {
     /// Takes the engine's word.
     pub fn handle_directive(&mut self, now: Now, directive: Directive) {
         if self.state == State::Closed {
-            return;
+            return self.acknowledge_late(directive);
         }
         match directive {
             Directive::Accept(accepted) => {
@@ -308,6 +308,21 @@ impl Server {
     /// How the connection ended, once it has.
     pub fn close_cause(&self) -> Option<&CloseCause> {
         self.close_cause.as_ref()
+    }
+
+    /// A client that said good-bye right after its publications may still get the acknowledgements that were settled in
+    /// the same turn: they are written before the transport is closed.
+    fn acknowledge_late(&mut self, directive: Directive) {
+        if self.close_cause != Some(CloseCause::Goodbye) {
+            return;
+        }
+        match directive {
+            Directive::Settle { tag, outcome: outcome @ Outcome::Accepted, heard } => {
+                self.settle(tag, &outcome, heard);
+            }
+            Directive::Released { tag, .. } => self.released(tag),
+            _ => {}
+        }
     }
 
     fn intend(&mut self, intent: Intent) {

@@ -273,3 +273,27 @@ fn a_client_that_nobody_listened_to_was_not_silent() {
     link.wait(Duration::from_secs(14));
     assert!(!link.closed, "its keep alive counts from when it is read again");
 }
+
+#[test]
+fn what_is_settled_in_the_turn_of_a_good_bye_is_still_acknowledged() {
+    for version in BOTH {
+        let mut link = Link::open(version);
+        let mut bytes = Vec::new();
+        encode(&Packet::Publish(publish(Assurance::AtLeastOnce, 1)), version, &mut bytes);
+        encode(&Packet::Publish(publish(Assurance::AtLeastOnce, 2)), version, &mut bytes);
+        encode(&disconnect(0, None), version, &mut bytes);
+        link.send_bytes(&bytes);
+        assert!(matches!(link.intents()[..], [Intent::Publish(_), Intent::Publish(_), Intent::Close(_)]));
+        link.tell(Directive::Settle { tag: Tag(1), outcome: Outcome::Accepted, heard: true });
+        assert_eq!(link.read_one(), Packet::Puback(Ack::success(1)));
+        link.tell(Directive::Settle { tag: Tag(2), outcome: Outcome::TimedOut, heard: true });
+        link.tell(Directive::Close(CloseReason::ShuttingDown));
+        assert!(link.read().is_empty() && link.intents().is_empty(), "and nothing else is said");
+        let mut broken = Link::open(version);
+        broken.send(Packet::Publish(publish(Assurance::AtLeastOnce, 1)));
+        broken.send(Packet::Pingresp);
+        broken.read();
+        broken.tell(Directive::Settle { tag: Tag(1), outcome: Outcome::Accepted, heard: true });
+        assert!(broken.read().is_empty(), "whoever broke the protocol is told nothing more");
+    }
+}
