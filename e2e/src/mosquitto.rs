@@ -1,5 +1,6 @@
 //! Mosquitto, a broker that nobody here wrote.
 
+use crate::certs::Pair;
 use crate::folder::Folder;
 use crate::ports::Port;
 use crate::process::Process;
@@ -16,12 +17,32 @@ pub struct Mosquitto {
     port: Port,
     folder: Folder,
     process: Option<Process>,
+    /// More lines of its document.
+    more: String,
+    secure: bool,
 }
 
 impl Mosquitto {
     /// Starts a broker and waits until it listens.
     pub fn start() -> Self {
-        let mut broker = Self { port: Port::free(), folder: Folder::default(), process: None };
+        Self::start_with(Folder::default(), String::new())
+    }
+
+    /// Starts a broker that is reached by TLS only.
+    pub fn start_secure(certificate: &Pair) -> Self {
+        let folder = Folder::default();
+        let file = |name, text| folder.write(name, text).display().to_string();
+        let more = format!(
+            "certfile {}\nkeyfile {}\n",
+            file("broker.pem", &certificate.certificate),
+            file("broker.key", &certificate.key)
+        );
+        Self::start_with(folder, more)
+    }
+
+    fn start_with(folder: Folder, more: String) -> Self {
+        let secure = !more.is_empty();
+        let mut broker = Self { port: Port::free(), folder, process: None, more, secure };
         broker.restart();
         broker
     }
@@ -31,9 +52,10 @@ impl Mosquitto {
         self.stop();
         // Without a bound on what is in flight it passes on at once what it acknowledges, and keeps nothing to lose.
         let document = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 0\n\
-             max_queued_messages 0\n",
-            self.port.number()
+            "user root\nallow_anonymous true\npersistence false\nmax_inflight_messages 0\nmax_queued_messages 0\n\
+             listener {} 127.0.0.1\n{}",
+            self.port.number(),
+            self.more
         );
         let path = self.folder.write("mosquitto.conf", &document);
         // Debian keeps brokers out of the PATH of users.
@@ -72,6 +94,6 @@ impl Mosquitto {
 
     /// Its URL as a member of a pool.
     pub fn url(&self) -> String {
-        format!("mqtt://{}", self.address())
+        format!("{}://{}", if self.secure { "mqtts" } else { "mqtt" }, self.address())
     }
 }

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use windrose_e2e::certs::Authority;
 use windrose_e2e::documents::open;
 use windrose_e2e::fleet::{Fleet, Pace, assert_undisturbed};
 use windrose_e2e::mosquitto::Mosquitto;
@@ -17,7 +18,7 @@ use windrose_e2e::{Node, wait_until};
 /// A pool of brokers, and all telemetry delivered to it.
 const POOL: &str = r#"
 pools:
-  brokers: {protocol: mqtt, members: [MEMBERS], balance: round-robin, timeout: 2s, OPTIONS}
+  brokers: {protocol: mqtt, members: [MEMBERS], timeout: 2s, OPTIONS}
 routes:
   - {name: telemetry, match: "devices/#", deliver: {pool: brokers}, acknowledge: delivered, deadline: 30s}
 "#;
@@ -239,4 +240,51 @@ fn a_broker_that_comes_late_is_found() {
     assert_eq!(device.answer(4, id, SOON).0, 0);
     println!("acknowledged {} ms after the broker's return", back.elapsed().as_millis());
     wait_until("the member's success", || node.metric("windrose_pool_attempts_total", &["accepted"]) >= 1.0);
+}
+
+#[test]
+fn brokers_are_reached_by_tls_if_their_certificate_is_vouched_for() {
+    let authority = Authority::new("the right one");
+    let broker = Mosquitto::start_secure(&authority.server(&["127.0.0.1"]));
+    let start = |authority: &Authority| {
+        let document = document(&[broker.url()], "ca: ca.pem, backoff: 50ms");
+        let node = Setup::new().file("ca.pem", &authority.certificate).start(&document);
+        let mut device = Client::connect(node.mqtt(), &Options::v5("device"));
+        let id = device.publish_only("devices/a", "x", 2);
+        (node, device, id)
+    };
+    let (_node, mut device, id) = start(&authority);
+    assert_eq!(device.answer(5, id, SOON).0, 0);
+    let (node, mut device, _) = start(&Authority::new("another"));
+    node.wait_log(&["no session with a member", "TLS"]);
+    let early = device.wait(Duration::from_millis(500), |packet| matches!(packet, Packet::Answer { .. }));
+    assert_eq!(early, Err(End::Timeout));
+}
+
+#[test]
+fn nodes_that_deliver_to_one_another_stop_at_what_they_know() {
+    let joined = |name: &str, other: &Node| {
+        let url = format!("mqtt://{}", other.mqtt());
+        document(&[url], "").replace("name: e2e", &format!("name: {name}"))
+    };
+    let right = Setup::new().start(&open("").replace("name: e2e", "name: right"));
+    let left = Setup::new().start(&joined("left", &right));
+    right.write_document(&joined("right", &left));
+    right.signal("HUP");
+    right.wait_log(&["reload"]);
+    let mut subscribers = [&left, &right].map(|node| {
+        let mut subscriber = Client::connect(node.mqtt(), &Options::v5("subscriber"));
+        subscriber.subscribe("devices/#", 2);
+        subscriber
+    });
+    let mut device = Client::connect(left.mqtt(), &Options::v5("device"));
+    for qos in 0..=2 {
+        assert_eq!(device.publish("devices/a", format!("{qos}"), qos), 0);
+    }
+    for subscriber in &mut subscribers {
+        let mut came = payloads(subscriber);
+        came.sort();
+        assert_eq!(came, ["0", "1", "2"]);
+    }
+    left.wait_metric("windrose_events_dropped_total", &["cause=\"looped\""], 3.0);
 }
