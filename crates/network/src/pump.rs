@@ -94,6 +94,7 @@ pub fn mqtt_config(limits: &Limits, options: &MqttOptions) -> mqtt::ServerConfig
         keep_alive_max: limits.keep_alive_max,
         connect_timeout: limits.connect_timeout,
         topic_alias_maximum: limits.topic_aliases,
+        retain_available: limits.retained_events > 0 && limits.retained_bytes > 0,
         address_levels: limits.address_levels,
         quirks: mqtt::Quirks {
             empty_client_id: quirks.empty_client_id,

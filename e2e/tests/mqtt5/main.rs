@@ -11,6 +11,7 @@ mod header;
 mod properties;
 mod publish;
 mod qos;
+mod quirks;
 mod retained;
 mod session;
 mod shared;

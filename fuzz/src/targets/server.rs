@@ -23,6 +23,7 @@ fn config(choice: u8) -> ServerConfig {
         keep_alive_max: (choice & 1 != 0).then_some(Duration::from_secs(10)),
         connect_timeout: Duration::from_secs(5),
         topic_alias_maximum: 2,
+        retain_available: true,
         address_levels: 6,
         quirks: Quirks::default(),
         server_reference: None,
@@ -92,6 +93,7 @@ impl Link {
                 assigned: open.session.is_none(),
                 keep: open.keep,
                 window: open.window,
+                data: None,
             })),
             Intent::Publish(publish) if publish.tag != Tag::NONE => {
                 Directive::Settle { tag: publish.tag, outcome: outcome(), heard: choice & 8 != 0 }

@@ -38,6 +38,7 @@ impl ReasonCode {
     pub const QUOTA_EXCEEDED: Self = Self(0x97);
     pub const ADMINISTRATIVE_ACTION: Self = Self(0x98);
     pub const PAYLOAD_FORMAT_INVALID: Self = Self(0x99);
+    pub const RETAIN_NOT_SUPPORTED: Self = Self(0x9a);
     pub const QOS_NOT_SUPPORTED: Self = Self(0x9b);
     pub const USE_ANOTHER_SERVER: Self = Self(0x9c);
     pub const SHARED_SUBSCRIPTIONS_NOT_SUPPORTED: Self = Self(0x9e);

@@ -169,11 +169,12 @@ impl Properties {
         out.extend_from_slice(&body);
     }
 
-    /// In any order (MQTT 5 §2.2.2.2). Server Keep Alive and Topic Alias Maximum come first and Receive Maximum last, as the most widespread
+    /// In any order (MQTT 5 §2.2.2.2). Server Keep Alive and what belongs to CONNACK's limits stand at the ends, as the most widespread
     /// server does: there are clients, and tests, that compare whole packets with its.
     fn write_all(&self, out: &mut Vec<u8>) {
         put_two(out, 0x13, self.server_keep_alive);
         put_two(out, 0x22, self.topic_alias_maximum);
+        put_byte(out, 0x25, self.retain_available);
         put_byte(out, 0x01, self.payload_format_indicator);
         put_four(out, 0x02, self.message_expiry_interval);
         put_text(out, 0x03, self.content_type.as_ref());
@@ -194,8 +195,6 @@ impl Properties {
         put_text(out, 0x1c, self.server_reference.as_ref());
         put_text(out, 0x1f, self.reason_string.as_ref());
         put_two(out, 0x23, self.topic_alias);
-        put_byte(out, 0x24, self.maximum_qos);
-        put_byte(out, 0x25, self.retain_available);
         for (name, value) in &self.user_properties {
             put_user_property(out, name, value);
         }
@@ -204,6 +203,7 @@ impl Properties {
         put_byte(out, 0x2a, self.shared_subscription_available);
         put_four(out, 0x27, self.maximum_packet_size);
         put_two(out, 0x21, self.receive_maximum);
+        put_byte(out, 0x24, self.maximum_qos);
     }
 }
 

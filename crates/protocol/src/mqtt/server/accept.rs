@@ -28,6 +28,7 @@ impl Server {
                     .then_some(self.config.topic_alias_maximum),
                 assigned_client_identifier: accepted.assigned.then(|| Text::from(&*accepted.session)),
                 response_information: self.response_information(&accepted.session),
+                retain_available: (!self.config.retain_available).then_some(0),
                 maximum_qos: self.config.quirks.maximum_qos.map(|most| most as u8).filter(|&most| most < 2),
                 server_keep_alive: self.keep_alive_capped.then_some(self.keep_alive),
                 ..self.authentication.as_ref().map_or_else(Properties::default, |authentication| {

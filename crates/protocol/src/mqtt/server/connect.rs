@@ -92,7 +92,7 @@ impl Server {
     }
 
     fn will(&self, will: LastWill) -> Result<Box<Will>, CodecError> {
-        self.check_qos(will.qos)?;
+        self.check_offered(will.qos, will.retain)?;
         let address = Address::new(will.topic).map_err(|_| CodecError {
             code: ReasonCode::TOPIC_NAME_INVALID,
             problem: "CONNECT has a will whose topic is no topic name",
@@ -130,8 +130,13 @@ impl Server {
         self.config.quirks.maximum_qos.map_or(qos, |most| qos.min(most))
     }
 
-    /// A client of MQTT 5 was told of Maximum QoS [MQTT-3.2.2-11]; older ones cannot be and are served with less.
-    pub(super) fn check_qos(&self, qos: Assurance) -> Result<(), CodecError> {
+    /// A client of MQTT 5 was told of Maximum QoS and Retain Available [MQTT-3.2.2-11] [MQTT-3.2.2-14]; older ones cannot
+    /// be and are served with less.
+    pub(super) fn check_offered(&self, qos: Assurance, retain: bool) -> Result<(), CodecError> {
+        if self.version == Version::V5 && retain && !self.config.retain_available {
+            let problem = "RETAIN is set and no last values are kept (limits.retained_events)";
+            return Err(CodecError { code: ReasonCode::RETAIN_NOT_SUPPORTED, problem });
+        }
         if self.version == Version::V5 && self.capped(qos) != qos {
             let problem = "a QoS is higher than Maximum QoS (listeners[].mqtt.quirks.maximum_qos)";
             return Err(CodecError { code: ReasonCode::QOS_NOT_SUPPORTED, problem });

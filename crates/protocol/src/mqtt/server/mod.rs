@@ -47,6 +47,8 @@ pub struct ServerConfig {
     pub connect_timeout: Duration,
     /// Topic aliases that a client may set; announced.
     pub topic_alias_maximum: u16,
+    /// Whether last values are kept; announced if not (MQTT 5 §3.2.2.3.5).
+    pub retain_available: bool,
     /// Levels of a topic or filter.
     pub address_levels: u16,
     /// What odd clients of this listener need.

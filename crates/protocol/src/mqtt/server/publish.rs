@@ -36,7 +36,7 @@ impl Server {
         if properties.as_ref().is_some_and(|properties| !properties.subscription_identifiers.is_empty()) {
             return Err(CodecError::protocol("PUBLISH from a client has a subscription identifier"));
         }
-        self.check_qos(publish.qos)?;
+        self.check_offered(publish.qos, publish.retain)?;
         let mut publication = Publication {
             address,
             payload: publish.payload,

@@ -199,6 +199,7 @@ fn server_config() -> ServerConfig {
         keep_alive_max: None,
         connect_timeout: Duration::from_secs(5),
         topic_alias_maximum: 3,
+        retain_available: true,
         address_levels: 8,
         quirks: Default::default(),
         server_reference: None,

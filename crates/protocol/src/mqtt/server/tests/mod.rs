@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod authenticating;
+mod auth;
 mod bounds;
 mod closing;
 mod connecting;
@@ -30,6 +30,7 @@ fn config() -> ServerConfig {
         keep_alive_max: None,
         connect_timeout: Duration::from_secs(5),
         topic_alias_maximum: 3,
+        retain_available: true,
         address_levels: 8,
         quirks: Quirks::default(),
         server_reference: None,

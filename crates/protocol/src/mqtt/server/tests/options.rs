@@ -81,6 +81,29 @@ fn an_old_client_is_served_with_less_than_it_asks_for() {
     assert_eq!(link.read_one(), Packet::Pubcomp(Ack::success(7)));
 }
 
+/// [MQTT-3.2.2-13] [MQTT-3.2.2-14]: a server without last values says so, and ends the connection of who sets one.
+#[test]
+fn retain_is_refused_where_no_last_values_are_kept() {
+    let without = || ServerConfig { retain_available: false, ..config() };
+    let retained = |version| {
+        let (topic, payload) = ("a".into(), Bytes::new());
+        let will = LastWill { qos: Assurance::AtMostOnce, retain: true, topic, payload, properties: None };
+        Connect { will: Some(will), ..connect(version) }
+    };
+    let (mut link, properties) = open_asking(without(), |_| {});
+    assert_eq!(properties.retain_available, Some(0));
+    link.send(Packet::Publish(Publish { retain: true, ..publish(Assurance::AtMostOnce, 0) }));
+    link.assert_broken(ReasonCode::RETAIN_NOT_SUPPORTED);
+    let mut link = Link::new(Version::V5, without());
+    link.send(Packet::Connect(Box::new(retained(Version::V5))));
+    assert_eq!(link.connack().code, ReasonCode::RETAIN_NOT_SUPPORTED);
+    let mut old = Link::new(Version::V3, without());
+    old.send(Packet::Connect(Box::new(retained(Version::V3))));
+    assert!(old.opened().will.is_some(), "3.1.1 cannot be told");
+    let (_, properties) = open_asking(config(), |_| {});
+    assert_eq!(properties.retain_available, None, "that it is available is not said");
+}
+
 /// MQTT 5 §4.11: whoever is sent away for want of room, or because the node goes, is told of another server.
 #[test]
 fn a_client_that_is_sent_away_is_told_of_another_server() {
