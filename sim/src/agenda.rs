@@ -47,6 +47,11 @@ impl<T> Agenda<T> {
         self.at(self.now.moment + wait, what);
     }
 
+    /// Takes out what is not to happen after all.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.entries.retain(|entry| keep(&entry.what));
+    }
+
     /// When the next thing happens.
     pub fn next_at(&self) -> Option<Moment> {
         self.entries.peek().map(|entry| entry.at)

@@ -125,7 +125,7 @@ impl World {
             }
             Effect::Forget(session) => self.directory.forget(&session, ShardId(shard as u16)),
             Effect::Shard(to, message) => self.tell(shard, usize::from(to.0), message),
-            Effect::Store(batch) => unreachable!("no journal is kept: {batch:?}"),
+            Effect::Store(batch) => self.store(shard, batch),
             Effect::Fetch(pool, ..) => unreachable!("there are no brokers: {pool}"),
             Effect::Dispatch(dispatch) => self.dispatch(shard, dispatch),
         }
@@ -152,7 +152,7 @@ impl World {
         self.act(shard);
     }
 
-    fn input(&mut self, shard: usize, input: Input) {
+    pub(crate) fn input(&mut self, shard: usize, input: Input) {
         let now = self.agenda.now();
         self.shards[shard].pump.input(now, input);
         self.act(shard);

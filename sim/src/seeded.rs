@@ -46,7 +46,7 @@ impl Scenario {
             documents: documents.into(),
             topics,
             clients,
-            conditions: conditions(rng),
+            conditions: with_journal(seed, conditions(rng)),
             chaos: rng.millis(2_000, 12_000),
             ending: if rng.chance(25) { Ending::AmidTraffic } else { Ending::InPeace },
         }
@@ -128,6 +128,15 @@ fn document(rng: &mut Rng) -> Document {
     }
 }
 
+/// A third of the nodes keep a journal, and most of those are killed at times. Chance of its own: what else a seed makes
+/// up does not depend on it.
+fn with_journal(seed: u64, conditions: Conditions) -> Conditions {
+    let mut rng = Rng::new(seed ^ 0xd15c);
+    let journal = rng.chance(33);
+    let crashes = if journal && rng.chance(80) { rng.between(1, 15) } else { 0 };
+    Conditions { journal, crashes, ..conditions }
+}
+
 fn conditions(rng: &mut Rng) -> Conditions {
     Conditions {
         weather: Weather {
@@ -142,6 +151,8 @@ fn conditions(rng: &mut Rng) -> Conditions {
         cuts: rng.between(0, 70),
         moods: rng.between(0, 30),
         reloads: rng.pick(&[0, 0, 20]),
+        crashes: 0,
+        journal: false,
         registry_fails: rng.pick(&[0, 0, 10]),
         breaks: Vec::new(),
     }

@@ -73,6 +73,8 @@ pub enum Note {
     Mood(&'static str),
     /// From here on there are no faults.
     Calm,
+    /// The node's process is killed, and starts again.
+    Crash,
     /// The node shuts down.
     Drain,
 }
@@ -103,7 +105,7 @@ impl Note {
                         .as_deref()
                         .is_some_and(|name| clients.iter().any(|client| name == client.name()))
             }
-            Self::Reloaded { .. } | Self::Mood(_) | Self::Calm | Self::Drain => true,
+            Self::Reloaded { .. } | Self::Mood(_) | Self::Calm | Self::Crash | Self::Drain => true,
         }
     }
 }
@@ -164,6 +166,7 @@ impl fmt::Display for Note {
             Self::Reloaded { shard, document } => write!(f, "shard {shard} takes document {document}"),
             Self::Mood(mood) => write!(f, "the services are {mood}"),
             Self::Calm => f.write_str("no more faults"),
+            Self::Crash => f.write_str("the node is killed and starts again"),
             Self::Drain => f.write_str("the node shuts down"),
         }
     }

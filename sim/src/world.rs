@@ -2,6 +2,7 @@
 
 use crate::agenda::Agenda;
 use crate::client::{Client, Context, Profile};
+use crate::disk::Disk;
 use crate::document::Document;
 use crate::link::{Notice, Pipe, Weather};
 use crate::node::Shard;
@@ -76,6 +77,17 @@ pub enum Step {
     },
     /// A shard takes the document in force.
     Reload(usize),
+    /// What the node of that start was writing to its disk is written.
+    Written(u32),
+    /// A shard of the node of that start hears how far its records are stored.
+    Stored {
+        /// Which start.
+        start: u32,
+        /// Which shard.
+        shard: usize,
+        /// How far.
+        stored: u64,
+    },
     /// Something goes wrong.
     Fault,
 }
@@ -137,6 +149,10 @@ pub struct Conditions {
     pub moods: usize,
     /// Of a hundred faults, how many reload the document.
     pub reloads: usize,
+    /// Of a hundred faults, how many kill the node's process. Only a node that keeps a journal outlives that.
+    pub crashes: usize,
+    /// Whether the node keeps a journal (`node.persistence`).
+    pub journal: bool,
     /// Of a hundred claims, how many the registry cannot answer.
     pub registry_fails: usize,
     /// Breaks at exact bytes.
@@ -155,6 +171,8 @@ impl Conditions {
             cuts: 0,
             moods: 0,
             reloads: 0,
+            crashes: 0,
+            journal: false,
             registry_fails: 0,
             breaks: Vec::new(),
         }
@@ -178,6 +196,7 @@ pub struct World {
     pub(crate) document: usize,
     pub(crate) shards: Vec<Shard>,
     pub(crate) directory: Directory,
+    pub(crate) disk: Option<Disk>,
     pub(crate) links: Vec<Link>,
     /// How many connections each client has had.
     pub(crate) connections: BTreeMap<ClientId, usize>,
@@ -210,6 +229,7 @@ impl World {
             document: 0,
             shards,
             directory: Directory::default(),
+            disk: None,
             links: Vec::new(),
             connections: BTreeMap::new(),
             moods: vec![Mood::Well; 8],
@@ -218,6 +238,9 @@ impl World {
             last_step: Moment::from_micros(0),
             conditions,
         };
+        if world.conditions.journal {
+            world.insert_disk();
+        }
         for shard in 0..world.shards.len() {
             world.act(shard);
         }
@@ -291,6 +314,8 @@ impl World {
             Step::Takes { shard, dispatch } => self.takes(shard, dispatch),
             Step::Answers { shard, dispatch, answer } => self.answers(shard, dispatch, answer),
             Step::Reload(shard) => self.reload(shard),
+            Step::Written(start) => self.written(start),
+            Step::Stored { start, shard, stored } => self.stored(start, shard, stored),
             Step::Fault => self.fault(),
         }
         self.check();
@@ -310,6 +335,9 @@ impl World {
     fn wake(&mut self, id: ClientId) {
         self.client_timers[usize::from(id.0)] = None;
         if self.clients[usize::from(id.0)].wants_connection(self.now()) {
+            if !self.is_up(id) {
+                return;
+            }
             self.open(id);
         } else {
             self.client(id, Client::wake);
@@ -334,8 +362,11 @@ impl World {
         }
         let next = self.rng.micros(0, self.conditions.fault_every);
         self.agenda.after(next, Step::Fault);
+        let Conditions { cuts, moods, reloads, crashes, .. } = self.conditions;
+        if crashes > 0 && self.rng.chance(crashes) {
+            return self.crash();
+        }
         let kind = self.rng.below(100);
-        let Conditions { cuts, moods, reloads, .. } = self.conditions;
         if kind < cuts {
             let client = self.rng.below(self.clients.len());
             if let Some(link) = self.clients[client].link() {

@@ -152,6 +152,38 @@ fn sessions_that_change_shards_all_the_time_lose_nothing() {
 }
 
 #[test]
+fn a_node_with_a_journal_may_be_killed_over_and_over() {
+    let mut clients: Vec<Profile> = (0..6).map(|id| device(id, 300, 5_000)).collect();
+    clients.extend((6..9).map(|id| subscriber(id, Assurance::ExactlyOnce)));
+    clients.push(subscriber(9, Assurance::AtLeastOnce));
+    let clients: Vec<Profile> =
+        clients.into_iter().map(|client| Profile { reconnects_within: 20_000, ..client }).collect();
+    for qos in [Assurance::AtLeastOnce, Assurance::ExactlyOnce] {
+        let scenario = fleet("e", qos, clients.clone());
+        let conditions = Conditions { journal: true, ..scenario.conditions.clone() };
+        let mut world = Scenario { shards: 3, conditions, ..scenario }.begin();
+        assert!(
+            world.get_ready() && world.publish_for(Duration::from_millis(200)),
+            "{:?}",
+            world.oracle.violation
+        );
+        let until = world.now() + Duration::from_secs(10);
+        assert!(world.crash_until(until, Duration::from_millis(130)), "{:?}", world.oracle.violation);
+        let _ = world.settle() && world.shut_down();
+        kept(&world);
+        let report = world.report(0, false).expect("kept");
+        assert_eq!(report.publications, 1_800);
+        assert!(report.connections > 500, "{} connections", report.connections);
+        let twice = report.deliveries.saturating_sub(4 * 1_800);
+        assert!(report.deliveries >= 4 * 1_800, "{} deliveries", report.deliveries);
+        assert!(
+            qos == Assurance::AtLeastOnce || twice <= 1_800,
+            "only at least once may something come again"
+        );
+    }
+}
+
+#[test]
 fn a_subscriber_that_hardly_reads_is_bounded_and_disturbs_nobody() {
     let mut clients = vec![device(0, 3_000, 0), subscriber(1, Assurance::AtLeastOnce)];
     clients.push(Profile { reads_every: 200_000, ..subscriber(2, Assurance::AtMostOnce) });

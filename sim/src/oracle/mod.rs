@@ -79,6 +79,8 @@ pub struct Oracle {
     pub order_over_shards: bool,
     /// Whether sessions' queues are so short that events may be dropped.
     pub short_queues: bool,
+    /// Whether the node was killed at times: services may then be asked twice.
+    killed: bool,
     /// The shard that each client used last, and when it came there from another one.
     homes: BTreeMap<ClientId, (u16, Option<Moment>)>,
     subscribers: BTreeMap<ClientId, Subscriber>,
@@ -101,6 +103,14 @@ impl Oracle {
         }
         self.now = now;
         self.trace.note(now, note);
+    }
+
+    /// The node was killed, and its sessions are at other shards than before.
+    pub fn crashed(&mut self) {
+        self.killed = true;
+        for home in self.homes.values_mut() {
+            home.0 = u16::MAX;
+        }
     }
 
     /// A promise is broken; only the first is kept.
@@ -171,7 +181,8 @@ impl Oracle {
         // there may be a second event.
         let gave_up = topic.delivered && !publication.accepted && !publication.events.contains(&event);
         publication.events.push(event);
-        if newest.is_some() && topic.qos == Assurance::ExactlyOnce && !gave_up {
+        // What a route promises to have received is not kept for its service over a crash.
+        if newest.is_some() && topic.qos == Assurance::ExactlyOnce && !gave_up && !self.killed {
             self.fail("the node took an exactly-once publication twice", Some(id), &[]);
         }
     }

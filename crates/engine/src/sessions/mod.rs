@@ -9,7 +9,7 @@ pub use outbox::Parcel;
 pub(crate) use outbox::{Awaits, Next, Offered, Outbox, QueueBounds, Restored, Room};
 pub(crate) use recent::Progress;
 pub use session::Session;
-pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, same_principal};
+pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, Pending, same_principal};
 pub(crate) use takeovers::{Claimed, Stage, Takeovers};
 
 use crate::io::ShardId;

@@ -63,11 +63,20 @@ pub struct Session {
 /// How long a session's ghost stays when the session is handed over.
 pub(crate) const GHOST_STAYS: Duration = Duration::from_secs(1);
 
+/// An exactly-once publication that is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) ticket: Ticket,
+    pub(crate) event: EventId,
+    /// The connection that brought it last: only there is an answer awaited.
+    pub(crate) connection: Option<ConnectionId>,
+}
+
 /// An exactly-once publication of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Inbound {
     /// It is on its way; the answer will come.
-    Pending(Ticket, EventId),
+    Pending(Pending),
     /// It was accepted; the peer has not released its tag yet.
     Accepted { heard: bool },
     /// Subscribers got it before a restart, but a service that was to be asked had not answered. When the peer sends it
@@ -225,25 +234,25 @@ impl Session {
     /// The exactly-once publications of its that wait for an answer.
     pub(crate) fn pending(&self) -> Vec<Ticket> {
         let ticket = |state: &Inbound| match state {
-            Inbound::Pending(ticket, _) => Some(*ticket),
+            Inbound::Pending(pending) => Some(pending.ticket),
             Inbound::Accepted { .. } | Inbound::Interrupted => None,
         };
         self.inbound.iter().flat_map(|inbound| inbound.values().filter_map(ticket)).collect()
     }
 
     /// Notes the answer to an exactly-once publication: an accepted one is remembered until the peer releases its tag;
-    /// the tag of any other is free at once. Returns the event, or `None` if this is not the publication that the tag
-    /// stands for now.
+    /// the tag of any other is free at once. Returns what was known of it, or `None` if this is not the publication that
+    /// the tag stands for now.
     pub(crate) fn settle_inbound(
         &mut self,
         tag: Tag,
         ticket: Ticket,
         accepted: bool,
         heard: bool,
-    ) -> Option<EventId> {
+    ) -> Option<Pending> {
         let inbound = self.inbound.as_mut()?;
-        let event = match inbound.get(&tag) {
-            Some(Inbound::Pending(known, event)) if *known == ticket => *event,
+        let pending = match inbound.get(&tag) {
+            Some(Inbound::Pending(pending)) if pending.ticket == ticket => *pending,
             _ => return None,
         };
         if accepted {
@@ -251,7 +260,16 @@ impl Session {
         } else {
             self.forget_inbound(tag);
         }
-        Some(event)
+        Some(pending)
+    }
+
+    /// The peer has not asked by its present connection what became of its exactly-once publications.
+    pub(crate) fn forget_askers(&mut self) {
+        for state in self.inbound.iter_mut().flat_map(|inbound| inbound.values_mut()) {
+            if let Inbound::Pending(pending) = state {
+                pending.connection = None;
+            }
+        }
     }
 
     /// Forgets an exactly-once publication. `false`: the tag is not known.

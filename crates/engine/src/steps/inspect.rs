@@ -4,7 +4,7 @@ use crate::counts::ListenerIndex;
 use crate::engine::Engine;
 use crate::receipts::{Debtor, Receipt};
 use crate::requests::ReplyAddress;
-use crate::sessions::{Inbound, Ticket};
+use crate::sessions::{Inbound, Pending, Ticket};
 use crate::steps::identify::Identified;
 use crate::steps::state::is_announcement;
 use std::sync::Arc;
@@ -212,11 +212,14 @@ impl Engine {
 
     /// Whether an exactly-once publication came before. Settled, it is answered again; otherwise its answer will come.
     fn taken_before(&mut self, by: &Identified, tag: Tag) -> Before {
-        let session = self.sessions.get(by.session());
-        let inbound = session.and_then(|session| session.inbound.as_ref());
-        match inbound.and_then(|inbound| inbound.get(&tag)) {
+        let session = self.sessions.get_mut(by.session());
+        let inbound = session.and_then(|session| session.inbound.as_mut());
+        match inbound.and_then(|inbound| inbound.get_mut(&tag)) {
             None => Before::Never,
-            Some(Inbound::Pending(..)) => Before::Taken,
+            Some(Inbound::Pending(pending)) => {
+                pending.connection = Some(by.connection());
+                Before::Taken
+            }
             Some(Inbound::Interrupted) => {
                 self.record_released(by.session(), tag);
                 Before::Interrupted
@@ -233,7 +236,8 @@ impl Engine {
     fn remember_inbound(&mut self, by: &Identified, tag: Tag, event: EventId) -> Ticket {
         let ticket = self.next_ticket();
         if let Some(session) = self.sessions.get_mut(by.session()) {
-            session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(ticket, event));
+            let pending = Pending { ticket, event, connection: Some(by.connection()) };
+            session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(pending));
         }
         self.record_taken(by.session(), tag, event);
         ticket

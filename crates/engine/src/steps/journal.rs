@@ -6,7 +6,7 @@ use crate::io::{Forward, Output, ShardId, ShardMessage};
 use crate::journal::{
     Gate, MessageRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
 };
-use crate::sessions::{Parcel, SessionKey, Ticket};
+use crate::sessions::{Parcel, Pending, SessionKey, Ticket};
 use crate::subscriptions::Subscription;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -45,11 +45,14 @@ impl Engine {
                 if may_pass(directive, gate.is_stored(in_order_until)) {
                     return Some(output);
                 }
-                // Nothing may come before the word that the session is open, and last values come after the answer to
-                // the subscribe that asked for them.
-                if matches!(directive, Directive::Accept(_) | Directive::Subscribed { .. })
-                    && let Some(known) = known
-                {
+                // Nothing may come before the word that the session is open, last values come after the answer to the
+                // subscribe that asked for them, and what waits for these is not overtaken either.
+                let in_order = match directive {
+                    Directive::Accept(_) | Directive::Subscribed { .. } => true,
+                    Directive::Deliver(delivery) => delivery.event.assurance != Assurance::ExactlyOnce,
+                    _ => false,
+                };
+                if in_order && let Some(known) = known {
                     known.in_order_until = gate.last();
                 }
             }
@@ -141,14 +144,15 @@ impl Engine {
         heard: bool,
     ) -> Option<ConnectionId> {
         let session = self.sessions.get_mut(key)?;
-        let event = session.settle_inbound(tag, ticket, accepted, heard)?;
+        let Pending { event, connection, .. } = session.settle_inbound(tag, ticket, accepted, heard)?;
         if let (Some(gate), Some(session)) = (&mut self.gate, session.journaled()) {
             gate.record(match accepted {
                 true => Record::Taken { session, tag, event, state: TakenState::Accepted { heard } },
                 false => Record::Released { session, tag, event: Some(event) },
             });
         }
-        session.connection
+        // Told to a connection that has not asked, it would be taken for the answer to what that one sends next.
+        session.connection.filter(|present| connection == Some(*present))
     }
 
     /// The peer will not send an exactly-once publication again.

@@ -208,6 +208,7 @@ impl Engine {
         self.takeovers.returned(&session.name);
         session.timer = None;
         session.arrived(now.moment);
+        session.forget_askers();
         session.listener = self.counts.listener(&session.origin.listener, session.origin.protocol);
         self.counts.queued += session.queued() as u64;
         let key = self.sessions.insert(session);

@@ -222,6 +222,10 @@ fn an_answer_finds_a_session_that_came_back_and_left_again() {
         node.publish(peer, tag as u16 + 1, "a", "x", Q2);
         peer = node.lasting(shard, "s").0;
     }
+    for tag in 1..=8 {
+        // Only who asks by the connection of now is told.
+        node.publish(peer, tag, "a", "x", Q2);
+    }
     node.said(peer);
     node.answer(Outcome::rejected(Cause::ByService));
     for _ in 0..7 {

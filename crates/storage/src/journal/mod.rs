@@ -17,7 +17,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use windrose_engine::{Keeper, Kept};
 
 const FILE: &str = "journal.redb";
@@ -69,6 +69,25 @@ impl fmt::Display for JournalError {
 
 impl std::error::Error for JournalError {}
 
+/// How long a node waits for the one before it, which may have been killed and not be gone yet.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Opens the file, or waits a moment until the process that has it is gone.
+fn open_unlocked(file: &Path) -> Result<(Database, u32), Failure> {
+    let begun = Instant::now();
+    loop {
+        match Database::open(file) {
+            Err(failure)
+                if matches!(*failure, redb::Error::DatabaseAlreadyOpen)
+                    && begun.elapsed() < UNLOCKED_WITHIN =>
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// Opens the journal in a folder, which is made if there is none, and reads what it kept.
 ///
 /// # Errors
@@ -83,7 +102,7 @@ pub fn open_journal(folder: &Path) -> Result<(Arc<dyn Keeper>, Kept), JournalErr
         redb::Error::DatabaseAlreadyOpen => JournalError::Locked { folder: folder.to_owned() },
         error => JournalError::File { file: file.clone(), error: error.to_string() },
     };
-    let (mut database, start) = Database::open(&file).map_err(broken)?;
+    let (mut database, start) = open_unlocked(&file).map_err(broken)?;
     let (kept, skipped) = database.load(start).map_err(broken)?;
     if skipped > 0 {
         tracing::error!(
