@@ -5,6 +5,7 @@
 mod arbitrary;
 mod deliveries;
 mod malformed;
+mod oracles;
 
 use super::*;
 use arbitrary::{any_packet, any_version};
