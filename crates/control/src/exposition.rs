@@ -149,6 +149,11 @@ impl Scrape {
             "Events dropped",
             totals.dropped.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
         )?;
+        page.counters(
+            metrics::SUBSCRIPTIONS_REFUSED,
+            "Subscriptions refused",
+            totals.subscriptions_refused.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
+        )?;
         page.gauge(metrics::CONNECTIONS_PAUSED, "Connections braked for want of credit now", totals.paused)?;
         page.gauge(metrics::SESSIONS, "Sessions held, connected or not", totals.sessions)?;
         page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;

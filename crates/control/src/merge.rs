@@ -14,6 +14,7 @@ pub(crate) struct Totals {
     pub(crate) routes: BTreeMap<Arc<str>, Outcomes>,
     pub(crate) pools: BTreeMap<Arc<str>, Pool>,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
+    pub(crate) subscriptions_refused: BTreeMap<&'static str, u64>,
     pub(crate) acknowledge: BTreeMap<&'static str, Histogram>,
     pub(crate) paused: u64,
     pub(crate) sessions: u64,
@@ -82,6 +83,7 @@ impl Totals {
             add_histogram(self.acknowledge.entry(promise).or_default(), theirs);
         }
         add_causes(&mut self.dropped, &tally.dropped);
+        add_causes(&mut self.subscriptions_refused, &tally.subscriptions_refused);
         self.paused += tally.paused;
         self.sessions += tally.sessions;
         self.subscriptions += tally.subscriptions;

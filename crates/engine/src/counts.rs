@@ -17,6 +17,7 @@ pub(crate) struct Counts {
     pub(crate) listeners: Vec<ListenerTally>,
     pub(crate) routes: Vec<RouteTally>,
     pub(crate) dropped: Vec<(&'static str, u64)>,
+    pub(crate) subscriptions_refused: Vec<(&'static str, u64)>,
     /// Receipt to acknowledgement, by promise.
     pub(crate) acknowledge: [Histogram; 2],
     /// Connections paused now.

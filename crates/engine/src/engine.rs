@@ -205,6 +205,7 @@ impl Engine {
             routes: self.counts.routes.clone(),
             pools: self.pools.iter().map(|(_, pool)| pool.tally()).collect(),
             dropped: self.counts.dropped.clone(),
+            subscriptions_refused: self.counts.subscriptions_refused.clone(),
             paused: self.counts.paused,
             sessions: self.sessions.len() as u64,
             subscriptions: self.counts.subscriptions,
@@ -259,6 +260,9 @@ impl Engine {
             Intent::Publish(publish) => self.publish(now, connection, publish),
             Intent::Respond { response } => self.respond(connection, response),
             Intent::Reidentify(claim) => self.reidentify(connection, claim),
+            Intent::Refused { address, cause, detail } => {
+                self.refused_by_machine(now, connection, &address, cause, detail);
+            }
             Intent::Release { tag } => self.release_inbound(connection, tag),
             Intent::Subscribe { tag, requests } => self.subscribe(now, connection, tag, requests),
             Intent::Unsubscribe { tag, filters } => self.unsubscribe(connection, tag, &filters),

@@ -12,6 +12,8 @@ pub struct Tally {
     pub pools: Vec<PoolTally>,
     /// Events dropped, by cause.
     pub dropped: Vec<(&'static str, u64)>,
+    /// Subscriptions refused, by cause.
+    pub subscriptions_refused: Vec<(&'static str, u64)>,
     /// Connections paused now.
     pub paused: u64,
     /// Sessions held.

@@ -47,6 +47,16 @@ pub enum Intent {
     Reidentify(Box<Claim>),
     /// Publish an event. Answered by `Settle`, unless its tag is zero.
     Publish(Publish),
+    /// A publication that the machine refused and answered itself, because it is past a limit or not what it says it is.
+    /// It is counted and logged, and not answered again.
+    Refused {
+        /// Where it was for.
+        address: crate::Address,
+        /// The class of reason.
+        cause: crate::Cause,
+        /// The reason.
+        detail: &'static str,
+    },
     /// The sender of an exactly-once event has our `Settle` and forgets the event. Answered by `Released`.
     Release {
         /// The publication's tag.

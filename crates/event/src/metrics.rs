@@ -30,6 +30,8 @@ pub const CONNECTIONS_PAUSED: &str = "windrose_connections_paused";
 pub const SESSIONS: &str = "windrose_sessions";
 /// Subscriptions held.
 pub const SUBSCRIPTIONS: &str = "windrose_subscriptions";
+/// Subscriptions refused, by `cause`.
+pub const SUBSCRIPTIONS_REFUSED: &str = "windrose_subscriptions_refused";
 /// Last values held.
 pub const RETAINED: &str = "windrose_retained";
 /// Events that wait in the outboxes of sessions.

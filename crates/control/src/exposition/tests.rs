@@ -34,6 +34,7 @@ fn tally() -> Tally {
             seconds: histogram(&[(0, 1), (1, 2), (19, 1)], 1_500_000),
         }],
         dropped: vec![("queue_full", 6)],
+        subscriptions_refused: vec![("quota", 2)],
         paused: 1,
         sessions: 3,
         subscriptions: 4,

@@ -269,6 +269,23 @@ impl Engine {
         self.acknowledge(now, receipt);
     }
 
+    /// The machine refused a publication and answered it.
+    pub(crate) fn refused_by_machine(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        address: &Address,
+        cause: Cause,
+        detail: &'static str,
+    ) {
+        let Some(by) = self.identify(connection) else { return };
+        self.counts.at(by.listener()).events_in += 1;
+        self.counts.at(by.listener()).settled[Outcome::rejected(cause).rank()] += 1;
+        self.counts.drop(cause.name());
+        let rejection = Rejection { cause, detail: Some(detail.into()) };
+        self.note_rejected(now, by.origin(), address, &rejection);
+    }
+
     /// A line about an event that was rejected, unless there were many of the kind.
     pub(crate) fn note_rejected(
         &mut self,

@@ -1,5 +1,6 @@
 //! Subscriptions and last values: what peers ask for that is no event of theirs.
 
+use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::ShardMessage;
 use crate::sessions::{CatchUp, Session, SessionKey};
@@ -22,8 +23,11 @@ impl Engine {
     ) {
         let Some(by) = self.identify(connection) else { return };
         let mut announced = false;
-        let results =
+        let results: Vec<_> =
             requests.into_iter().map(|request| self.subscribe_one(&by, request, &mut announced)).collect();
+        for rejection in results.iter().filter_map(|result| result.as_ref().err()) {
+            self.note_refused(now, &by, rejection);
+        }
         self.grant(&by, Directive::Subscribed { tag, results }, announced);
         self.pump(now, by.session());
         self.sessions.rearm(by.session());
@@ -60,6 +64,22 @@ impl Engine {
         }
         self.pump(now, by.session());
         self.sessions.rearm(by.session());
+    }
+
+    /// Counts a subscription that is not granted, and says why unless there were many of the kind.
+    fn note_refused(&mut self, now: Now, by: &Identified, rejection: &Rejection) {
+        bump(&mut self.counts.subscriptions_refused, rejection.cause.name());
+        if let Some(suppressed) = self.notices.allow(now, "subscription_refused") {
+            tracing::warn!(
+                listener = &*by.origin().listener,
+                session = &*by.origin().session,
+                identity = %by.origin().identity,
+                cause = rejection.cause.name(),
+                detail = rejection.detail.as_deref(),
+                suppressed,
+                "subscription refused"
+            );
+        }
     }
 
     fn subscribe_one(

@@ -276,6 +276,7 @@ fn subscriptions_past_a_limit_are_refused_one_by_one() {
     let causes: Vec<_> =
         results.iter().map(|result| result.as_ref().err().map(|error| error.cause)).collect();
     assert_eq!(causes, [None, Some(Cause::BadAddress), None, Some(Cause::Quota), None]);
+    assert_eq!(node.tally(0).subscriptions_refused, [("bad_address", 1), ("quota", 1)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a publisher is told.
 
 use crate::harness::*;
-use windrose_event::{Cause, Directive, Intent, Outcome, Publication, Publish, Tag};
+use windrose_event::{Address, Cause, Directive, Intent, Outcome, Publication, Publish, Tag};
 
 #[test]
 fn an_event_without_routes_is_accepted_and_its_sender_hears_whether_anybody_listens() {
@@ -96,6 +96,18 @@ fn what_is_past_a_limit_is_rejected_and_says_why() {
     );
     assert_eq!(node.dropped("too_large"), 2, "with the one that gets no answer");
     assert_eq!(node.tally(0).listeners[0].settled, [1, 0, 0, 0, 4]);
+}
+
+#[test]
+fn what_the_machine_refused_is_counted_and_not_answered_again() {
+    let mut node = Node::new("");
+    let sender = node.client("sender");
+    let address = Address::new("a").unwrap();
+    node.intent(sender, Intent::Refused { address, cause: Cause::BadPayload, detail: "not UTF-8" });
+    assert!(node.said(sender).is_empty());
+    assert_eq!(node.dropped("bad_payload"), 1);
+    let tally = node.tally(0);
+    assert_eq!((tally.listeners[0].events_in, tally.listeners[0].settled), (1, [0, 0, 0, 0, 1]));
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Server {
             None
         };
         if let Some((cause, detail)) = refusal {
+            self.intend(Intent::Refused { address: publication.address, cause, detail });
             if publish.qos != Assurance::AtMostOnce {
                 self.settle(tag, &Outcome::rejected_because(cause, detail), false);
             }

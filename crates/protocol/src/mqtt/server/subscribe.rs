@@ -12,15 +12,6 @@ pub(super) struct Asked {
     codes: Vec<Option<ReasonCode>>,
 }
 
-/// Why a filter is not asked for.
-#[derive(Clone, Copy)]
-enum Unfit {
-    /// It breaks the rules for filters (MQTT 5 §4.7.1, §4.8.2).
-    NoFilter,
-    /// It has more levels than the policy allows.
-    TooDeep,
-}
-
 impl Server {
     pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), CodecError> {
         let tag = Tag(subscribe.packet_id);
@@ -31,12 +22,9 @@ impl Server {
         let mut requests = Vec::with_capacity(subscribe.filters.len());
         let mut codes = Vec::with_capacity(subscribe.filters.len());
         for wanted in subscribe.filters {
-            let (group, filter) = match self.filter(&wanted.filter) {
-                Ok(filter) => filter,
-                Err(unfit) => {
-                    codes.push(Some(self.unfit_code(unfit)?));
-                    continue;
-                }
+            let Some((group, filter)) = filter(&wanted.filter) else {
+                codes.push(Some(self.no_filter()?));
+                continue;
             };
             if group.is_some() && wanted.no_local {
                 return Err(CodecError::protocol("a shared subscription has No Local"));
@@ -67,12 +55,12 @@ impl Server {
         let mut filters = Vec::with_capacity(unsubscribe.filters.len());
         let mut codes = Vec::with_capacity(unsubscribe.filters.len());
         for text in &unsubscribe.filters {
-            match self.filter(text) {
-                Ok(filter) => {
+            match filter(text) {
+                Some(filter) => {
                     codes.push(None);
                     filters.push(filter);
                 }
-                Err(unfit) => codes.push(Some(self.unfit_code(unfit)?)),
+                None => codes.push(Some(self.no_filter()?)),
             }
         }
         if filters.is_empty() {
@@ -83,34 +71,12 @@ impl Server {
         Ok(())
     }
 
-    /// Takes apart `$share/GROUP/FILTER` (MQTT 5 §4.8.2).
-    fn filter(&self, text: &Text) -> Result<(Option<Text>, Filter), Unfit> {
-        let (group, filter) = match text.strip_prefix("$share/") {
-            None if &**text == "$share" => return Err(Unfit::NoFilter),
-            None => (None, &**text),
-            Some(rest) => {
-                let (group, filter) = rest.split_once('/').ok_or(Unfit::NoFilter)?;
-                if group.is_empty() || group.contains(['+', '#']) {
-                    return Err(Unfit::NoFilter);
-                }
-                (Some(Text::from(group)), filter)
-            }
-        };
-        let filter = Filter::new(filter).map_err(|_| Unfit::NoFilter)?;
-        if filter.levels().count() > usize::from(self.config.address_levels) {
-            return Err(Unfit::TooDeep);
-        }
-        Ok((group, filter))
-    }
-
-    /// How a filter that cannot be asked for is answered. One that is none is a violation of the protocol before MQTT 5
-    /// (MQTT 3.1.1 §4.7.1, §4.8): its 0x80 is for filters that are well-formed and not granted.
-    fn unfit_code(&self, unfit: Unfit) -> Result<ReasonCode, CodecError> {
-        match (self.version, unfit) {
-            (Version::V5, _) => Ok(ReasonCode::TOPIC_FILTER_INVALID),
-            (Version::V3, Unfit::TooDeep) if self.legacy => Ok(ReasonCode::SUCCESS),
-            (Version::V3, Unfit::TooDeep) => Ok(ReasonCode::UNSPECIFIED_ERROR),
-            (Version::V3, Unfit::NoFilter) => Err(CodecError::malformed("a topic filter is not valid")),
+    /// How what is no filter is answered. It is a violation of the protocol before MQTT 5 (MQTT 3.1.1 §4.7.1, §4.8): its
+    /// 0x80 is for filters that are well-formed and not granted.
+    fn no_filter(&self) -> Result<ReasonCode, CodecError> {
+        match self.version {
+            Version::V5 => Ok(ReasonCode::TOPIC_FILTER_INVALID),
+            Version::V3 => Err(CodecError::malformed("a topic filter is not valid")),
         }
     }
 
@@ -176,4 +142,20 @@ impl Server {
         let problem = "the answer is larger than the client's Maximum Packet Size";
         Err(CodecError { code: ReasonCode::PACKET_TOO_LARGE, problem })
     }
+}
+
+/// Takes apart `$share/GROUP/FILTER`; `None` if it breaks the rules for filters (MQTT 5 §4.7.1, §4.8.2).
+fn filter(text: &Text) -> Option<(Option<Text>, Filter)> {
+    let (group, filter) = match text.strip_prefix("$share/") {
+        None if &**text == "$share" => return None,
+        None => (None, &**text),
+        Some(rest) => {
+            let (group, filter) = rest.split_once('/')?;
+            if group.is_empty() || group.contains(['+', '#']) {
+                return None;
+            }
+            (Some(Text::from(group)), filter)
+        }
+    };
+    Some((group, Filter::new(filter).ok()?))
 }
