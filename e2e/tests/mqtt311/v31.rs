@@ -1,6 +1,6 @@
 //! MQTT 3.1 (`MQIsdp`, level 3): what differs from 3.1.1.
 
-use crate::support::{connect, name, next, node, refused};
+use crate::support::{QUIET, connect, name, next, node, refused};
 use std::time::Duration;
 use windrose_e2e::Node;
 use windrose_e2e::documents::open;
@@ -123,4 +123,15 @@ fn a_capped_keep_alive_is_a_quirk() {
     let node = Node::start(&open(limits));
     let mut client = Client::connect(node.mqtt(), &Options { keep_alive: 600, ..Options::v3(&name()) });
     assert_eq!(client.next(Duration::from_secs(3)), Err(End::Timeout), "it cannot be told of a cap");
+}
+
+#[test]
+fn a_capped_qos_is_a_quirk() {
+    let node = with_quirks("maximum_qos: 1", "");
+    let topic = name();
+    let mut listener = Client::connect(node.mqtt(), &Options::v31(&name()));
+    assert_eq!(listener.subscribe(&topic, 2), 1, "granted");
+    Client::connect(node.mqtt(), &Options::v3(&name())).publish(&topic, "x", 1);
+    assert_eq!(next(&mut listener).2, 1);
+    assert_eq!(listener.next(QUIET), Err(End::Timeout));
 }

@@ -7,7 +7,7 @@ use super::{any_packet, any_version, bytes_of, normal};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{Packet, Properties, Version, decode, fixed_header, kind};
 use bytes::BytesMut;
-use mqtt_protocol_core::mqtt::packet::{GenericPacketTrait as _, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::packet::{v3_1_1, v5_0};
 use proptest::prelude::*;
 use rmqtt_codec::{v3, v5};
 use std::sync::Arc;
