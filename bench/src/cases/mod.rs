@@ -68,6 +68,11 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Traffic(Traffic { groups: 100, qos: 1, ..Traffic::PAIR }),
     },
     Case {
+        name: "websocket-qos1",
+        about: "100 publishers to a subscriber each, QoS 1, over WebSocket",
+        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, websocket: true, ..Traffic::PAIR }),
+    },
+    Case {
         name: "rest-delivered",
         about: "100 publishers, QoS 1, to a REST service; PUBACK after its 2xx",
         kind: Kind::Traffic(Traffic::to_rest("delivered")),
@@ -182,7 +187,7 @@ impl Case {
         // What a server of an earlier round left there is none of this one's business.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        let setup = Setup { folder, address: free_address()?, tls: None, rest: None };
+        let setup = Setup { folder, address: free_address()?, tls: None, websocket: false, rest: None };
         match &self.kind {
             Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
             Kind::Idle(idle) => idle.run(peer, setup, conditions),

@@ -18,6 +18,8 @@ pub(super) struct Traffic {
     pub(super) publishers: usize,
     /// Subscribers in each group, to everything in it.
     pub(super) subscribers: usize,
+    /// Whether it goes over WebSocket.
+    pub(super) websocket: bool,
     /// With QoS 1, how many publications of one publisher wait for their PUBACK.
     pub(super) window: u32,
     /// At most how many messages a publisher writes at once, whatever the command line says.
@@ -28,8 +30,16 @@ pub(super) struct Traffic {
 
 impl Traffic {
     /// One publisher, one subscriber, QoS 0.
-    pub(super) const PAIR: Self =
-        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, window: 64, batch: None, rest: None };
+    pub(super) const PAIR: Self = Self {
+        qos: 0,
+        groups: 1,
+        publishers: 1,
+        subscribers: 1,
+        websocket: false,
+        window: 64,
+        batch: None,
+        rest: None,
+    };
 
     /// A hundred publishers whose messages all go to a REST service.
     pub(super) const fn to_rest(acknowledge: &'static str) -> Self {
@@ -47,12 +57,14 @@ impl Traffic {
             }
             None => None,
         };
+        setup.websocket = self.websocket;
         let mut server = Server::start(peer, &setup)?;
         let work = Work {
             server: setup.address,
             server_pid: server.pid(),
             sink: sink.as_ref().map(|(_, service)| *service),
             mqtt: conditions.mqtt,
+            websocket: self.websocket,
             qos: self.qos,
             groups: self.groups,
             publishers: self.publishers,

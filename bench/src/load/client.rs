@@ -1,6 +1,7 @@
 //! One MQTT client of the load generator: a publisher or a subscriber, on a socket that never blocks.
 
 use super::packet::{self, Packet};
+use super::websocket::{self, Frames};
 use crate::Result;
 use mio::net::TcpStream;
 use std::io::{ErrorKind, Read, Write};
@@ -30,6 +31,8 @@ pub(super) struct Client {
     pub(super) publisher: Option<Publisher>,
     /// Its socket.
     pub(super) stream: TcpStream,
+    /// What its WebSocket has to do, if it has one.
+    frames: Option<Frames>,
     /// The beginning of a packet whose end has not arrived.
     partial: Vec<u8>,
     /// What the socket has not taken yet.
@@ -48,27 +51,29 @@ pub(super) struct Publisher {
     unacknowledged: u32,
 }
 
-impl Publisher {
-    /// A publisher that sends the same PUBLISH again and again, with `window` of them unacknowledged at most.
-    pub(super) fn new((frame, id_at): (Vec<u8>, Option<usize>), window: u32) -> Self {
-        Self { frame, id_at, next_id: 1, window, unacknowledged: 0 }
-    }
-}
-
 impl Client {
     /// Connects and, given a SUBSCRIBE packet, subscribes; waits for the answers.
-    pub(super) fn open(address: SocketAddr, connect: &[u8], subscribe: Option<&[u8]>) -> Result<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        websocket: bool,
+        connect: &[u8],
+        subscribe: Option<&[u8]>,
+    ) -> Result<Self> {
         let mut stream = std::net::TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(connect)?;
-        match answer(&mut stream)? {
+        let mut frames = websocket.then(Frames::default);
+        if websocket {
+            websocket::handshake(&mut stream)?;
+        }
+        stream.write_all(&said(&frames, connect))?;
+        match answer(&mut stream, &mut frames)? {
             Packet::ConnAck(0) => {}
             other => return Err(format!("the server answered CONNECT with {other:?}").into()),
         }
         if let Some(subscribe) = subscribe {
-            stream.write_all(subscribe)?;
-            match answer(&mut stream)? {
+            stream.write_all(&said(&frames, subscribe))?;
+            match answer(&mut stream, &mut frames)? {
                 Packet::SubAck(0..=2) => {}
                 other => return Err(format!("the server answered SUBSCRIBE with {other:?}").into()),
             }
@@ -78,10 +83,21 @@ impl Client {
             group: 0,
             publisher: None,
             stream: TcpStream::from_std(stream),
+            frames,
             partial: Vec::new(),
             output: Vec::new(),
             written: 0,
         })
+    }
+
+    /// Makes it a publisher that sends the same PUBLISH again and again, with `window` of them unacknowledged at most.
+    pub(super) fn publish_as(&mut self, (packet, id_at): (Vec<u8>, Option<usize>), window: u32) {
+        let (frame, head) = match &self.frames {
+            Some(_) => websocket::frame(&packet),
+            None => (packet, 0),
+        };
+        let id_at = id_at.map(|at| head + at);
+        self.publisher = Some(Publisher { frame, id_at, next_id: 1, window, unacknowledged: 0 });
     }
 
     /// A CONNECT packet for client number `index`.
@@ -106,13 +122,24 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(format!("reading from the server: {error}").into()),
             };
-            let bytes = scratch.get(..left + read).unwrap_or_default();
-            let output = &mut self.output;
+            let fresh = match &mut self.frames {
+                Some(frames) => frames.unwrap(space.get_mut(..read).unwrap_or_default())?,
+                None => read,
+            };
+            let bytes = scratch.get(..left + fresh).unwrap_or_default();
+            let (output, framed) = (&mut self.output, self.frames.is_some());
             let mut unexpected = None;
             let consumed = packet::scan(bytes, |packet| match packet {
                 Packet::Publish(id) => {
                     arrived.publications += 1;
-                    output.extend(id.into_iter().flat_map(packet::puback));
+                    if let Some(id) = id {
+                        let puback = packet::puback(id);
+                        if framed {
+                            output.extend(websocket::frame(&puback).0)
+                        } else {
+                            output.extend(puback)
+                        }
+                    }
                 }
                 Packet::PubAck => arrived.acknowledgements += 1,
                 other => unexpected = Some(other),
@@ -177,14 +204,20 @@ impl Client {
     }
 }
 
+/// A packet as it is said: in a frame, if there is a WebSocket.
+fn said(frames: &Option<Frames>, packet: &[u8]) -> Vec<u8> {
+    if frames.is_some() { websocket::frame(packet).0 } else { packet.to_vec() }
+}
+
 /// Waits for one packet on a socket that blocks.
-fn answer(stream: &mut std::net::TcpStream) -> Result<Packet> {
+fn answer(stream: &mut std::net::TcpStream, frames: &mut Option<Frames>) -> Result<Packet> {
     let mut bytes = Vec::new();
     let mut found = None;
     while found.is_none() {
         let mut byte = [0];
         stream.read_exact(&mut byte).map_err(|error| format!("the server does not answer: {error}"))?;
-        bytes.extend(byte);
+        let length = frames.as_mut().map_or(Ok(1), |frames| frames.unwrap(&mut byte))?;
+        bytes.extend(byte.get(..length).unwrap_or_default());
         packet::scan(&bytes, |packet| found = Some(packet))?;
     }
     found.ok_or_else(|| "the server does not answer".into())

@@ -7,9 +7,10 @@ mod client;
 pub(crate) mod idle;
 mod packet;
 pub(crate) mod slow;
+mod websocket;
 
 use crate::{Result, helper, procfs, sink};
-use client::{Client, Publisher};
+use client::Client;
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ pub(crate) struct Work {
     pub(crate) sink: Option<SocketAddr>,
     /// MQTT protocol level.
     pub(crate) mqtt: u8,
+    /// Whether clients speak it over WebSocket.
+    pub(crate) websocket: bool,
     /// QoS of publications and subscriptions: 0 or 1.
     pub(crate) qos: u8,
     /// Groups of clients.
@@ -123,17 +126,17 @@ impl Load {
             let subscribe = packet::subscribe(work.mqtt, &filter, work.qos);
             for _ in 0..work.subscribers {
                 let connect = Client::connect(work.mqtt, clients.len());
-                let mut client = Client::open(work.server, &connect, Some(&subscribe))?;
+                let mut client = Client::open(work.server, work.websocket, &connect, Some(&subscribe))?;
                 client.group = group;
                 clients.push(client);
             }
             let mut members = Group::default();
             for number in 0..work.publishers {
                 let connect = Client::connect(work.mqtt, clients.len());
-                let mut client = Client::open(work.server, &connect, None)?;
+                let mut client = Client::open(work.server, work.websocket, &connect, None)?;
                 let topic = format!("bench/{group}/{number}");
                 let frame = packet::publish(work.mqtt, &topic, work.qos, &payload);
-                client.publisher = Some(Publisher::new(frame, work.window));
+                client.publish_as(frame, work.window);
                 client.group = group;
                 members.publishers.push(clients.len());
                 clients.push(client);

@@ -1,6 +1,6 @@
 //! One subscriber of many that stops reading: how long messages take to the others, without and beside it.
 
-use super::client::{Client, Publisher};
+use super::client::Client;
 use super::packet;
 use crate::{Result, helper};
 use mio::{Events, Interest, Poll, Token};
@@ -86,12 +86,18 @@ impl Crowd {
         for index in 0..work.subscribers {
             let filter = if index == 0 { "bench/#" } else { "bench/all" };
             let subscribe = packet::subscribe(work.mqtt, filter, 0);
-            clients.push(Client::open(work.server, &Client::connect(work.mqtt, index), Some(&subscribe))?);
+            clients.push(Client::open(
+                work.server,
+                false,
+                &Client::connect(work.mqtt, index),
+                Some(&subscribe),
+            )?);
         }
         for (topic, payload) in [("bench/all", work.payload), ("bench/flood", FLOOD_MESSAGE)] {
-            let mut client = Client::open(work.server, &Client::connect(work.mqtt, clients.len()), None)?;
+            let mut client =
+                Client::open(work.server, false, &Client::connect(work.mqtt, clients.len()), None)?;
             let frame = packet::publish(work.mqtt, topic, 0, &packet::payload(payload));
-            client.publisher = Some(Publisher::new(frame, u32::MAX));
+            client.publish_as(frame, u32::MAX);
             clients.push(client);
         }
         for (index, client) in clients.iter_mut().enumerate() {

@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) address: SocketAddr,
     /// Its listener speaks TLS with these.
     pub(crate) tls: Option<PemFiles>,
+    /// Its listener speaks MQTT over WebSocket, at `/mqtt`.
+    pub(crate) websocket: bool,
     /// Everything published goes to this service besides.
     pub(crate) rest: Option<Rest>,
 }

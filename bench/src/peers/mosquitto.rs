@@ -25,6 +25,9 @@ impl Peer for Mosquitto {
 
     fn command(&self, setup: &Setup) -> Result<Command> {
         let mut text = format!("listener {} {}\n", setup.address.port(), setup.address.ip());
+        if setup.websocket {
+            text.push_str("protocol websockets\n");
+        }
         if let Some(tls) = &setup.tls {
             let (certificate, key) = (tls.certificate.display(), tls.key.display());
             write!(text, "certfile {certificate}\nkeyfile {key}\n")?;

@@ -72,10 +72,11 @@ fn document(setup: &Setup) -> Result<String> {
          session_queue_events: 100000\n  \
          session_queue_bytes: 67108864\n  \
          session_in_flight: 10000\n\
-         listeners:\n  - {{name: mqtt, protocol: mqtt, bind: '{address}'{tls}}}\n",
+         listeners:\n  - {{name: mqtt, protocol: mqtt, bind: '{address}'{tls}{transport}}}\n",
         folder = setup.folder.display(),
         admin = free_address()?,
         address = setup.address,
+        transport = if setup.websocket { ", transport: websocket" } else { "" },
         tls = if setup.tls.is_some() { ", tls: edge" } else { "" },
     );
     if let Some(tls) = &setup.tls {
