@@ -9,7 +9,7 @@ use windrose_event::{Filter, Moment};
 use windrose_policy::{MqttPool, Pool};
 
 /// The most filters that are asked for within one of the document's: beyond them that one is asked for, whole.
-const NARROW: usize = 1_000;
+const NARROW: usize = 256;
 
 /// How long brokers are still asked for what nobody here wants any more: sessions that move from shard to shard are nowhere
 /// for a moment, and must miss nothing in it.

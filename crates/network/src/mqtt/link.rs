@@ -57,8 +57,8 @@ pub(super) struct Link {
 
 /// How a transport ended.
 struct Ended {
-    /// Whether the session was open on it.
-    opened: bool,
+    /// How long the session was open on it.
+    open: Duration,
     /// Why; `None`: the next one is made at once.
     problem: Option<String>,
 }
@@ -135,7 +135,8 @@ impl Link {
             let ended = self.connect().await;
             self.with(|client, now| client.handle_eof(now));
             self.speak();
-            failures = if ended.opened { 0 } else { failures + 1 };
+            // A broker that lets the session in and ends it at once fails like one that is not there.
+            failures = if ended.open > self.backoff_max { 0 } else { failures + 1 };
             let Some(problem) = ended.problem else { continue };
             if self.over.get() {
                 break;
@@ -146,9 +147,9 @@ impl Link {
     }
 
     async fn connect(&self) -> Ended {
-        let failed = |problem| Ended { opened: false, problem: Some(problem) };
+        let failed = |problem| Ended { open: Duration::ZERO, problem: Some(problem) };
         match timeout(self.timeout, self.dialer.dial()).await {
-            _ if self.over.get() => Ended { opened: false, problem: None },
+            _ if self.over.get() => Ended { open: Duration::ZERO, problem: None },
             Ok(Ok(Stream::Plain(stream))) => self.serve(stream).await,
             Ok(Ok(Stream::Tls(stream))) => self.serve(*stream).await,
             Ok(Err(error)) => failed(error.to_string()),
@@ -158,7 +159,8 @@ impl Link {
 
     /// How long to rest after so many failures in a row: doubled each time, with jitter.
     fn rest(&self, failures: u32) -> Duration {
-        let doubled = self.backoff.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX));
+        let times = failures.saturating_sub(1);
+        let doubled = self.backoff.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX));
         let most = doubled.min(self.backoff_max).max(MIN_REST);
         let random = RandomState::new().build_hasher().finish() as u32;
         most / 2 + most.mul_f64(f64::from(random) / f64::from(u32::MAX) / 2.0)
@@ -173,7 +175,7 @@ impl Link {
             stream,
             sleep,
             buffer,
-            opened: false,
+            opened: None,
             closing: None,
             written: 0,
             unwritten: VecDeque::new(),
@@ -216,7 +218,8 @@ struct Service<'a, S> {
     stream: S,
     sleep: Pin<&'a mut Sleep>,
     buffer: Vec<u8>,
-    opened: bool,
+    /// Since when the session is open.
+    opened: Option<Instant>,
     /// The client wants it closed, and why.
     closing: Option<Option<String>>,
     /// Bytes written since it came up.
@@ -234,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
             if let Some(problem) = self.closing.take() {
                 // The last words are written if the broker takes them now; it does not depend on them.
                 let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
-                return Poll::Ready(Ended { opened: self.opened, problem });
+                return Poll::Ready(self.ended(problem));
             }
             if let Poll::Ready(Err(error)) = written {
                 return Poll::Ready(self.lost(&error));
@@ -267,7 +270,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
                     self.unwritten.push_back((self.written + waits, token));
                 }
                 output => {
-                    self.opened |= matches!(output, ClientOutput::Opened { .. });
+                    if let ClientOutput::Opened { .. } = output {
+                        self.opened = Some(Instant::now());
+                    }
                     self.link.tell(output);
                 }
             }
@@ -328,6 +333,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
             io::ErrorKind::UnexpectedEof => "it closed the connection".to_owned(),
             _ => format!("the connection was lost: {error}"),
         };
-        Ended { opened: self.opened, problem: Some(problem) }
+        self.ended(Some(problem))
+    }
+
+    fn ended(&self, problem: Option<String>) -> Ended {
+        Ended { open: self.opened.map_or(Duration::ZERO, |opened| opened.elapsed()), problem }
     }
 }
