@@ -38,7 +38,7 @@ async fn metrics<N: NodeView>(State(node): State<Arc<N>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "the shards did not tell their counts in time\n")
             .into_response();
     };
-    match exposition(node.version(), &tallies, node.reloads(), node.process()) {
+    match exposition(node.version(), &tallies, node.reloads(), node.process(), node.journal()) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written as text");

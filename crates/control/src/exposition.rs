@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use std::fmt;
-use windrose_engine::{Histogram, Tally};
+use windrose_engine::{Histogram, KeeperFigures, Tally};
 use windrose_event::{Outcome, metrics};
 
 /// The media type of [`exposition`].
@@ -24,6 +24,7 @@ pub fn exposition(
     tallies: &[Tally],
     reloads: Reloads,
     process: Option<ProcessFacts>,
+    journal: Option<KeeperFigures>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {
@@ -31,6 +32,7 @@ pub fn exposition(
         totals: Totals::of(tallies),
         reloads,
         process,
+        journal,
     }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
@@ -44,6 +46,7 @@ struct Scrape {
     totals: Totals,
     reloads: Reloads,
     process: Option<ProcessFacts>,
+    journal: Option<KeeperFigures>,
 }
 
 impl Collector for Scrape {
@@ -55,6 +58,7 @@ impl Collector for Scrape {
         self.routes(&mut page)?;
         self.pools(&mut page)?;
         self.node(&mut page)?;
+        self.journal(&mut page)?;
         self.process(&mut page)
     }
 }
@@ -172,6 +176,29 @@ impl Scrape {
             "Seconds from an event's receipt to its acknowledgement",
             totals.acknowledge.iter().map(|(promise, seconds)| ([("promise", *promise)], seconds)),
         )
+    }
+
+    /// What `node.persistence` does; nothing while it is off.
+    fn journal(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(journal) = self.journal else { return Ok(()) };
+        let (unstored, held) = (self.totals.unstored, self.totals.held);
+        page.counter(metrics::JOURNAL_RECORDS, "Records stored", journal.records)?;
+        page.counter(metrics::JOURNAL_COMMITS, "Commits to disk", journal.commits)?;
+        let seconds = page.family(
+            metrics::JOURNAL_COMMIT_SECONDS,
+            "Seconds that commits took, in all",
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(journal.commit_micros as f64 / 1e6).encode(seconds)?;
+        page.counter(
+            metrics::JOURNAL_FAILURES,
+            "Commits that failed and were tried again",
+            journal.failures,
+        )?;
+        page.gauge(metrics::JOURNAL_UNSTORED, "Records that are not stored yet", unstored)?;
+        page.gauge(metrics::JOURNAL_HELD, "Answers and deliveries that wait until records are stored", held)?;
+        page.gauge(metrics::JOURNAL_BYTES, "Bytes of the journal's file", journal.file_bytes)?;
+        page.gauge(metrics::JOURNAL_SKIPPED, "Entries that could not be read at the start", journal.skipped)
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {

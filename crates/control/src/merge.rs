@@ -21,6 +21,8 @@ pub(crate) struct Totals {
     pub(crate) subscriptions: u64,
     pub(crate) retained: u64,
     pub(crate) queued: u64,
+    pub(crate) unstored: u64,
+    pub(crate) held: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -88,6 +90,8 @@ impl Totals {
         self.sessions += tally.sessions;
         self.subscriptions += tally.subscriptions;
         self.queued += tally.queued;
+        self.unstored += tally.unstored;
+        self.held += tally.held;
         self.bytes_in += tally.bytes_in;
         self.bytes_out += tally.bytes_out;
         // Every shard holds all last values.

@@ -1,6 +1,6 @@
 //! What the admin API needs of the node: the seam that the server fills.
 
-use windrose_engine::Tally;
+use windrose_engine::{KeeperFigures, Tally};
 
 /// The node, as far as its operator sees it.
 pub trait NodeView: Send + Sync + 'static {
@@ -15,6 +15,11 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// What the operating system says of the process, where it can be asked.
     fn process(&self) -> Option<ProcessFacts> {
+        None
+    }
+
+    /// What the keeper of the journal says of itself, if there is one (`node.persistence`).
+    fn journal(&self) -> Option<KeeperFigures> {
         None
     }
 

@@ -46,3 +46,19 @@ pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
 pub const POOL_SECONDS: &str = "windrose_pool_seconds";
 /// Reloads of the document, by `outcome`: `accepted`, or `refused` because of a mistake.
 pub const RELOADS: &str = "windrose_reloads";
+/// Records that the journal has stored.
+pub const JOURNAL_RECORDS: &str = "windrose_journal_records";
+/// Commits of the journal to disk.
+pub const JOURNAL_COMMITS: &str = "windrose_journal_commits";
+/// Seconds that commits took, in all.
+pub const JOURNAL_COMMIT_SECONDS: &str = "windrose_journal_commit_seconds";
+/// Commits that failed and were tried again.
+pub const JOURNAL_FAILURES: &str = "windrose_journal_failures";
+/// Records that are not stored yet.
+pub const JOURNAL_UNSTORED: &str = "windrose_journal_unstored_records";
+/// Answers and deliveries that wait until records are stored.
+pub const JOURNAL_HELD: &str = "windrose_journal_held";
+/// Bytes of the journal's file.
+pub const JOURNAL_BYTES: &str = "windrose_journal_file_bytes";
+/// Entries of the journal that could not be read at the start.
+pub const JOURNAL_SKIPPED: &str = "windrose_journal_skipped_entries";

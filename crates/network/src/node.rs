@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
-use windrose_engine::{Input, Keeper, Kept, Seat, ShardId, ShardMessage, Tally};
+use windrose_engine::{Input, Keeper, KeeperFigures, Kept, Seat, ShardId, ShardMessage, Tally};
 use windrose_event::{Address, Registry};
 use windrose_policy::{Listener, Snapshot};
 
@@ -247,6 +247,11 @@ impl Node {
 
     fn way(&self) -> Shards {
         Shards(self.shards.iter().map(|shard| shard.commands.clone()).collect())
+    }
+
+    /// What the keeper of the journal says of itself, if there is one.
+    pub fn journal(&self) -> Option<KeeperFigures> {
+        self.keeper.as_ref().map(|keeper| keeper.figures())
     }
 
     /// Stops accepting, finishes what is in flight, tells the peers. `true` if all of it was done within `deadline`.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windrose_control::{NodeView, ProcessFacts, Reloads};
-use windrose_engine::Tally;
+use windrose_engine::{KeeperFigures, Tally};
 use windrose_network::{Node, bind_admin};
 use windrose_policy::Snapshot;
 
@@ -111,6 +111,10 @@ impl NodeView for View {
 
     fn process(&self) -> Option<ProcessFacts> {
         process::facts()
+    }
+
+    fn journal(&self) -> Option<KeeperFigures> {
+        self.node.journal()
     }
 
     fn reloads(&self) -> Reloads {

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::collections::{HashMap, HashSet};
-use windrose_engine::{ListenerTally, PoolTally, RouteTally};
+use windrose_engine::{KeeperFigures, ListenerTally, PoolTally, RouteTally};
 
 fn histogram(counts: &[(usize, u64)], sum_micros: u64) -> Histogram {
     let mut histogram = Histogram { sum_micros, ..Histogram::default() };
@@ -49,6 +49,37 @@ fn tally() -> Tally {
 
 const RELOADS: Reloads = Reloads { accepted: 2, refused: 1 };
 
+const FIGURES: KeeperFigures = KeeperFigures {
+    records: 100,
+    commits: 4,
+    commit_micros: 2_500_000,
+    failures: 1,
+    waiting: 7,
+    file_bytes: 4096,
+    skipped: 2,
+};
+
+#[test]
+fn a_journal_is_told_where_there_is_one() {
+    let stored = Tally { unstored: 5, held: 3, ..tally() };
+    let text = exposition("0.1.0", &[stored.clone(), stored], RELOADS, None, Some(FIGURES)).unwrap();
+    let expected = [
+        ("windrose_journal_records_total", "100"),
+        ("windrose_journal_commits_total", "4"),
+        ("windrose_journal_commit_seconds_total", "2.5"),
+        ("windrose_journal_failures_total", "1"),
+        ("windrose_journal_unstored_records", "10"),
+        ("windrose_journal_held", "6"),
+        ("windrose_journal_file_bytes", "4096"),
+        ("windrose_journal_skipped_entries", "2"),
+    ];
+    for (series, expected) in expected {
+        assert_eq!(value(&text, series), Some(expected), "{series}");
+    }
+    let without = exposition("0.1.0", &[tally()], RELOADS, None, None).unwrap();
+    assert!(!without.contains("journal"));
+}
+
 /// The value of one line, found by everything before its last space.
 fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))
@@ -57,13 +88,13 @@ fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
 #[test]
 fn a_small_tally_reads_as_written_here() {
     let process = ProcessFacts { resident_bytes: 4096, cpu_seconds: 1.5, open_fds: 7, start_seconds: 100.0 };
-    let text = exposition("0.1.0", &[tally()], RELOADS, Some(process)).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, Some(process), None).unwrap();
     assert_eq!(text, include_str!("tests/small.txt"));
 }
 
 #[test]
 fn shards_add_up_except_for_what_each_of_them_holds_whole() {
-    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], RELOADS, None).unwrap();
+    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], RELOADS, None, None).unwrap();
     let events = r#"windrose_events_in_total{listener="mqtt",protocol="mqtt"}"#;
     assert_eq!(value(&text, events), Some("20"));
     let refused = r#"windrose_connections_refused_total{listener="mqtt",cause="bad_credentials"}"#;
@@ -77,7 +108,7 @@ fn shards_add_up_except_for_what_each_of_them_holds_whole() {
 fn names_from_the_document_cannot_break_the_text() {
     let mut hostile = tally();
     hostile.routes[0].name = "a\"} 1\nwindrose_forged 1 \\".into();
-    let text = exposition("0.1.0", &[hostile], RELOADS, None).unwrap();
+    let text = exposition("0.1.0", &[hostile], RELOADS, None, None).unwrap();
     let line = r#"windrose_route_events_total{route="a\"} 1\nwindrose_forged 1 \\",outcome="accepted"} 7"#;
     assert!(text.lines().any(|found| found == line), "{text}");
     assert!(!text.lines().any(|found| found.starts_with("windrose_forged")));
@@ -85,7 +116,9 @@ fn names_from_the_document_cannot_break_the_text() {
 
 #[test]
 fn the_text_keeps_the_rules_that_a_linter_would_check() {
-    let text = exposition("0.1.0", &[tally(), tally()], RELOADS, Some(ProcessFacts::default())).unwrap();
+    let text =
+        exposition("0.1.0", &[tally(), tally()], RELOADS, Some(ProcessFacts::default()), Some(FIGURES))
+            .unwrap();
     assert!(text.ends_with("# EOF\n"));
     let (mut kinds, mut helped, mut series) = (HashMap::new(), HashSet::new(), HashSet::new());
     let mut family = "";
@@ -121,7 +154,7 @@ fn the_text_keeps_the_rules_that_a_linter_would_check() {
 
 #[test]
 fn buckets_never_fall_and_end_at_the_count() {
-    let text = exposition("0.1.0", &[tally()], RELOADS, None).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, None, None).unwrap();
     let buckets: Vec<u64> = text
         .lines()
         .filter(|line| line.starts_with("windrose_pool_seconds_bucket"))

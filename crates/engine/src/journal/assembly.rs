@@ -57,7 +57,7 @@ impl Assembly {
         for (number, record) in (first..).zip(records) {
             match record {
                 Record::Expect { .. } => {}
-                Record::Part { event } => self.part(event, ready),
+                Record::Part { event } => self.part(event, (shard, number), ready),
                 record => match record.event().and_then(|event| self.open.get_mut(&event)) {
                     Some(open) if open.whole => {
                         open.wait(shard, number);
@@ -69,12 +69,15 @@ impl Assembly {
         }
     }
 
-    fn part(&mut self, event: EventId, ready: &mut Vec<Record>) {
+    fn part(&mut self, event: EventId, from: (ShardId, u64), ready: &mut Vec<Record>) {
         let Some(open) = self.open.get_mut(&event) else { return };
         open.missing = open.missing.saturating_sub(1);
-        if open.missing == 0
-            && let Some(open) = self.open.remove(&event)
-        {
+        if open.missing > 0 {
+            // Whom this shard delivered it to exactly once must not see it either before it is stored.
+            if open.whole {
+                open.wait(from.0, from.1);
+            }
+        } else if let Some(open) = self.open.remove(&event) {
             ready.extend(open.records);
         }
     }
@@ -149,6 +152,7 @@ mod tests {
         let records = vec![expect(), Record::Part { event: event(1) }];
         assembly.take(B, Batch { first: 1, records }, &mut ready);
         assert!(ready.is_empty());
+        assert_eq!(assembly.progress().into_values().collect::<Vec<_>>(), [0, 0]);
         let part = Record::Part { event: event(1) };
         assembly.take(ShardId(2), Batch { first: 1, records: vec![part] }, &mut ready);
         assert_eq!(ready.len(), 1);
