@@ -23,6 +23,7 @@ fn auditor(shard: usize) -> Profile {
         id: ClientId(u16::MAX),
         version: Version::V5,
         lasting: false,
+        expires: None,
         receive_maximum: 10,
         window: 1,
         keep_alive: 10,

@@ -8,6 +8,7 @@ use crate::rng::Rng;
 use crate::scenario::{Ending, Scenario};
 use crate::trace::ClientId;
 use crate::world::Conditions;
+use std::time::Duration;
 use windrose_event::{Assurance, Filter};
 use windrose_protocol::mqtt::codec::Version;
 
@@ -45,12 +46,26 @@ impl Scenario {
             shards: rng.between(1, 4) as u16,
             documents: documents.into(),
             topics,
-            clients,
+            clients: with_expiry(seed, clients),
             conditions: with_journal(seed, conditions(rng)),
             chaos: rng.millis(2_000, 12_000),
             ending: if rng.chance(25) { Ending::AmidTraffic } else { Ending::InPeace },
         }
     }
+}
+
+/// Some sessions of MQTT 5 end if their client is away for too long, which it is at times. Chance of its own, as
+/// [`with_journal`].
+fn with_expiry(seed: u64, clients: Vec<Profile>) -> Vec<Profile> {
+    let mut rng = Rng::new(seed ^ 0xe0d5);
+    let mut with = |client: Profile| {
+        let may = client.lasting && client.version == Version::V5 && client.group.is_none();
+        if !may || !rng.chance(25) {
+            return client;
+        }
+        Profile { expires: Some(Duration::from_secs(2)), reconnects_within: 3_500_000, ..client }
+    };
+    clients.into_iter().map(&mut with).collect()
 }
 
 fn topic(rng: &mut Rng, sender: ClientId, number: usize) -> Topic {
@@ -89,6 +104,7 @@ fn client(rng: &mut Rng, id: ClientId, topics: std::ops::Range<usize>, subscribe
         id,
         version,
         lasting: rng.chance(85),
+        expires: None,
         receive_maximum: rng.between(1, 20) as u16,
         window: rng.between(1, 10),
         keep_alive: 10,

@@ -20,6 +20,7 @@ fn exchange(qos: Assurance, version: Version, topic: &str, breaks: Vec<Break>) -
         id,
         version,
         lasting: true,
+        expires: None,
         receive_maximum: 5,
         window: 2,
         keep_alive: 10,
@@ -116,4 +117,40 @@ fn both_may_lose_theirs_in_one_exchange() {
             }
         }
     }
+}
+
+/// Cuts a client's first connection at some bytes of the exchange, and the one that takes up its session at every other.
+fn cut_twice(client: ClientId) {
+    let mut cuts = 0;
+    for version in [Version::V3, Version::V5] {
+        let whole = exchange(Assurance::ExactlyOnce, version, "e/x", Vec::new());
+        let (up, down) = whole.first_bytes[usize::from(client.0)];
+        // Where what is under way differs: amid a message, and between PUBLISH, PUBREC, PUBREL and PUBCOMP.
+        for (first_up, first) in
+            (30..=up).step_by(6).map(|at| (true, at)).chain((10..=down).step_by(6).map(|at| (false, at)))
+        {
+            for (up, bytes) in [(true, up), (false, down)] {
+                for after in (0..=bytes).step_by(2) {
+                    let breaks = vec![
+                        Break { client, connection: 0, up: first_up, after: first },
+                        Break { client, connection: 1, up, after },
+                    ];
+                    let report = exchange(Assurance::ExactlyOnce, version, "e/x", breaks);
+                    cuts += u32::from(report.connections > 3);
+                }
+            }
+        }
+    }
+    println!("{cuts} second cuts");
+    assert!(cuts > 300, "{cuts} second cuts");
+}
+
+#[test]
+fn a_qos_2_publisher_may_lose_the_connection_that_takes_up_its_session() {
+    cut_twice(PUBLISHER);
+}
+
+#[test]
+fn a_qos_2_subscriber_may_lose_the_connection_that_takes_up_its_session() {
+    cut_twice(SUBSCRIBER);
 }

@@ -22,6 +22,7 @@ fn device(id: usize, messages: usize, pace: u64) -> Profile {
         id: ClientId(id as u16),
         version: if id.is_multiple_of(2) { Version::V3 } else { Version::V5 },
         lasting: true,
+        expires: None,
         receive_maximum: 10,
         window: 4,
         keep_alive: 10,
@@ -148,6 +149,38 @@ fn sessions_that_change_shards_all_the_time_lose_nothing() {
         let report = scenario.play(false).unwrap_or_else(|failure| panic!("{failure}"));
         assert!(report.connections > 200, "{} connections", report.connections);
         assert!(report.deliveries >= 1_800, "{} deliveries", report.deliveries);
+    }
+}
+
+#[test]
+fn sessions_that_end_while_their_clients_return_promise_nothing_and_break_nothing() {
+    let expires = |client: Profile| Profile {
+        version: Version::V5,
+        expires: Some(Duration::from_secs(2)),
+        reconnects_within: 4_000_000,
+        ..client
+    };
+    let mut clients: Vec<Profile> = (0..6).map(|id| expires(device(id, 200, 50_000))).collect();
+    clients.extend((6..9).map(|id| expires(subscriber(id, Assurance::ExactlyOnce))));
+    clients.push(subscriber(9, Assurance::ExactlyOnce));
+    let conditions = Conditions {
+        weather: WEATHER,
+        shard_latency: 2_000,
+        lookup_latency: 2_000,
+        fault_every: 100_000,
+        cuts: 100,
+        ..Conditions::calm()
+    };
+    for qos in [Assurance::AtLeastOnce, Assurance::ExactlyOnce] {
+        let scenario = fleet("e", qos, clients.clone());
+        let mut world = Scenario { shards: 4, conditions: conditions.clone(), ..scenario }.begin();
+        let lived = world.get_ready() && world.publish_for(Duration::from_secs(60));
+        let _ = lived && world.settle() && world.shut_down();
+        kept(&world);
+        let report = world.report(0, false).expect("kept");
+        let ended = world.oracle.sessions_ended;
+        assert!(ended > 20 && report.connections > 100, "{ended} ended, {} connections", report.connections);
+        assert!((ended as usize) < report.connections / 2, "{ended} ended: others were taken up again");
     }
 }
 

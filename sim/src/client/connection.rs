@@ -19,6 +19,10 @@ pub(super) struct Connection {
     pub(super) link: LinkId,
     /// Whether CONNACK came.
     pub(super) open: bool,
+    /// Whether the session that it asks for may have ended meanwhile.
+    pub(super) may_have_ended: bool,
+    /// Whether it begins a new session.
+    clean: bool,
     /// Whether the client is about to hang up.
     pub(super) closes: bool,
     /// What came and is no whole packet yet.
@@ -50,6 +54,10 @@ impl Connection {
     }
 }
 
+/// How much the node's clock of a session's end may differ from the client's: each notices the end of a connection by
+/// itself, and CONNECT takes its time.
+const DOUBT: Duration = Duration::from_secs(1);
+
 fn ping_after(keep_alive: u16) -> Duration {
     Duration::from_millis(u64::from(keep_alive) * 500)
 }
@@ -57,9 +65,13 @@ fn ping_after(keep_alive: u16) -> Duration {
 impl Client {
     /// Its transport is up: it introduces itself.
     pub fn connect(&mut self, cx: &mut Context<'_>, link: LinkId) {
+        let may_have_ended = self.known && self.may_have_ended(cx.now);
+        let clean = !self.profile.lasting || self.in_doubt;
         self.connection = Some(Connection {
             link,
             open: false,
+            may_have_ended,
+            clean,
             closes: false,
             buffer: Vec::new(),
             out: Vec::new(),
@@ -69,9 +81,10 @@ impl Client {
             last_sent: cx.now,
             asked: Some(cx.now),
         });
+        let expires = self.profile.expires.map_or(u32::MAX, |expires| expires.as_secs() as u32);
         let properties = (self.profile.version == Version::V5).then(|| {
             Box::new(Properties {
-                session_expiry_interval: self.profile.lasting.then_some(u32::MAX),
+                session_expiry_interval: self.profile.lasting.then_some(expires),
                 receive_maximum: Some(self.profile.receive_maximum),
                 ..Properties::default()
             })
@@ -80,7 +93,7 @@ impl Client {
             version: self.profile.version,
             legacy: false,
             bridge: false,
-            clean_start: !self.profile.lasting,
+            clean_start: clean,
             keep_alive: self.profile.keep_alive,
             client_id: Text::from(self.profile.id.name()),
             will: None,
@@ -89,6 +102,12 @@ impl Client {
             properties,
         }));
         self.send(cx, &connect, self.note("CONNECT"));
+    }
+
+    /// Whether the node may have ended the session by now.
+    fn may_have_ended(&self, now: Moment) -> bool {
+        let over = |expires| self.left_at.is_some_and(|left| left + expires <= now + DOUBT);
+        self.in_doubt || self.profile.expires.is_some_and(over)
     }
 
     /// Leaves with a good-bye.
@@ -137,13 +156,20 @@ impl Client {
         connection.open = true;
         let told = connack.properties.as_ref().and_then(|properties| properties.receive_maximum);
         connection.room = told.map_or(usize::MAX, usize::from);
+        let (clean, may_have_ended) = (connection.clean, connection.may_have_ended);
         match (self.profile.lasting, connack.session_present) {
-            (true, false) if self.known => return self.broken(cx, "the node has lost the session".into()),
-            (false, true) => return self.broken(cx, "a clean start found a session".into()),
+            (_, true) if clean => return self.broken(cx, "a clean start found a session".into()),
+            (true, false) if self.known && !may_have_ended => {
+                return self.broken(cx, "the node has lost the session".into());
+            }
+            (true, false) if self.known => {
+                self.forget();
+                cx.oracle.session_ended(self.profile.id);
+            }
             (true, false) => self.subscribed = false,
             _ => {}
         }
-        self.known = true;
+        (self.known, self.in_doubt) = (true, false);
         if !self.subscribed && !self.profile.subscriptions.is_empty() {
             self.subscribe(cx);
         }

@@ -42,6 +42,8 @@ pub struct Profile {
     pub version: Version,
     /// Whether its session outlives connections; otherwise every connection begins a new one.
     pub lasting: bool,
+    /// How long a session that lasts outlives its connections (MQTT 5 §3.1.2.11.2); `None`: for ever.
+    pub expires: Option<Duration>,
     /// Receive Maximum of its CONNECT; 3.1.1 has none.
     pub receive_maximum: u16,
     /// Publications that it has unacknowledged at once.
@@ -81,6 +83,10 @@ pub struct Client {
     received: BTreeMap<u16, PubId>,
     /// Whether the node has said that it opened the session.
     known: bool,
+    /// When its last connection ended.
+    left_at: Option<Moment>,
+    /// A session that may have ended was asked for, and the answer was lost: nobody knows which one the node has.
+    in_doubt: bool,
     subscribed: bool,
     connection: Option<Connection>,
     reconnects_at: Moment,
@@ -110,6 +116,8 @@ impl Client {
             outgoing: VecDeque::new(),
             received: BTreeMap::new(),
             known: false,
+            left_at: None,
+            in_doubt: false,
             subscribed: false,
             connection: None,
             reconnects_at: Moment::from_micros(0),
@@ -159,7 +167,10 @@ impl Client {
 
     /// The transport is gone.
     pub fn gone(&mut self, cx: &mut Context<'_>) {
-        self.connection = None;
+        if let Some(connection) = self.connection.take() {
+            self.in_doubt |= connection.may_have_ended && !connection.open;
+            self.left_at = Some(cx.now);
+        }
         self.reconnects_at = cx.now + cx.rng.micros(0, self.profile.reconnects_within);
         if !self.profile.lasting {
             self.forget();

@@ -71,6 +71,14 @@ impl Oracle {
         }
     }
 
+    /// A session ended in its time: what waited for it is lost, and it asks for nothing any more.
+    pub fn session_ended(&mut self, client: ClientId) {
+        self.sessions_ended += 1;
+        if let Some(subscriber) = self.subscribers.get_mut(&client) {
+            subscriber.expectations.clear();
+        }
+    }
+
     /// A subscriber's application gets a publication.
     pub fn delivered(&mut self, client: ClientId, id: PubId, topic: &str, qos: Assurance, dup: bool) {
         let Some(publication) = self.publications.get(id.0 as usize) else {

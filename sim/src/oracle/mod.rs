@@ -81,6 +81,8 @@ pub struct Oracle {
     pub short_queues: bool,
     /// Whether the node was killed at times: services may then be asked twice.
     killed: bool,
+    /// Sessions that ended because their clients were away for too long.
+    pub sessions_ended: u64,
     /// The shard that each client used last, and when it came there from another one.
     homes: BTreeMap<ClientId, (u16, Option<Moment>)>,
     subscribers: BTreeMap<ClientId, Subscriber>,
