@@ -48,7 +48,7 @@ impl Server {
         if let Some(properties) = properties {
             describe(&mut publication, *properties)?;
         }
-        self.owe(publish.packet_id, publish.qos, publication.payload.len() as u32)?;
+        self.owe(publish.packet_id, publish.qos, publish.dup, publication.payload.len() as u32)?;
         let tag = Tag(publish.packet_id);
         let refusal = if !self.is_shallow(&publication.address) {
             Some((Cause::BadAddress, "the topic has more levels than limits.address_levels"))
@@ -69,18 +69,18 @@ impl Server {
     }
 
     /// Notes an acknowledgement that is due, within Receive Maximum (MQTT 5 §3.3.4).
-    fn owe(&mut self, id: u16, qos: Assurance, length: u32) -> Result<(), CodecError> {
+    fn owe(&mut self, id: u16, qos: Assurance, dup: bool, length: u32) -> Result<(), CodecError> {
         if qos == Assurance::AtMostOnce {
             return Ok(());
         }
         if qos == Assurance::ExactlyOnce
             && let Some(known) = self.unsettled.handshake(id)
         {
-            // Sent again: counted once. MQTT 5 §4.4 forbids that on the same connection; once is borne with, and any
-            // number of times in MQTT 3.1, which told clients to.
+            // Sent again: counted once. MQTT 5 §4.4 forbids that on the same connection, and MQTT 3.1 told clients to: it
+            // is borne with as long as they say so by DUP. Whoever does not, repeats itself without knowing it.
             let again = known.length == length;
-            if known.again && again && !self.legacy {
-                let problem = "an exactly-once publication came a third time on one connection";
+            if known.again && again && !dup && !self.legacy {
+                let problem = "an exactly-once publication came a third time on one connection, without DUP";
                 return Err(CodecError::protocol(problem));
             }
             *known = Handshake { received: false, again, length };

@@ -91,6 +91,11 @@ fn an_exactly_once_publication_of_3_1_may_come_again_and_again() {
         }
         assert_eq!(link.closed, !patient);
     }
+    let mut link = Link::open(Version::V3);
+    for _ in 0..4 {
+        link.send(Packet::Publish(Publish { dup: true, ..publish(Assurance::ExactlyOnce, 7) }));
+    }
+    assert!(!link.closed, "a client of 3.1.1 may, as long as it says so");
 }
 
 /// MQTT 3.1 §3.9 has no return code for a refusal: what is refused is granted QoS 0 and never delivered.
