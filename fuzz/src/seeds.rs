@@ -203,7 +203,28 @@ pub fn server() -> Vec<Vec<u8>> {
         seeds.push([&slow[..], &[5, 0xff]].concat());
     }
     seeds.push(vec![0, 7, 9]);
+    seeds.push(conversation());
     seeds
+}
+
+/// A client that proves who it is in two steps, and does so again.
+fn conversation() -> Vec<u8> {
+    let properties = Properties {
+        authentication_method: Some("X".into()),
+        authentication_data: Some(Bytes::from_static(b"data")),
+        ..Properties::default()
+    };
+    let mut first = connect(Version::V5, false);
+    if let Packet::Connect(connect) = &mut first {
+        connect.properties = Some(Box::new(properties.clone()));
+    }
+    let auth =
+        |code| Packet::Auth(Auth { code: ReasonCode(code), properties: Some(Box::new(properties.clone())) });
+    let mut script = vec![0];
+    for packet in [first, auth(0x18), auth(0x19)] {
+        script.extend(feed(0, &bytes_of(&packet, Version::V5)));
+    }
+    script
 }
 
 /// Sessions with a server that says one thing, and one that says all.

@@ -2,6 +2,7 @@
 
 use super::{Script, event, packets, start, written};
 use crate::signature::Signature;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +26,12 @@ fn config(choice: u8) -> ServerConfig {
         topic_alias_maximum: 2,
         retain_available: true,
         address_levels: 6,
-        quirks: Quirks::default(),
-        server_reference: None,
+        quirks: Quirks {
+            empty_client_id: choice & 8 != 0,
+            maximum_qos: (choice & 16 != 0).then_some(Assurance::AtLeastOnce),
+            ..Quirks::default()
+        },
+        server_reference: (choice & 32 != 0).then(|| "other".into()),
         response_information: (choice & 2 != 0).then(|| "replies/{session}".into()),
         overlapping_each: choice & 4 != 0,
     }
@@ -38,6 +43,8 @@ struct Link {
     /// What the engine has not answered yet.
     asked: VecDeque<Intent>,
     opened: usize,
+    /// What an open session will be told, while its client is asked who it is.
+    opening: Option<Box<Accepted>>,
     ended: bool,
     closed: bool,
     out: Vec<u8>,
@@ -87,14 +94,34 @@ impl Link {
             Intent::Open(_) if choice == 0xff => {
                 Directive::Refuse(Refusal { cause: RefusalCause::BadCredentials, detail: "no".into() })
             }
-            Intent::Open(open) => Directive::Accept(Box::new(Accepted {
-                resumed: choice & 1 != 0 && open.resume,
-                session: open.session.clone().unwrap_or_else(|| "assigned".into()),
-                assigned: open.session.is_none(),
-                keep: open.keep,
-                window: open.window,
-                data: None,
-            })),
+            Intent::Open(open) => {
+                let accepted = Box::new(Accepted {
+                    resumed: choice & 1 != 0 && open.resume,
+                    session: open.session.clone().unwrap_or_else(|| "assigned".into()),
+                    assigned: open.session.is_none(),
+                    keep: open.keep,
+                    window: open.window,
+                    data: open.claim.method.is_some().then(|| Bytes::from_static(b"proof")),
+                });
+                if open.claim.method.is_some() && choice & 4 == 0 {
+                    self.opening = Some(accepted);
+                    Directive::Challenge { data: None }
+                } else {
+                    Directive::Accept(accepted)
+                }
+            }
+            Intent::Respond { .. } | Intent::Reidentify(_) => match (choice % 4, self.opening.take()) {
+                (1, opening) => {
+                    self.opening = opening;
+                    Directive::Challenge { data: Some(Bytes::from_static(b"who?")) }
+                }
+                (2, Some(_)) => {
+                    Directive::Refuse(Refusal { cause: RefusalCause::BadCredentials, detail: "no".into() })
+                }
+                (2, None) => Directive::Close(CloseReason::NotPermitted),
+                (_, Some(opening)) => Directive::Accept(opening),
+                (_, None) => Directive::Reidentified { data: None },
+            },
             Intent::Publish(publish) if publish.tag != Tag::NONE => {
                 Directive::Settle { tag: publish.tag, outcome: outcome(), heard: choice & 8 != 0 }
             }
@@ -129,6 +156,7 @@ pub fn run(data: &[u8]) -> u64 {
         now: start(),
         asked: VecDeque::new(),
         opened: 0,
+        opening: None,
         ended: false,
         closed: false,
         out: Vec::new(),
@@ -189,8 +217,10 @@ fn check(packets: &[Packet]) {
     for (index, packet) in packets.iter().enumerate() {
         match packet {
             Packet::Connack(connack) => {
-                assert_eq!(index, 0, "CONNACK is first, and comes once");
-                assert!(connack.code.0 == 0 || packets.len() == 1, "nothing follows a refusal: {packets:?}");
+                let before = &packets[..index];
+                assert!(before.iter().all(|packet| matches!(packet, Packet::Auth(_))), "CONNACK comes once");
+                let last = index + 1 == packets.len();
+                assert!(connack.code.0 == 0 || last, "nothing follows a refusal: {packets:?}");
                 assert!(connack.code.0 == 0 || !connack.session_present);
             }
             Packet::Disconnect(_) => {
