@@ -33,6 +33,8 @@ impl Server {
         self.keep_alive_capped = self.keep_alive != connect.keep_alive;
         let keep = match (self.version, properties.session_expiry_interval) {
             (Version::V3, _) if connect.clean_start => Duration::ZERO,
+            // Without a name nobody could take the session up again.
+            (Version::V3, _) if connect.client_id.is_empty() => Duration::ZERO,
             (Version::V3, _) | (Version::V5, Some(u32::MAX)) => Duration::MAX,
             (Version::V5, seconds) => Duration::from_secs(seconds.unwrap_or(0).into()),
         };

@@ -56,6 +56,18 @@ fn a_client_identifier_of_3_1_has_1_to_23_characters() {
     assert_eq!([code(empty, none), code(empty, &more)], [0, 2]);
 }
 
+/// A session without a name ends with its connection, whatever its client asks for: nobody could take it up again.
+#[test]
+fn a_session_of_a_client_without_a_name_is_not_kept() {
+    let quirks = Quirks { empty_client_id: true, ..Quirks::default() };
+    let mut link = answer(quirks, |connect| {
+        connect.client_id = "".into();
+        connect.clean_start = false;
+    });
+    let open = link.opened();
+    assert_eq!((open.session, open.keep), (None, Duration::ZERO));
+}
+
 /// MQTT 3.1.1 is not affected by what clients of 3.1 are allowed [MQTT-3.1.3-8].
 #[test]
 fn quirks_of_3_1_are_not_for_3_1_1() {
