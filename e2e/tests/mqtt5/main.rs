@@ -8,6 +8,7 @@ mod connect;
 mod disconnect;
 mod flow;
 mod header;
+mod limits;
 mod properties;
 mod publish;
 mod qos;
