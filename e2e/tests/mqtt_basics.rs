@@ -115,10 +115,9 @@ fn the_node_tells_its_state_to_whom_a_rule_lets_it() {
     let rule = "  - {who: anonymous, may: [subscribe], on: \"$SYS/broker/#\"}\n";
     let node = Node::start(&open(rule).replace("{name: e2e,", "{name: e2e, sys_interval: 1s,"));
     let _idle = Client::connect(node.mqtt(), &Options::v5("idle"));
-    let arguments = ["-t", "$SYS/broker/clients/connected", "-C", "1", "-W", "10"];
-    wait_until("both clients are told of", || {
-        mosquitto_sub(node.mqtt(), &arguments).fine().out.trim() == "2"
-    });
+    let mut watcher = Client::connect(node.mqtt(), &Options::v5("watcher"));
+    assert_eq!(watcher.subscribe("$SYS/broker/clients/connected", 1), 1);
+    while watcher.message().1 != "2" {}
     let arguments = ["-t", "$SYS/#", "-t", "$SYS/broker/#", "-C", "14", "-W", "10", "-F", "%r %t %p"];
     let said = mosquitto_sub(node.mqtt(), &arguments).fine().out;
     for told in ["1 $SYS/broker/version windrose ", "1 $SYS/broker/uptime ", "1 $SYS/broker/bytes/received "]
