@@ -211,6 +211,8 @@ impl Engine {
             subscriptions: self.counts.subscriptions,
             retained: self.retained.len().into(),
             queued: self.counts.queued,
+            packets_in: 0,
+            packets_out: 0,
             bytes_in: 0,
             bytes_out: 0,
             unstored: self.gate.as_ref().map_or(0, |gate| gate.waiting()),

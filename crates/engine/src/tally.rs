@@ -24,6 +24,10 @@ pub struct Tally {
     pub retained: u64,
     /// Events in outboxes.
     pub queued: u64,
+    /// Control packets that machines received; the network counts them.
+    pub packets_in: u64,
+    /// Control packets that they sent.
+    pub packets_out: u64,
     /// Bytes read from peers of machines, decrypted; the network counts them.
     pub bytes_in: u64,
     /// Bytes written to them, as they went out.

@@ -82,6 +82,8 @@ pub struct Pump {
     effects: VecDeque<Effect>,
     timers: BinaryHeap<Reverse<(Moment, ConnectionId)>>,
     output_bytes: usize,
+    /// Control packets received and sent since the start.
+    packets: (u64, u64),
 }
 
 /// What the document's limits, and what it says of a listener, mean to an MQTT machine.
@@ -127,6 +129,7 @@ impl Pump {
             effects: VecDeque::new(),
             timers: BinaryHeap::new(),
             output_bytes: snapshot.limits.output_bytes,
+            packets: (0, 0),
         }
     }
 
@@ -325,6 +328,11 @@ impl Pump {
         self.connections
     }
 
+    /// Control packets that machines received and sent since the start.
+    pub const fn packets(&self) -> (u64, u64) {
+        self.packets
+    }
+
     /// The engine, for its tally and state.
     pub fn engine(&self) -> &Engine {
         &self.engine
@@ -439,6 +447,9 @@ impl Pump {
         };
         let Some(peer) = slot.peer.as_mut() else { return };
         let Endpoint::Mqtt(machine) = &mut peer.endpoint else { return };
+        let packets = machine.take_packets();
+        self.packets.0 += u64::from(packets.received);
+        self.packets.1 += u64::from(packets.sent);
         let mut close = false;
         while let Some(output) = machine.poll_output() {
             match output {

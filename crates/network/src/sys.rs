@@ -42,6 +42,8 @@ struct Totals {
     queued: u64,
     retained: u64,
     subscriptions: u64,
+    packets_in: u64,
+    packets_out: u64,
     bytes_in: u64,
     bytes_out: u64,
 }
@@ -65,6 +67,8 @@ impl Totals {
             // Every shard holds all of them.
             totals.retained = totals.retained.max(tally.retained);
             totals.subscriptions += tally.subscriptions;
+            totals.packets_in += tally.packets_in;
+            totals.packets_out += tally.packets_out;
             totals.bytes_in += tally.bytes_in;
             totals.bytes_out += tally.bytes_out;
         }
@@ -79,6 +83,8 @@ impl Totals {
             ("clients/disconnected", self.sessions - self.connected),
             ("clients/total", self.sessions),
             ("clients/maximum", peak),
+            ("messages/received", self.packets_in),
+            ("messages/sent", self.packets_out),
             ("publish/messages/received", self.received),
             ("publish/messages/sent", self.sent),
             ("publish/messages/dropped", self.dropped),

@@ -206,6 +206,7 @@ impl Shard {
         let core = self.core.borrow();
         let mut tally = core.pump.engine().tally();
         (tally.bytes_in, tally.bytes_out) = (core.bytes_in, core.bytes_out);
+        (tally.packets_in, tally.packets_out) = core.pump.packets();
         self.handshakes.borrow().add_to(&mut tally);
         tally
     }

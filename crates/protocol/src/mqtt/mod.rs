@@ -7,4 +7,4 @@ mod server;
 
 pub use client::{Client, ClientConfig, ClientOutput};
 pub use reason::ReasonCode;
-pub use server::{Output, Quirks, Server, ServerConfig};
+pub use server::{Output, Packets, Quirks, Server, ServerConfig};

@@ -77,6 +77,7 @@ impl Server {
             let before = out.len();
             encode(&packet, self.version, out);
             if out.len() - before <= self.maximum_packet_size as usize {
+                self.packets.sent += 1;
                 return true;
             }
             out.truncate(before);

@@ -13,10 +13,13 @@ impl Server {
                 if let Some(TopicAlias::New(_)) = alias {
                     given.set(&delivery.event.address);
                 }
+                self.packets.sent += 1;
                 return;
             }
         }
-        if !write_publish(&mut self.transmit, self.version, delivery, None, now.wall, maximum) {
+        if write_publish(&mut self.transmit, self.version, delivery, None, now.wall, maximum) {
+            self.packets.sent += 1;
+        } else {
             // Not sent, and done with all the same (MQTT 5 §3.1.2.11.4).
             let detail = "the packet, or one of its properties, is larger than the client can take";
             let outcome = Outcome::rejected_because(Cause::TooLarge, detail);

@@ -75,6 +75,15 @@ pub struct Quirks {
     pub maximum_qos: Option<Assurance>,
 }
 
+/// Counts of control packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// From the client, malformed ones too.
+    pub received: u32,
+    /// To the client.
+    pub sent: u32,
+}
+
 /// What the machine wants.
 #[derive(Debug)]
 pub enum Output {
@@ -138,6 +147,7 @@ pub struct Server {
     transmit: Transmit,
     /// Publications that are not acknowledged yet, in order of arrival.
     unsettled: Unsettled,
+    packets: Packets,
     aliases: Option<Box<Aliases>>,
     /// Of a client that named an authentication method.
     authentication: Option<Box<Authentication>>,
@@ -173,6 +183,7 @@ impl Server {
             outputs: VecDeque::new(),
             transmit: Transmit::default(),
             unsettled: Unsettled::default(),
+            packets: Packets::default(),
             aliases: None,
             authentication: None,
             given: None,
@@ -274,6 +285,11 @@ impl Server {
             self.outputs = VecDeque::new();
         }
         output
+    }
+
+    /// Control packets since this was last asked.
+    pub fn take_packets(&mut self) -> Packets {
+        std::mem::take(&mut self.packets)
     }
 
     /// What waits to be written.

@@ -167,6 +167,7 @@ impl Server {
             let [high, low] = ack.packet_id.to_be_bytes();
             let flags = if packet == kind::PUBREL { 2 } else { 0 };
             self.transmit.buffer().extend_from_slice(&[packet << 4 | flags, 2, high, low]);
+            self.packets.sent += 1;
             return;
         }
         self.say(match packet {

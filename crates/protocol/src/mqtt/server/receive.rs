@@ -97,6 +97,7 @@ impl Server {
     }
 
     fn packet(&mut self, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
+        self.packets.received += 1;
         self.refuse_kind(header)?;
         // The commonest acknowledgements have nothing but their identifier: no buffer is made for them.
         if let (4..=7, &[high, low]) = (header.kind(), body) {
@@ -118,6 +119,7 @@ impl Server {
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             Packet::Pingreq => {
                 self.transmit.buffer().extend_from_slice(&[kind::PINGRESP << 4, 0]);
+                self.packets.sent += 1;
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.disconnect(disconnect),

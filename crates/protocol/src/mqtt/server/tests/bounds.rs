@@ -95,3 +95,16 @@ fn every_identifier_may_be_half_way_at_once_and_each_handshake_ends() {
     let _ = link.intents();
     assert_idle(&link.server);
 }
+
+#[test]
+fn packets_are_counted_in_both_directions() {
+    let mut link = Link::open(Version::V5);
+    let opened = link.server.take_packets();
+    assert_eq!((opened.received, opened.sent), (1, 1), "CONNECT and CONNACK");
+    link.send(Packet::Pingreq);
+    link.send(Packet::Publish(publish(Assurance::AtLeastOnce, 1)));
+    link.tell(Directive::Settle { tag: Tag(1), outcome: Outcome::Accepted, heard: true });
+    link.send_bytes(&[0x30]);
+    let counted = link.server.take_packets();
+    assert_eq!((counted.received, counted.sent), (2, 2), "half a packet is none");
+}
