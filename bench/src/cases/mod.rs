@@ -1,6 +1,7 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod idle;
+mod recovery;
 mod slow;
 mod traffic;
 
@@ -28,6 +29,7 @@ enum Kind {
     Traffic(Traffic),
     Idle(Idle),
     Slow,
+    Recovery,
 }
 
 /// All cases, in the order in which they run.
@@ -81,6 +83,21 @@ pub(crate) const CASES: &[Case] = &[
         name: "rest-received",
         about: "100 publishers, QoS 1, to a REST service; PUBACK at once",
         kind: Kind::Traffic(Traffic::to_rest("received")),
+    },
+    Case {
+        name: "persistence-off",
+        about: "as pairs-qos1, to sessions that outlive their connections but not the process",
+        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, kept: Some(false), ..Traffic::PAIR }),
+    },
+    Case {
+        name: "persistence-on",
+        about: "the same with node.persistence on: PUBACK when it is on disk",
+        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, kept: Some(true), ..Traffic::PAIR }),
+    },
+    Case {
+        name: "recovery",
+        about: "1,000,000 messages wait on disk; killed, how fast it listens again",
+        kind: Kind::Recovery,
     },
     Case {
         name: "slow-reader",
@@ -176,7 +193,10 @@ impl Case {
     /// Whether a server can do it at all.
     pub(crate) fn suits(&self, peer: &dyn Peer) -> bool {
         match &self.kind {
-            Kind::Traffic(traffic) => traffic.rest.is_none() || peer.speaks_rest(),
+            Kind::Traffic(traffic) => {
+                (traffic.rest.is_none() || peer.speaks_rest()) && (traffic.kept.is_none() || peer.keeps())
+            }
+            Kind::Recovery => peer.keeps(),
             Kind::Idle(_) | Kind::Slow => true,
         }
     }
@@ -187,10 +207,18 @@ impl Case {
         // What a server of an earlier round left there is none of this one's business.
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder)?;
-        let setup = Setup { folder, address: free_address()?, tls: None, websocket: false, rest: None };
+        let setup = Setup {
+            folder,
+            address: free_address()?,
+            tls: None,
+            websocket: false,
+            rest: None,
+            persistence: false,
+        };
         match &self.kind {
             Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
             Kind::Idle(idle) => idle.run(peer, setup, conditions),
+            Kind::Recovery => recovery::run(peer, setup, conditions),
             Kind::Slow => slow::run(peer, &setup, conditions),
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Traffic {
     pub(super) window: u32,
     /// At most how many messages a publisher writes at once, whatever the command line says.
     pub(super) batch: Option<u32>,
+    /// Subscribers' sessions outlive their connections; and, if so, whether they outlive the process.
+    pub(super) kept: Option<bool>,
     /// Everything goes to a REST service, and this is what its PUBACK promises.
     pub(super) rest: Option<&'static str>,
 }
@@ -38,6 +40,7 @@ impl Traffic {
         websocket: false,
         window: 64,
         batch: None,
+        kept: None,
         rest: None,
     };
 
@@ -58,6 +61,7 @@ impl Traffic {
             None => None,
         };
         setup.websocket = self.websocket;
+        setup.persistence = self.kept == Some(true);
         let mut server = Server::start(peer, &setup)?;
         let work = Work {
             server: setup.address,
@@ -65,6 +69,7 @@ impl Traffic {
             sink: sink.as_ref().map(|(_, service)| *service),
             mqtt: conditions.mqtt,
             websocket: self.websocket,
+            lasting: self.kept.is_some(),
             qos: self.qos,
             groups: self.groups,
             publishers: self.publishers,

@@ -100,9 +100,9 @@ impl Client {
         self.publisher = Some(Publisher { frame, id_at, next_id: 1, window, unacknowledged: 0 });
     }
 
-    /// A CONNECT packet for client number `index`.
-    pub(super) fn connect(level: u8, index: usize) -> Vec<u8> {
-        packet::connect(level, &format!("bench-{index}"), KEEP_ALIVE)
+    /// A CONNECT packet for client number `index`; `lasting`: with a session that outlives the connection.
+    pub(super) fn connect(level: u8, index: usize, lasting: bool) -> Vec<u8> {
+        packet::connect_with(level, &format!("bench-{index}"), KEEP_ALIVE, lasting)
     }
 
     /// Reads until the socket is empty, counts, and acknowledges what wants it.

@@ -5,7 +5,7 @@
 
 mod client;
 pub(crate) mod idle;
-mod packet;
+pub(crate) mod packet;
 pub(crate) mod slow;
 mod websocket;
 
@@ -38,6 +38,8 @@ pub(crate) struct Work {
     pub(crate) mqtt: u8,
     /// Whether clients speak it over WebSocket.
     pub(crate) websocket: bool,
+    /// Whether subscribers' sessions outlive their connections.
+    pub(crate) lasting: bool,
     /// QoS of publications and subscriptions: 0 or 1.
     pub(crate) qos: u8,
     /// Groups of clients.
@@ -125,14 +127,14 @@ impl Load {
             let filter = format!("bench/{group}/+");
             let subscribe = packet::subscribe(work.mqtt, &filter, work.qos);
             for _ in 0..work.subscribers {
-                let connect = Client::connect(work.mqtt, clients.len());
+                let connect = Client::connect(work.mqtt, clients.len(), work.lasting);
                 let mut client = Client::open(work.server, work.websocket, &connect, Some(&subscribe))?;
                 client.group = group;
                 clients.push(client);
             }
             let mut members = Group::default();
             for number in 0..work.publishers {
-                let connect = Client::connect(work.mqtt, clients.len());
+                let connect = Client::connect(work.mqtt, clients.len(), false);
                 let mut client = Client::open(work.server, work.websocket, &connect, None)?;
                 let topic = format!("bench/{group}/{number}");
                 let frame = packet::publish(work.mqtt, &topic, work.qos, &payload);

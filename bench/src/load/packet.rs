@@ -23,11 +23,20 @@ pub(crate) enum Packet {
 
 /// CONNECT with a clean session and no credentials (MQTT 3.1.1 §3.1).
 pub(crate) fn connect(level: u8, client: &str, keep_alive: u16) -> Vec<u8> {
+    connect_with(level, client, keep_alive, false)
+}
+
+/// CONNECT; `lasting`: with a session that outlives the connection, in MQTT 5 for an hour.
+pub(crate) fn connect_with(level: u8, client: &str, keep_alive: u16, lasting: bool) -> Vec<u8> {
     let mut body = Vec::new();
     string(&mut body, "MQTT");
-    body.extend([level, 0b10]);
+    body.extend([level, if lasting { 0 } else { 0b10 }]);
     body.extend(keep_alive.to_be_bytes());
-    properties(&mut body, level);
+    if lasting && level != LEVEL_311 {
+        body.extend([5, 0x11, 0, 0, 0x0e, 0x10]);
+    } else {
+        properties(&mut body, level);
+    }
     string(&mut body, client);
     packet(0x10, &body)
 }

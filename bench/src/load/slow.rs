@@ -89,13 +89,13 @@ impl Crowd {
             clients.push(Client::open(
                 work.server,
                 false,
-                &Client::connect(work.mqtt, index),
+                &Client::connect(work.mqtt, index, false),
                 Some(&subscribe),
             )?);
         }
         for (topic, payload) in [("bench/all", work.payload), ("bench/flood", FLOOD_MESSAGE)] {
             let mut client =
-                Client::open(work.server, false, &Client::connect(work.mqtt, clients.len()), None)?;
+                Client::open(work.server, false, &Client::connect(work.mqtt, clients.len(), false), None)?;
             let frame = packet::publish(work.mqtt, topic, 0, &packet::payload(payload));
             client.publish_as(frame, u32::MAX);
             clients.push(client);

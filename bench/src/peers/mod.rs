@@ -24,6 +24,11 @@ pub(crate) trait Peer {
         false
     }
 
+    /// Whether sessions and messages can outlive its process, each acknowledged only when it is on disk.
+    fn keeps(&self) -> bool {
+        false
+    }
+
     /// Writes its configuration into the setup's folder and gives the command that runs it in the foreground.
     fn command(&self, setup: &Setup) -> Result<Command>;
 }
@@ -40,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) websocket: bool,
     /// Everything published goes to this service besides.
     pub(crate) rest: Option<Rest>,
+    /// Sessions and messages outlive the process.
+    pub(crate) persistence: bool,
 }
 
 /// A REST service that gets everything.

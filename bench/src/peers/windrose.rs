@@ -51,6 +51,10 @@ impl Peer for Windrose {
         true
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn command(&self, setup: &Setup) -> Result<Command> {
         let document = write_config(&setup.folder, "windrose.yaml", &document(setup)?)?;
         let mut command = Command::new(&self.program);
@@ -64,16 +68,19 @@ impl Peer for Windrose {
 /// Limits are raised where a peer is told to have none, so that neither drops what a subscriber is about to read.
 fn document(setup: &Setup) -> Result<String> {
     let mut text = format!(
-        "node: {{name: bench, data_dir: '{folder}'}}\n\
+        "node: {{name: bench, data_dir: '{folder}/data', persistence: {persistence}}}\n\
          admin: {{bind: '{admin}'}}\n\
          identity: {{anonymous: allow}}\n\
          access:\n  - {{who: anyone, may: [publish, subscribe], on: '#'}}\n\
          limits:\n  \
-         session_queue_events: 100000\n  \
-         session_queue_bytes: 67108864\n  \
+         session_queue_events: {events}\n  \
+         session_queue_bytes: {bytes}\n  \
          session_in_flight: 10000\n\
          listeners:\n  - {{name: mqtt, protocol: mqtt, bind: '{address}'{tls}{transport}}}\n",
         folder = setup.folder.display(),
+        persistence = if setup.persistence { "on" } else { "off" },
+        events = if setup.persistence { 2_000_000 } else { 100_000 },
+        bytes = if setup.persistence { 4_u64 << 30 } else { 64 << 20 },
         admin = free_address()?,
         address = setup.address,
         transport = if setup.websocket { ", transport: websocket" } else { "" },

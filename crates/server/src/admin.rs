@@ -102,6 +102,11 @@ impl NodeView for View {
         if self.draining.load(Ordering::Relaxed) {
             return Err(vec!["the node is draining: it was told to stop".to_owned()]);
         }
+        if self.node.journal().is_some_and(|journal| journal.failed) {
+            return Err(vec![
+                "the journal's keeper has failed, nothing is stored: restart the node".to_owned(),
+            ]);
+        }
         Ok(())
     }
 

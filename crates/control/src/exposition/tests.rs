@@ -57,6 +57,7 @@ const FIGURES: KeeperFigures = KeeperFigures {
     waiting: 7,
     file_bytes: 4096,
     skipped: 2,
+    failed: false,
 };
 
 #[test]

@@ -55,4 +55,6 @@ pub struct KeeperFigures {
     pub file_bytes: u64,
     /// Entries that could not be read at the start.
     pub skipped: u64,
+    /// Whether it has ended by a mistake of its own, so that nothing is stored any more.
+    pub failed: bool,
 }

@@ -4,6 +4,7 @@
 use super::changes::Changes;
 use super::database::{Database, Failure};
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -41,6 +42,7 @@ struct Figures {
     file_bytes: AtomicU64,
     skipped: AtomicU64,
     closing: AtomicBool,
+    failed: AtomicBool,
 }
 
 /// Stores records in a database, on a thread of its own.
@@ -67,8 +69,15 @@ impl DiskKeeper {
             changes: Changes::default(),
             spoken: None,
         };
-        let thread =
-            std::thread::Builder::new().name("keeper".to_owned()).spawn(move || thread.run(&heard))?;
+        let fallen = Arc::clone(&figures);
+        let run = move || {
+            // Whatever went wrong: without a word, nothing would be acknowledged any more and nobody would know why.
+            if catch_unwind(AssertUnwindSafe(|| thread.run(&heard))).is_err() {
+                fallen.failed.store(true, Relaxed);
+                tracing::error!("the journal's keeper has failed and stores nothing more: restart the node");
+            }
+        };
+        let thread = std::thread::Builder::new().name("keeper".to_owned()).spawn(run)?;
         Ok(Self { words, figures, thread: Mutex::new(Some(thread)) })
     }
 }
@@ -104,6 +113,7 @@ impl Keeper for DiskKeeper {
             waiting: figures.waiting.load(Relaxed),
             file_bytes: figures.file_bytes.load(Relaxed),
             skipped: figures.skipped.load(Relaxed),
+            failed: figures.failed.load(Relaxed),
         }
     }
 }

@@ -14,7 +14,7 @@ use database::{Database, Failure};
 use keeper::DiskKeeper;
 use std::fmt;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +88,12 @@ fn open_unlocked(file: &Path) -> Result<(Database, u32), Failure> {
     }
 }
 
+/// The file is the node's alone, even in a folder that others may look into, and its name outlives a power failure.
+fn private(folder: &Path, file: &Path) -> io::Result<()> {
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
 /// Opens the journal in a folder, which is made if there is none, and reads what it kept.
 ///
 /// # Errors
@@ -103,6 +109,7 @@ pub fn open_journal(folder: &Path) -> Result<(Arc<dyn Keeper>, Kept), JournalErr
         error => JournalError::File { file: file.clone(), error: error.to_string() },
     };
     let (mut database, start) = open_unlocked(&file).map_err(broken)?;
+    private(folder, &file).map_err(wrong)?;
     let (kept, skipped) = database.load(start).map_err(broken)?;
     if skipped > 0 {
         tracing::error!(

@@ -288,7 +288,8 @@ fn a_folder_has_one_node_and_nobody_else_reads_it() {
     let (keeper, _) = open_journal(&folder.0).unwrap();
     let Err(error) = open_journal(&folder.0) else { panic!("it is locked") };
     assert!(error.to_string().contains("another node uses"), "{error}");
-    assert_eq!(std::fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder.0), mode(&folder.0.join(super::FILE))), (0o700, 0o600));
     keeper.close();
     drop(keeper);
     open_journal(&folder.0).unwrap();
