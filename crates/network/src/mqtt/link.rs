@@ -105,7 +105,7 @@ impl Link {
     /// Reads no more from the broker, or again.
     pub(super) fn set_paused(&self, paused: bool) {
         if self.paused.replace(paused) != paused {
-            self.wake();
+            self.with(|client, now| client.set_paused(now, paused));
         }
     }
 
@@ -124,7 +124,7 @@ impl Link {
     /// What the broker fails at, unless there was much of the kind.
     pub(super) fn warn(&self, problem: std::fmt::Arguments<'_>) {
         if let Some(suppressed) = self.notice.admit() {
-            tracing::warn!(pool = %self.pool, member = %self.url, suppressed, "no session with a member: {problem}");
+            tracing::warn!(pool = %self.pool, member = %self.url, suppressed, "trouble with a broker: {problem}");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::keys::PoolKeys;
 use crate::snapshot::{MqttPool, MqttVersion, PoolHeader, PoolProtocol};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::Filter;
+use windrose_event::{Filter, is_system};
 
 /// The longest text that MQTT has a field for (MQTT 5 §1.5.4).
 const LONGEST: usize = 65_535;
@@ -87,6 +87,11 @@ pub(super) fn options(keys: Keys, node: &str, reading: &mut Reading<'_>) -> Mqtt
 
 fn filter(text: &Located<String>, reading: &mut Reading<'_>) -> Option<Filter> {
     match Filter::new(&text.value) {
+        Ok(_) if is_system(&text.value) => {
+            let message = "addresses that begin with `$` are each broker's own: they cannot be fetched";
+            reading.mistake(&text.at, message);
+            None
+        }
         Ok(filter) => Some(filter),
         Err(error) => {
             reading.mistake(&text.at, format!("this is not a filter: {error}"));

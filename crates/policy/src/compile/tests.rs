@@ -404,6 +404,7 @@ fn a_pool_of_brokers_has_keys_of_its_own() {
         (format!("{broker}, subscribe: [a], mqtt_version: '3.1.1'"), "needs MQTT 5"),
         (format!("{broker}, password: s3cret, mqtt_version: '3.1.1'"), "has no user name"),
         (format!("{broker}, subscribe: ['a#']"), "this is not a filter"),
+        (format!("{broker}, subscribe: ['$SYS/#']"), "each broker's own"),
         (format!("{broker}, client_id: ''"), "1 to 65535 bytes"),
         ("protocol: mqtt, members: ['mqtt://a/b']".to_owned(), "no use for a path"),
         ("protocol: mqtt, members: ['http://a']".to_owned(), "neither `mqtt` nor `mqtts`"),

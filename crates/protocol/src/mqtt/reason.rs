@@ -98,7 +98,6 @@ pub(super) fn outcome(code: ReasonCode, reason: Option<&str>) -> Outcome {
         | ReasonCode::PACKET_IDENTIFIER_NOT_FOUND => Outcome::unavailable(),
         ReasonCode::NOT_AUTHORIZED => rejected(Cause::NotPermitted),
         ReasonCode::TOPIC_NAME_INVALID => rejected(Cause::BadAddress),
-        ReasonCode::PACKET_TOO_LARGE => rejected(Cause::TooLarge),
         ReasonCode::PAYLOAD_FORMAT_INVALID => rejected(Cause::BadPayload),
         _ => rejected(Cause::ByService),
     }

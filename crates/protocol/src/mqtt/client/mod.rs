@@ -151,6 +151,8 @@ pub struct Client {
     last_said: Moment,
     /// When PINGREQ was sent that is not answered yet.
     pinged: Option<Moment>,
+    /// Whether nothing is read, so that the server's silence says nothing.
+    paused: bool,
     /// Publications that cannot be sent yet.
     waiting: VecDeque<Waiting>,
     /// Publications that are not acknowledged, in the order sent.
@@ -179,6 +181,7 @@ impl Client {
             last_heard: Moment::default(),
             last_said: Moment::default(),
             pinged: None,
+            paused: false,
             waiting: VecDeque::new(),
             outgoing: VecDeque::new(),
             identifiers: HashSet::new(),
@@ -214,7 +217,7 @@ impl Client {
             (State::Connecting, _) => self.close("no CONNACK came in time".to_owned()),
             (State::Open, Some(_)) => self.close("no answer to PINGREQ came in time".to_owned()),
             (State::Open, None) => {
-                self.pinged = Some(now.moment);
+                self.pinged = (!self.paused).then_some(now.moment);
                 self.say(now, &Packet::Pingreq);
             }
             (State::Away | State::Closed, _) => {}
@@ -227,7 +230,7 @@ impl Client {
             (State::Connecting, _) => Some(self.last_said + self.config.answer_timeout),
             (State::Open, Some(pinged)) => Some(pinged + self.config.answer_timeout),
             (State::Open, None) if self.server.keep_alive > 0 => {
-                let silent = self.last_heard.min(self.last_said);
+                let silent = if self.paused { self.last_said } else { self.last_heard.min(self.last_said) };
                 Some(silent + Duration::from_secs(self.server.keep_alive.into()))
             }
             (State::Open, None) | (State::Away | State::Closed, _) => None,
@@ -244,6 +247,14 @@ impl Client {
             self.say(now, &Packet::Disconnect(Disconnect { code: ReasonCode::SUCCESS, properties }));
         }
         self.close("the node ends it".to_owned());
+    }
+
+    /// The transport is not read any more, or is read again: a server that nobody listens to is not silent, and hears from
+    /// us all the same.
+    pub fn set_paused(&mut self, now: Now, paused: bool) {
+        self.paused = paused;
+        self.pinged = None;
+        self.last_heard = now.moment;
     }
 
     /// The server has not answered for too long: the connection ends, and what is in doubt is known with the next one.

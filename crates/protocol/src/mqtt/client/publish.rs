@@ -279,5 +279,6 @@ impl Client {
 
 fn too_large() -> Outcome {
     let detail = "the packet, or one of its properties, is larger than the server can take";
-    Outcome::rejected_because(Cause::TooLarge, detail)
+    // What is too large for the node ends its sender's connection. This may be for one server only.
+    Outcome::rejected_because(Cause::ByService, detail)
 }

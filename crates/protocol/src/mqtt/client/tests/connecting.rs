@@ -60,6 +60,24 @@ fn silence_is_asked_after_and_then_given_up() {
 }
 
 #[test]
+fn a_server_that_nobody_listens_to_is_not_silent() {
+    let mut link = Link::open();
+    link.read();
+    link.client.set_paused(link.now, true);
+    for _ in 0..3 {
+        link.wait(Duration::from_secs(30));
+        assert_eq!(link.read_one(), Packet::Pingreq, "it hears from us");
+    }
+    link.client.set_paused(link.now, false);
+    link.wait(Duration::from_secs(29));
+    assert!(link.read().is_empty() && link.outputs().is_empty());
+    link.wait(Duration::from_secs(1));
+    assert_eq!(link.read_one(), Packet::Pingreq);
+    link.wait(Duration::from_secs(5));
+    assert!(link.closed().contains("PINGREQ"));
+}
+
+#[test]
 fn a_server_that_says_nothing_at_all_is_given_up() {
     let mut link = Link::new(config(Version::V5));
     link.wait(Duration::from_secs(5));

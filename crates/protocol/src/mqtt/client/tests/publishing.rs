@@ -115,7 +115,10 @@ fn what_the_server_cannot_take_is_not_sent() {
     let mut link = Link::open_with(config(Version::V5), properties);
     link.publish(1, event("a", &"x".repeat(64), Assurance::AtLeastOnce));
     assert!(link.read().is_empty());
-    assert!(matches!(link.settled()[..], [(1, Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. }))]));
+    assert!(matches!(
+        link.settled()[..],
+        [(1, Outcome::Rejected(Rejection { cause: Cause::ByService, .. }))]
+    ));
     let mut small = event("a", "x", Assurance::ExactlyOnce);
     Arc::make_mut(&mut small).retain = true;
     link.publish(2, small);
