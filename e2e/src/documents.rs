@@ -21,9 +21,19 @@ routes:
   - {name: telemetry, match: "devices/+/telemetry/#", deliver: {pool: service}, acknowledge: delivered}
 "##;
 
-/// [`OPEN`] and what a test appends.
+/// [`OPEN`] and what a test appends. With `MQTT_OVER=websocket` in the environment its MQTT is over WebSocket, and so is
+/// that of [`crate::mqtt::Client`]: suites that use no other client can be played over either.
 pub fn open(more: &str) -> String {
-    format!("{OPEN}{more}")
+    let open = match over_websocket() {
+        true => OPEN.replace("protocol: mqtt,", "protocol: mqtt, transport: websocket,"),
+        false => OPEN.to_owned(),
+    };
+    format!("{open}{more}")
+}
+
+/// Whether the harness's own client speaks MQTT over WebSocket.
+pub fn over_websocket() -> bool {
+    std::env::var_os("MQTT_OVER").is_some_and(|over| over == "websocket")
 }
 
 /// [`OPEN`] with a service behind it: [`DELIVERED`].

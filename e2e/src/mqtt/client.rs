@@ -3,10 +3,14 @@
 use super::options::Options;
 use super::property::{self, Properties};
 use super::wire::{Packet, Version, packet, string};
+use crate::documents::over_websocket;
+use crate::relay::Relay;
 use crate::wait::SOON;
-use std::collections::VecDeque;
+use crate::websocket::{Cut, relay};
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Why there is no packet.
@@ -29,10 +33,20 @@ pub struct Client {
     last: u16,
 }
 
+/// Where to connect, to get there over the transport that is asked for.
+fn way(address: SocketAddr) -> SocketAddr {
+    static RELAYS: Mutex<BTreeMap<SocketAddr, Relay>> = Mutex::new(BTreeMap::new());
+    if !over_websocket() {
+        return address;
+    }
+    let mut relays = RELAYS.lock().unwrap_or_else(PoisonError::into_inner);
+    relays.entry(address).or_insert_with(|| relay(address, "/mqtt", Cut::Reads)).address()
+}
+
 impl Client {
     /// Opens the transport, and says nothing yet.
     pub fn open(address: SocketAddr, version: Version) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        let stream = TcpStream::connect(way(address))?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, version, buffer: Vec::new(), aside: VecDeque::new(), last: 0 })
     }
@@ -64,6 +78,17 @@ impl Client {
             Ok((client, present, 0, _)) => (client, present),
             other => panic!("{} is not accepted: {other:?}", options.id),
         }
+    }
+
+    /// The next bytes as they stand on the wire.
+    ///
+    /// # Panics
+    /// If there are not as many in time.
+    pub fn raw<const COUNT: usize>(&mut self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
+        self.stream.set_read_timeout(Some(SOON)).expect("a time limit is allowed");
+        self.stream.read_exact(&mut bytes).expect("there are as many bytes");
+        bytes
     }
 
     /// Sends bytes, whatever they are. What the other side does with the connection shows in [`Client::next`].

@@ -1,29 +1,19 @@
 //! §3.2: CONNACK.
 
 use crate::support::{broken, client, connack, name, node, publish, refused};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use windrose_e2e::Node;
 use windrose_e2e::documents::open;
 use windrose_e2e::mqtt::{Client, Options, Packet, Version, packet, property};
 use windrose_e2e::wait::SOON;
-
-/// The first bytes that the server says.
-fn raw(node: &Node, bytes: &[u8]) -> Vec<u8> {
-    let mut stream = TcpStream::connect(node.mqtt()).expect("the listener listens");
-    stream.set_read_timeout(Some(SOON)).expect("a time limit is allowed");
-    stream.write_all(bytes).expect("the server reads");
-    let mut answer = vec![0; 4];
-    stream.read_exact(&mut answer).expect("there is an answer");
-    answer
-}
 
 #[test]
 fn it_is_the_first_packet_and_its_flags_are_session_present_alone() {
     let node = node();
     let kept = Options::v5(&name()).persistent();
     for present in [0, 1] {
-        let answer = raw(&node, &kept.packet());
+        let mut client = Client::open(node.mqtt(), Version::V5).expect("the listener listens");
+        client.send(&kept.packet());
+        let answer: [u8; 4] = client.raw();
         assert_eq!((answer[0], answer[2], answer[3]), (0x20, present, 0));
     }
 }
