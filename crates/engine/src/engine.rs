@@ -17,7 +17,7 @@ use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
 use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
 use crate::shards::Shards;
-use crate::subscriptions::{Index, Matches};
+use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -121,9 +121,10 @@ impl Engine {
             Input::Conversed { connection, step } => self.conversed(now, connection, step),
             Input::Located { connection, holder } => self.located(now, connection, holder),
             Input::Shard { from, message } => match message {
-                ShardMessage::Interest { filter, group, members, connected } => {
+                ShardMessage::Interest { filter, group, members, connected, ranks } => {
                     let before = self.is_wanted(&filter);
-                    self.subscriptions.set_interest(from, &filter, group, members, connected);
+                    let count = Headcount { members, connected };
+                    self.subscriptions.set_interest(from, &filter, group, count, &ranks);
                     self.note_interest(&filter, before);
                 }
                 ShardMessage::Mark(mark) => self.tell(from, ShardMessage::Marked(mark)),

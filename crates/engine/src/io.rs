@@ -237,6 +237,8 @@ pub enum ShardMessage {
         members: u32,
         /// How many of them are connected: the others get a group's events only when nobody is.
         connected: u32,
+        /// In which order those came to their group, among all shards'; empty if they are many.
+        ranks: Vec<u32>,
     },
     /// Asks for `Marked` with the same number: the receiver knows then what the sender told it before.
     Mark(u64),

@@ -90,10 +90,12 @@ impl Engine {
 
     /// Tells the other shards what this one's sessions want of a filter now.
     pub(crate) fn announce(&mut self, filter: &Filter, group: Option<&Arc<str>>, change: &Change) {
+        let ranks = self.subscriptions.ranks(filter, group);
         for shard in self.shards.others() {
             self.tell(
                 shard,
                 ShardMessage::Interest {
+                    ranks: ranks.clone(),
                     filter: filter.clone(),
                     group: group.cloned(),
                     members: change.0.members,

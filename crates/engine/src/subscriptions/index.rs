@@ -90,22 +90,22 @@ impl Index {
         from: ShardId,
         filter: &Filter,
         group: Option<Arc<str>>,
-        members: u32,
-        connected: u32,
+        count: Headcount,
+        ranks: &[u32],
     ) {
-        if members == 0 && self.trie.find(filter).is_none() {
+        if count.members == 0 && self.trie.find(filter).is_none() {
             return;
         }
         let audience = self.trie.value_or_default(filter);
         match group {
-            None if members > 0 => audience.others_mut().shards.insert(from),
+            None if count.members > 0 => audience.others_mut().shards.insert(from),
             None => audience.others_mut().shards.remove(from),
             Some(name) => {
                 let group = audience.group_or_new(&ShareKey { group: name, filter: filter.clone() });
-                group.set_elsewhere(from, Headcount { members, connected });
+                group.set_elsewhere(from, count, ranks);
             }
         }
-        if members == 0
+        if count.members == 0
             && let Some(place) = self.trie.find(filter)
         {
             self.tidy(place);
@@ -120,6 +120,12 @@ impl Index {
     /// All filters that anybody subscribed to, in no order.
     pub(crate) fn filters(&self) -> Vec<Filter> {
         self.trie.filters()
+    }
+
+    /// The ranks of a group's connected members here, for the other shards.
+    pub(crate) fn ranks(&mut self, filter: &Filter, group: Option<&Arc<str>>) -> Vec<u32> {
+        let group = group.and_then(|group| self.named(group, filter));
+        group.map_or_else(Vec::new, |group| group.ranks())
     }
 
     /// Finds all who want an event at `address`.
@@ -227,16 +233,22 @@ mod tests {
     fn what_others_want_comes_and_goes_without_a_trace() {
         let mut index = Index::default();
         let filter = Filter::new("a/#").unwrap();
-        index.set_interest(ShardId(1), &filter, None, 1, 1);
-        index.set_interest(ShardId(2), &filter, Some("g".into()), 2, 0);
+        index.set_interest(ShardId(1), &filter, None, Headcount { members: 1, connected: 1 }, &[]);
+        index.set_interest(
+            ShardId(2),
+            &filter,
+            Some("g".into()),
+            Headcount { members: 2, connected: 0 },
+            &[],
+        );
         let mut matches = Matches::default();
         index.collect("a/b", &mut matches);
         assert_eq!(matches.shards.iter().collect::<Vec<_>>(), [ShardId(1)]);
         assert_eq!(matches.groups.len(), 1);
         assert_eq!(index.pick("g", &filter, |_| true), Some(Picked::There(ShardId(2))));
-        index.set_interest(ShardId(1), &filter, None, 0, 0);
-        index.set_interest(ShardId(2), &filter, Some("g".into()), 0, 0);
-        index.set_interest(ShardId(2), &Filter::new("never").unwrap(), None, 0, 0);
+        index.set_interest(ShardId(1), &filter, None, Headcount::default(), &[]);
+        index.set_interest(ShardId(2), &filter, Some("g".into()), Headcount::default(), &[]);
+        index.set_interest(ShardId(2), &Filter::new("never").unwrap(), None, Headcount::default(), &[]);
         assert!(index.is_empty());
     }
 }

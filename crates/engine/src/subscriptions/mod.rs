@@ -7,7 +7,7 @@ mod trie;
 
 pub(crate) use audience::{ShardSet, Subscriber};
 pub(crate) use index::{Index, Matches};
-pub(crate) use shared::{Change, Picked, ShareKey};
+pub(crate) use shared::{Change, Headcount, Picked, ShareKey};
 pub(crate) use trie::Trie;
 
 use std::sync::Arc;

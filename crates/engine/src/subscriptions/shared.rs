@@ -7,6 +7,10 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use windrose_event::Filter;
 
+/// Members of one shard up to which a group is served in the order in which its members came, over all shards. In larger
+/// groups each shard gets its share, which comes to the same for each member and costs the shards less talk.
+const IN_ORDER: usize = 32;
+
 /// Names a group: the same name with another filter is another group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShareKey {
@@ -29,6 +33,8 @@ pub(crate) struct Change(pub(crate) Headcount);
 struct Member {
     subscriber: Subscriber,
     connected: bool,
+    /// How many members the group had when this one came, as far as its shard knew.
+    rank: u32,
 }
 
 /// Who takes an event for a group.
@@ -47,6 +53,10 @@ pub(crate) struct Group {
     members: Vec<Member>,
     connected: u32,
     elsewhere: SmallVec<[(ShardId, Headcount); 2]>,
+    /// Ranks of the connected members elsewhere, if all shards have told them.
+    ranks_elsewhere: Vec<(u32, ShardId)>,
+    /// Where the connected members are, in order of rank; empty if that is not known.
+    order: Vec<Option<ShardId>>,
     /// Whose turn it is, over all shards' members.
     turn: u32,
     /// Whose turn it is among the members here.
@@ -56,14 +66,29 @@ pub(crate) struct Group {
 impl Group {
     /// A group without members.
     pub(crate) fn new(key: Arc<ShareKey>) -> Self {
-        Self { key, members: Vec::new(), connected: 0, elsewhere: SmallVec::new(), turn: 0, local_turn: 0 }
+        Self {
+            key,
+            members: Vec::new(),
+            connected: 0,
+            elsewhere: SmallVec::new(),
+            ranks_elsewhere: Vec::new(),
+            order: Vec::new(),
+            turn: 0,
+            local_turn: 0,
+        }
     }
 
     /// Adds a session, or replaces its options.
     pub(crate) fn insert(&mut self, subscriber: Subscriber, connected: bool) {
-        self.remove(subscriber.session);
-        self.members.push(Member { subscriber, connected });
-        self.connected += u32::from(connected);
+        match self.position(subscriber.session) {
+            Some(index) => self.members[index].subscriber = subscriber,
+            None => {
+                let elsewhere: u32 = self.elsewhere.iter().map(|(_, count)| count.members).sum();
+                let rank = elsewhere.saturating_add(self.members.len() as u32);
+                self.members.push(Member { subscriber, connected: false, rank });
+            }
+        }
+        self.set_connected(subscriber.session, connected);
     }
 
     /// Removes a session.
@@ -71,6 +96,7 @@ impl Group {
         if let Some(index) = self.position(session) {
             let member = self.members.remove(index);
             self.connected -= u32::from(member.connected);
+            self.reorder();
         }
     }
 
@@ -81,15 +107,40 @@ impl Group {
             self.connected -= u32::from(member.connected);
             self.connected += u32::from(connected);
             member.connected = connected;
+            self.reorder();
         }
     }
 
     /// What another shard says of its members.
-    pub(crate) fn set_elsewhere(&mut self, shard: ShardId, count: Headcount) {
+    pub(crate) fn set_elsewhere(&mut self, shard: ShardId, count: Headcount, ranks: &[u32]) {
         self.elsewhere.retain(|(other, _)| *other != shard);
         if count.members > 0 {
             self.elsewhere.push((shard, count));
         }
+        self.ranks_elsewhere.retain(|(_, other)| *other != shard);
+        self.ranks_elsewhere.extend(ranks.iter().map(|rank| (*rank, shard)));
+        self.reorder();
+    }
+
+    /// The ranks of the members here that are connected, for the other shards; none if there are too many.
+    pub(crate) fn ranks(&self) -> Vec<u32> {
+        if self.connected as usize > IN_ORDER {
+            return Vec::new();
+        }
+        self.members.iter().filter(|member| member.connected).map(|member| member.rank).collect()
+    }
+
+    fn reorder(&mut self) {
+        self.order.clear();
+        let told: usize = self.elsewhere.iter().map(|(_, count)| count.connected as usize).sum();
+        if told == 0 || told != self.ranks_elsewhere.len() || self.connected as usize > IN_ORDER {
+            return;
+        }
+        let here = self.ranks().into_iter().map(|rank| (rank, None));
+        let elsewhere = self.ranks_elsewhere.iter().map(|(rank, shard)| (*rank, Some(*shard)));
+        let mut all: Vec<(u32, Option<ShardId>)> = here.chain(elsewhere).collect();
+        all.sort_unstable();
+        self.order.extend(all.into_iter().map(|(_, shard)| shard));
     }
 
     /// How many members are here.
@@ -115,6 +166,12 @@ impl Group {
         }
         let mut turn = self.turn % total;
         self.turn = turn + 1;
+        if !anybody && self.order.len() == total as usize {
+            return match self.order.get(turn as usize).copied().flatten() {
+                None => self.pick_here(has_room).map(Picked::Here),
+                Some(shard) => Some(Picked::There(shard)),
+            };
+        }
         if turn < here {
             return self.pick_here(has_room).map(Picked::Here);
         }
@@ -177,11 +234,25 @@ mod tests {
         let mut group = group();
         group.insert(member(1), true);
         group.insert(member(2), true);
-        group.set_elsewhere(ShardId(3), Headcount { members: 1, connected: 1 });
+        group.set_elsewhere(ShardId(3), Headcount { members: 1, connected: 1 }, &[]);
         let picks: Vec<_> = (0..6).map(|_| group.pick(|_| true).unwrap()).collect();
         let count = |wanted: Picked| picks.iter().filter(|picked| **picked == wanted).count();
         assert_eq!(count(Picked::There(ShardId(3))), 2);
         assert_eq!((count(Picked::Here(member(1))), count(Picked::Here(member(2)))), (2, 2));
+    }
+
+    #[test]
+    fn members_take_turns_in_the_order_in_which_they_came() {
+        let mut group = group();
+        group.insert(member(1), true);
+        group.set_elsewhere(ShardId(3), Headcount { members: 1, connected: 1 }, &[1]);
+        group.insert(member(2), true);
+        group.insert(member(1), true);
+        assert_eq!(group.ranks(), [0, 2], "subscribing again changes nothing");
+        let picks: Vec<_> = (0..4).map(|_| group.pick(|_| true).unwrap()).collect();
+        let (first, second, third) =
+            (Picked::Here(member(1)), Picked::There(ShardId(3)), Picked::Here(member(2)));
+        assert_eq!(picks, [first, second, third, Picked::Here(member(1))]);
     }
 
     #[test]
@@ -200,11 +271,11 @@ mod tests {
         }
         group.set_connected(2, false);
         group.set_connected(3, false);
-        group.set_elsewhere(ShardId(1), Headcount { members: 5, connected: 1 });
+        group.set_elsewhere(ShardId(1), Headcount { members: 5, connected: 1 }, &[]);
         for _ in 0..8 {
             assert_eq!(group.pick(|_| true), Some(Picked::There(ShardId(1))), "only one is connected");
         }
-        group.set_elsewhere(ShardId(1), Headcount::default());
+        group.set_elsewhere(ShardId(1), Headcount::default(), &[]);
         for session in [1, 2, 3] {
             group.remove(session);
         }

@@ -72,3 +72,21 @@ fn an_exactly_once_delivery_that_was_begun_goes_to_nobody_else() {
     node.lose(leaving);
     assert!(node.payloads(staying).is_empty());
 }
+
+#[test]
+fn members_take_turns_in_the_order_in_which_they_came_whatever_their_shards() {
+    let mut node = Node::with_shards(3, "");
+    let shards = [1, 0, 2, 1, 0].into_iter().enumerate();
+    let members: Vec<_> =
+        shards.map(|(index, shard)| node.client_at(shard, &format!("member-{index}"))).collect();
+    for member in &members {
+        node.share(*member, "g", "a", Q1);
+    }
+    let sender = node.client_at(2, "sender");
+    for number in 0..10 {
+        node.publish(sender, 1, "a", &number.to_string(), Q1);
+    }
+    for (index, member) in members.iter().enumerate() {
+        assert_eq!(node.payloads(*member), [index.to_string(), (index + 5).to_string()]);
+    }
+}
