@@ -224,7 +224,7 @@ impl Client {
     /// Appends an event as PUBLISH. `false` if the server does not take a packet of that size, or MQTT cannot say it.
     fn write(&mut self, now: Now, event: &Event, assurance: Assurance, packet_id: u16, dup: bool) -> bool {
         let v5 = self.config.version == Version::V5;
-        if v5 && event.details.as_ref().is_some_and(|details| !can_say(details)) {
+        if !can_say(event, self.config.version) {
             return false;
         }
         let known = if v5 { self.aliases.get(event.address.text()).copied() } else { None };

@@ -4,12 +4,12 @@ use super::properties::{
     self, Properties, put_subscription_identifier, put_user_property, subscription_identifier_length,
     user_property_length,
 };
-use super::read::{CodecError, Reader};
+use super::read::{CodecError, Reader, is_plain};
 use super::write::{put_binary, put_u16, put_u32, put_variable, variable_length};
 use super::{Version, assurance, kind};
 use crate::Transmit;
 use bytes::Bytes;
-use windrose_event::{Assurance, Delivery, Details, Text, Timestamp};
+use windrose_event::{Assurance, Delivery, Event, Text, Timestamp};
 
 /// PUBLISH. The topic may be empty only if a topic alias stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub(crate) fn write_publish(
     maximum: usize,
 ) -> bool {
     let event = &*delivery.event;
-    if version == Version::V5 && event.details.as_ref().is_some_and(|details| !can_say(details)) {
+    if !can_say(event, version) {
         return false;
     }
     let acknowledged = delivery.assurance != Assurance::AtMostOnce;
@@ -126,13 +126,23 @@ pub(crate) fn write_publish(
     true
 }
 
-/// Whether every text fits a string (MQTT 5 §1.5.4), and all data its length.
-pub(crate) fn can_say(details: &Details) -> bool {
+/// Whether a PUBLISH of this version can say what an event says: every text is one that clients take and fits a string, and
+/// all data its length (MQTT 5 §1.5.4, §1.5.6). A client hangs up on a text that it does not take, and would be sent the same
+/// event again and again. What came by MQTT was looked at when it came.
+pub(crate) fn can_say(event: &Event, version: Version) -> bool {
+    if event.origin.protocol == "mqtt" {
+        return true;
+    }
     let fits = |bytes: &[u8]| bytes.len() <= usize::from(u16::MAX);
-    let text = |text: &Text| fits(text.as_bytes()) && !text.as_bytes().contains(&0);
-    details.content_type.as_ref().is_none_or(text)
-        && details.correlation.as_ref().is_none_or(|data| fits(data))
-        && details.headers.iter().all(|(name, value)| text(name) && text(value))
+    let text = |text: &Text| fits(text.as_bytes()) && is_plain(text);
+    let details = event.details.as_ref().filter(|_| version == Version::V5);
+    is_plain(event.address.as_str())
+        && details.is_none_or(|details| {
+            details.content_type.as_ref().is_none_or(text)
+                && details.reply_to.as_ref().is_none_or(|address| is_plain(address.as_str()))
+                && details.correlation.as_ref().is_none_or(|data| fits(data))
+                && details.headers.iter().all(|(name, value)| text(name) && text(value))
+        })
 }
 
 /// Whole seconds until an event expires, at least one: those that expired are not delivered at all.

@@ -101,9 +101,17 @@ fn variable_integer(bytes: &[u8]) -> Result<Option<(u32, usize)>, CodecError> {
     Ok(None)
 }
 
-/// Control characters and the code points that Unicode keeps from being characters (MQTT 5 §1.5.4).
-fn is_refused(c: char) -> bool {
-    c.is_control() || matches!(c as u32 & 0xfffe, 0xfffe) || matches!(c, '\u{fdd0}'..='\u{fdef}')
+/// Whether a text has none of the characters that receivers may refuse: control characters, and the code points that
+/// Unicode keeps from being characters (MQTT 5 §1.5.4).
+pub(super) fn is_plain(text: &str) -> bool {
+    let refused = |c: char| {
+        c.is_control() || matches!(c as u32 & 0xfffe, 0xfffe) || matches!(c, '\u{fdd0}'..='\u{fdef}')
+    };
+    if text.is_ascii() {
+        !text.bytes().any(|byte| byte.is_ascii_control())
+    } else {
+        !text.chars().any(refused)
+    }
 }
 
 /// Reads a packet's body. Slices that it gives out share the body's buffer.
@@ -190,14 +198,8 @@ impl Reader {
     /// noncharacters that it advises against and lets a receiver refuse.
     pub(crate) fn text(&mut self) -> Result<Text, CodecError> {
         let bytes = self.binary()?;
-        let ascii = bytes.is_ascii();
         let text = Text::from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
-        let refused = if ascii {
-            text.as_bytes().iter().any(u8::is_ascii_control)
-        } else {
-            text.as_str().chars().any(is_refused)
-        };
-        if refused {
+        if !is_plain(&text) {
             return Err(CodecError::malformed("a string contains a control character or a noncharacter"));
         }
         Ok(text)

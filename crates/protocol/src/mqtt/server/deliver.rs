@@ -21,7 +21,7 @@ impl Server {
             self.packets.sent += 1;
         } else {
             // Not sent, and done with all the same (MQTT 5 §3.1.2.11.4).
-            let detail = "the packet, or one of its properties, is larger than the client can take";
+            let detail = "the packet is larger than the client takes, or MQTT cannot say what is in it";
             let outcome = Outcome::rejected_because(Cause::TooLarge, detail);
             self.intend(Intent::Settle { tag: delivery.tag, outcome });
         }

@@ -18,7 +18,7 @@ fn event(payload: Bytes, details: Option<Details>, left: Option<u64>) -> Event {
         origin: Arc::new(Origin {
             identity: Identity::anonymous(),
             session: "7".into(),
-            protocol: "mqtt",
+            protocol: "http",
             listener: "mqtt".into(),
         }),
         assurance: Assurance::ExactlyOnce,
@@ -151,10 +151,17 @@ fn what_mqtt_cannot_say_is_not_said() {
         Details { headers: vec![("name".into(), long.clone())], ..Details::default() },
         Details { headers: vec![(long, "value".into())], ..Details::default() },
         Details { headers: vec![("name".into(), "a\0b".into())], ..Details::default() },
+        Details { headers: vec![("name".into(), "a\nb".into())], ..Details::default() },
     ];
     for details in cases {
         let delivery = delivery(event(Bytes::new(), Some(details), None), Assurance::AtLeastOnce);
         assert!(write(Version::V5, &delivery, usize::MAX).is_none());
         assert!(write(Version::V3, &delivery, usize::MAX).is_some(), "3.1.1 says none of it anyway");
+    }
+    let address = Address::new("a\nb").unwrap();
+    let event = Event { address, ..event(Bytes::new(), None, None) };
+    for version in [Version::V3, Version::V5] {
+        let delivery = delivery(event.clone(), Assurance::AtLeastOnce);
+        assert!(write(version, &delivery, usize::MAX).is_none(), "a client would hang up on that topic");
     }
 }
