@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Assurance, Event, EventId, Filter, Origin, Tag, Timestamp, Will};
+use windrose_event::{Address, Assurance, Event, EventId, Filter, Origin, Tag, Timestamp, Will};
 
 /// Names a session in records, from its beginning to its end. A session that begins anew has a new number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,6 +173,15 @@ pub struct SubscriptionRecord {
     pub own_copy: bool,
     /// The subscriber's own number for it; zero: none.
     pub identifier: u32,
+    /// Whether last values are still to be sent for it, and after which address.
+    pub recall: Option<Recall>,
+}
+
+/// Where a subscription is in its walk over the last values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// The last address that was sent; `None`: none was.
+    pub after: Option<Address>,
 }
 
 /// An event addressed to one session.

@@ -4,9 +4,9 @@ use crate::brakes::Brake;
 use crate::engine::Engine;
 use crate::io::{Forward, Output, ShardId, ShardMessage};
 use crate::journal::{
-    Gate, MessageRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
+    Gate, MessageRecord, Recall, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
 };
-use crate::sessions::{Parcel, Pending, SessionKey, Ticket};
+use crate::sessions::{CatchUp, Parcel, Pending, SessionKey, Ticket};
 use crate::subscriptions::Subscription;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -105,9 +105,12 @@ impl Engine {
 
     /// A session subscribed.
     pub(crate) fn record_subscribed(&mut self, key: SessionKey, subscription: &Subscription) {
-        let Some(gate) = &mut self.gate else { return };
-        let Some(session) = self.sessions.get(key).and_then(|session| session.journaled()) else { return };
+        let (Some(gate), Some(known)) = (&mut self.gate, self.sessions.get(key)) else { return };
+        let Some(session) = known.journaled() else { return };
         let options = subscription.options;
+        let recalls =
+            |catch_up: &&CatchUp| subscription.share.is_none() && catch_up.filter == subscription.filter;
+        let recall = known.catch_up.iter().find(recalls);
         let subscription = Box::new(SubscriptionRecord {
             filter: subscription.filter.clone(),
             group: subscription.share.as_ref().map(|share| share.group.clone()),
@@ -116,8 +119,23 @@ impl Engine {
             retain_as_published: options.retain_as_published,
             own_copy: options.own_copy,
             identifier: options.identifier,
+            recall: recall.map(|catch_up| Recall { after: catch_up.after.clone() }),
         });
         gate.record(Record::Subscribed { session, subscription });
+    }
+
+    /// A subscription has come further in its walk over the last values.
+    pub(crate) fn record_recalled(&mut self, key: SessionKey, filter: &Filter) {
+        if self.gate.is_none() {
+            return;
+        }
+        let known = self
+            .sessions
+            .get(key)
+            .and_then(|session| session.subscriptions.iter().find(|known| known.is(filter, None)).cloned());
+        if let Some(subscription) = known {
+            self.record_subscribed(key, &subscription);
+        }
     }
 
     /// A session unsubscribed.

@@ -168,10 +168,12 @@ impl Engine {
         if let Some(last) = values.last() {
             current.after = Some(last.address.clone());
         }
+        let filter = current.filter.clone();
         if values.len() < room {
             session.caught_up();
         }
         let name = session.name.clone();
+        self.record_recalled(key, &filter);
         for event in values {
             if options.no_local && *event.origin.session == *name {
                 continue;

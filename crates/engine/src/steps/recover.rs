@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::io::ShardMessage;
-use crate::journal::{Gate, Kept, KeptMessage, KeptSession, Record, SubscriptionRecord, TakenState};
-use crate::sessions::{Inbound, Outbox, Parcel, Restored, Session};
+use crate::journal::{Gate, Kept, KeptMessage, KeptSession, Recall, Record, SubscriptionRecord, TakenState};
+use crate::sessions::{CatchUp, Inbound, Outbox, Parcel, Restored, Session};
 use crate::subscriptions::{Options, ShareKey, Subscription};
 use std::sync::Arc;
 use windrose_event::{Moment, Now, Timestamp};
@@ -86,7 +86,15 @@ impl Engine {
             Some(due) => moment_of(now, due),
             None => now.moment + will.delay.min(session.keep),
         });
-        session.subscriptions = subscriptions.into_iter().map(subscription).collect();
+        for record in subscriptions {
+            let recall = record.recall.clone();
+            let subscription = subscription(record);
+            if let Some(Recall { after }) = recall {
+                let (filter, options) = (subscription.filter.clone(), subscription.options);
+                session.await_retained(CatchUp { filter, options, after });
+            }
+            session.subscriptions.push(subscription);
+        }
         if !messages.is_empty() {
             let mut shares = Vec::new();
             let entries = messages.into_iter().map(|message| restored(message, &mut shares));

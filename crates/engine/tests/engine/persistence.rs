@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use windrose_engine::Answer;
-use windrose_event::{Directive, Intent, Open, Outcome, Publish, Tag};
+use windrose_event::{Directive, Intent, Open, Outcome, Publication, Publish, Tag};
 
 /// Publishes exactly once, as a peer does that may have done so before.
 fn publish_again(node: &mut Node, peer: Peer, tag: u16, address: &str, payload: &str) {
@@ -299,4 +299,34 @@ fn senders_are_braked_while_too_much_waits_to_be_stored() {
     }
     node.store();
     assert!(!node.paused.contains(&sender));
+}
+
+#[test]
+fn last_values_that_a_subscription_has_still_to_get_come_after_a_crash() {
+    let mut node = Node::durable(2, "");
+    let sender = node.client("sender");
+    for name in ["a", "b", "c"] {
+        let publication = Publication { retain: true, ..publication(&format!("v/{name}"), name, Q1) };
+        node.intent(sender, Intent::Publish(Publish { tag: Tag(1), again: false, publication }));
+    }
+    let peer = node.open(1, Open { window: 1, ..lasting("s") });
+    node.accepted(peer);
+    node.subscribe(peer, "v/#", Q1);
+    node.advance(MILLI);
+    let first = node.deliveries(peer);
+    assert_eq!(first.len(), 1, "the window has room for one");
+    node.settle(peer, first[0].tag);
+    node.advance(MILLI);
+    assert_eq!(node.payloads(peer), ["b"]);
+    node.crash();
+    let (peer, _) = node.lasting(0, "s");
+    node.advance(MILLI);
+    let rest = node.deliveries(peer);
+    let seen: Vec<_> =
+        rest.iter().map(|delivery| (payload(delivery), delivery.retain, delivery.again)).collect();
+    assert_eq!(seen, [("b".to_owned(), true, true), ("c".to_owned(), true, false)], "each once");
+    node.crash();
+    let (peer, _) = node.lasting(0, "s");
+    node.advance(MILLI);
+    assert_eq!(node.payloads(peer), ["b", "c"], "not acknowledged");
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use windrose_engine::{
-    Batch, Kept, MessageRecord, Record, SessionNumber, SessionRecord, ShardId, Shelf, SubscriptionRecord,
-    TakenState,
+    Batch, Kept, MessageRecord, Recall, Record, SessionNumber, SessionRecord, ShardId, Shelf,
+    SubscriptionRecord, TakenState,
 };
 use windrose_event::{
     Address, Assurance, Details, Event, EventId, Filter, Identity, Origin, Principal, Publication, Tag, Text,
@@ -155,6 +155,9 @@ fn records() -> impl Strategy<Value = Vec<Vec<Record>>> {
                                 retain_as_published: choice > 3,
                                 own_copy: choice > 4,
                                 identifier: u32::from(choice),
+                                recall: (choice > 2).then(|| Recall {
+                                    after: (choice > 3).then(|| Address::new("a/b").unwrap()),
+                                }),
                             }),
                         }
                     } else {

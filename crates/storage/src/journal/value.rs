@@ -19,8 +19,8 @@ use super::event::{
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use windrose_engine::{MessageRecord, SessionNumber, SessionRecord, SubscriptionRecord, TakenState};
-use windrose_event::{Event, EventId, Filter, Tag, Timestamp};
+use windrose_engine::{MessageRecord, Recall, SessionNumber, SessionRecord, SubscriptionRecord, TakenState};
+use windrose_event::{Address, Event, EventId, Filter, Tag, Timestamp};
 
 const VERSION: u8 = 1;
 
@@ -126,14 +126,25 @@ pub(super) fn read_taken(bytes: Bytes) -> Option<TakenState> {
 }
 
 pub(super) fn write_subscription(subscription: &SubscriptionRecord) -> Vec<u8> {
-    let SubscriptionRecord { filter, group, assurance, no_local, retain_as_published, own_copy, identifier } =
-        subscription;
+    let SubscriptionRecord {
+        filter,
+        group,
+        assurance,
+        no_local,
+        retain_as_published,
+        own_copy,
+        identifier,
+        recall,
+    } = subscription;
     let mut writer = Writer::new(VERSION);
     writer.text(filter.as_str());
     writer.option(group.as_deref(), Writer::text);
     let flags = u8::from(*no_local) << 2 | u8::from(*retain_as_published) << 3 | u8::from(*own_copy) << 4;
     writer.byte(*assurance as u8 | flags);
     writer.number(u64::from(*identifier));
+    writer.option(recall.as_ref(), |writer, recall| {
+        writer.option(recall.after.as_ref(), |writer, after| writer.bytes(after.as_bytes()));
+    });
     writer.0
 }
 
@@ -150,6 +161,10 @@ pub(super) fn read_subscription(bytes: Bytes) -> Option<SubscriptionRecord> {
         retain_as_published: flags & 8 != 0,
         own_copy: flags & 16 != 0,
         identifier: u32::try_from(reader.number()?).ok()?,
+        recall: reader.option(|reader| {
+            let after = reader.option(|reader| Address::from_bytes(reader.bytes()?).ok())?;
+            Some(Recall { after })
+        })?,
     })
 }
 
