@@ -22,7 +22,13 @@ pub(crate) async fn accept(shard: Rc<Shard>, candidates: Rc<RefCell<Rc<Candidate
         let accepted = socket.accept().await;
         let candidates = Rc::clone(&candidates.borrow());
         match accepted {
-            Ok((stream, peer)) => admit(&shard, candidates, stream, peer),
+            Ok((stream, peer)) => {
+                if !shard.has_room() {
+                    // Those who have left already make room first.
+                    tokio::task::yield_now().await;
+                }
+                admit(&shard, candidates, stream, peer);
+            }
             Err(error) => {
                 let notice = shard.notices.borrow_mut().allow(shard.now(), "accept_failed");
                 if let Some(suppressed) = notice {
