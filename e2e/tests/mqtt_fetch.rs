@@ -1,12 +1,14 @@
 //! What local sessions subscribe to comes from brokers, once, and nothing goes round in circles.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 use windrose_e2e::documents::open;
 use windrose_e2e::mosquitto::Mosquitto;
 use windrose_e2e::mqtt::{Client, End, Options, Packet};
 use windrose_e2e::node::Setup;
+use windrose_e2e::sink::Received;
 use windrose_e2e::wait::SOON;
-use windrose_e2e::{Node, wait_until};
+use windrose_e2e::{Answer, Node, Sink, wait_until};
 
 const POOL: &str = r##"
 pools:
@@ -157,4 +159,38 @@ fn what_came_while_the_broker_was_out_of_reach_is_not_missed() {
     let mut came: Vec<u32> = (0..10).map(|_| subscriber.message().1.parse().unwrap()).collect();
     came.sort_unstable();
     assert_eq!(came, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_slow_service_behind_the_node_holds_the_broker_back() {
+    let broker = Mosquitto::start();
+    let sink = Sink::start();
+    let pools = POOL.replace("MEMBERS", &format!("{:?}", broker.url())).replace(
+        "routes:",
+        "  service: {protocol: http, members: [\"http://127.0.0.1:${SINK}/events\"], queue: 8, max_in_flight: 4, \
+         timeout: 2s}\nroutes:\n  - {name: service, match: \"weather/north\", deliver: {pool: service}, \
+         acknowledge: delivered, deadline: 120s}",
+    );
+    let node = Node::start_with(&sink, &open(&format!("{pools}limits: {{receive_maximum: 20}}\n")));
+    let mut subscriber = client(&node, "subscriber");
+    subscriber.subscribe("weather/#", 0);
+    wait_fetching(&broker, &mut subscriber, "weather/probe");
+    sink.answer(Answer::Never);
+    let mut at_broker = Client::connect(broker.address(), &Options::v5("publisher"));
+    for number in 0..200 {
+        assert_eq!(at_broker.publish("weather/north", format!("{number}"), 1 + (number % 2) as u8), 0);
+    }
+    // Longer than the keep alive: the node does not read, and is not given up.
+    node.wait_metric("windrose_connections_paused", &[], 1.0);
+    std::thread::sleep(Duration::from_secs(5));
+    let taken = node.metric("windrose_events_in_total", &["listener=\"brokers\""]);
+    assert!(taken < 60.0, "{taken} events were taken in although nothing went out");
+    assert_eq!(node.log().count(|line| line.contains("trouble with a broker")), 0);
+    sink.answer(Answer::OK);
+    wait_until("all of them at the service", || {
+        let texts: BTreeSet<_> =
+            sink.received().iter().filter(|received| received.accepted()).map(Received::text).collect();
+        texts.len() >= 200
+    });
+    assert_eq!(node.log().count(|line| line.contains("trouble with a broker")), 0);
 }

@@ -247,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
                 self.link.client.borrow_mut().handle_timeout(self.link.clock.now());
                 continue;
             }
-            if self.link.paused.get() {
+            if self.link.paused.get() || self.link.client.borrow().is_full() {
                 return Poll::Pending;
             }
             match ready!(self.read(cx)) {

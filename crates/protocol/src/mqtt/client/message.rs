@@ -76,13 +76,17 @@ impl Client {
         Ok(())
     }
 
-    /// Notes an acknowledgement that is due, within the Receive Maximum that was announced (MQTT 5 §3.3.4).
+    /// Whether as many messages wait to be settled as were announced: read no more until it is not. Brokers send more
+    /// than they may (Mosquitto 2.0 sends the next at PUBREC, and two at PUBCOMP), and are better held back than left.
+    pub fn is_full(&self) -> bool {
+        let is_due = |incoming: &&Incoming| incoming.packet_id.is_some() && incoming.phase != Phase::Pubrel;
+        self.incoming.iter().filter(is_due).count() >= usize::from(self.config.receive_maximum)
+    }
+
+    /// Notes an acknowledgement that is due (MQTT 5 §3.3.4).
     fn owe(&mut self, packet_id: u16, phase: Phase) -> Result<Tag, CodecError> {
-        let due = self.incoming.iter().filter(|incoming| incoming.packet_id.is_some()).count();
-        if due >= usize::from(self.config.receive_maximum) && self.config.version == Version::V5
-            || self.incoming.len() >= usize::from(u16::MAX)
-        {
-            let problem = "more is unacknowledged than the Receive Maximum that was announced";
+        if self.incoming.len() >= usize::from(u16::MAX) {
+            let problem = "more is unacknowledged than there are packet identifiers";
             return Err(CodecError { code: ReasonCode::RECEIVE_MAXIMUM_EXCEEDED, problem });
         }
         let tag = loop {
@@ -99,6 +103,14 @@ impl Client {
     /// What became of a message. One that could not be taken now is left unacknowledged and the connection ends: the
     /// server sends it again on the next one, as no acknowledgement can ask it to.
     pub fn settle(&mut self, now: Now, tag: Tag, outcome: &Outcome) {
+        let was_full = self.is_full();
+        self.settle_one(now, tag, outcome);
+        if was_full && !self.is_full() {
+            self.listen_again(now);
+        }
+    }
+
+    fn settle_one(&mut self, now: Now, tag: Tag, outcome: &Outcome) {
         let Some(index) = self.incoming.iter().position(|incoming| incoming.tag == tag) else { return };
         let Some(Incoming { packet_id, phase, .. }) = self.incoming.get(index) else { return };
         let (packet_id, phase) = (*packet_id, *phase);

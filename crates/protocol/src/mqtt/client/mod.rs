@@ -215,9 +215,11 @@ impl Client {
         }
         match (self.state, self.pinged) {
             (State::Connecting, _) => self.close("no CONNACK came in time".to_owned()),
-            (State::Open, Some(_)) => self.close("no answer to PINGREQ came in time".to_owned()),
-            (State::Open, None) => {
-                self.pinged = (!self.paused).then_some(now.moment);
+            (State::Open, Some(_)) if !self.is_deaf() => {
+                self.close("no answer to PINGREQ came in time".to_owned())
+            }
+            (State::Open, _) => {
+                self.pinged = (!self.is_deaf()).then_some(now.moment);
                 self.say(now, &Packet::Pingreq);
             }
             (State::Away | State::Closed, _) => {}
@@ -228,12 +230,13 @@ impl Client {
     pub fn next_timeout(&self) -> Option<Moment> {
         match (self.state, self.pinged) {
             (State::Connecting, _) => Some(self.last_said + self.config.answer_timeout),
-            (State::Open, Some(pinged)) => Some(pinged + self.config.answer_timeout),
-            (State::Open, None) if self.server.keep_alive > 0 => {
-                let silent = if self.paused { self.last_said } else { self.last_heard.min(self.last_said) };
+            (State::Open, Some(pinged)) if !self.is_deaf() => Some(pinged + self.config.answer_timeout),
+            (State::Open, _) if self.server.keep_alive > 0 => {
+                let silent =
+                    if self.is_deaf() { self.last_said } else { self.last_heard.min(self.last_said) };
                 Some(silent + Duration::from_secs(self.server.keep_alive.into()))
             }
-            (State::Open, None) | (State::Away | State::Closed, _) => None,
+            (State::Open | State::Away | State::Closed, _) => None,
         }
     }
 
@@ -253,8 +256,17 @@ impl Client {
     /// us all the same.
     pub fn set_paused(&mut self, now: Now, paused: bool) {
         self.paused = paused;
+        self.listen_again(now);
+    }
+
+    /// What the server said meanwhile is still to be read.
+    fn listen_again(&mut self, now: Now) {
         self.pinged = None;
         self.last_heard = now.moment;
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.paused || self.is_full()
     }
 
     /// The server has not answered for too long: the connection ends, and what is in doubt is known with the next one.
