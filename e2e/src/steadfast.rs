@@ -228,8 +228,11 @@ fn subscribe(
             held.clear();
         }
         loop {
-            wanted = wants.try_recv().ok().or(wanted);
-            if let Some(wanted) = &wanted {
+            // Looked at only in quiet moments: there may be very many numbers.
+            if last.elapsed() > Duration::from_millis(200) {
+                wanted = wants.try_recv().ok().or(wanted);
+            }
+            if let Some(wanted) = wanted.as_ref().filter(|_| last.elapsed() > Duration::from_millis(200)) {
                 let complete = wanted.iter().all(|(topic, numbers)| got.has_all(topic, numbers));
                 // A little longer, for what would come twice.
                 let quiet = Duration::from_millis(if complete { 500 } else { 10_000 });
