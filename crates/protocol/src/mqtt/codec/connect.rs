@@ -140,8 +140,8 @@ impl Connect {
             Version::V5 => Properties::read(reader, allowed),
         };
         let properties = read_properties(&mut reader, properties::CONNECT)?;
-        let client_id =
-            reader.text().map_err(|error| error.told_as(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID))?;
+        let client_id = Reader::text_of(reader.binary().map_err(unsaid)?)
+            .map_err(|error| error.told_as(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID))?;
         let will = if has_will {
             let properties = read_properties(&mut reader, properties::WILL)?;
             let topic = reader.text()?;

@@ -197,7 +197,11 @@ impl Reader {
     /// A UTF-8 encoded string (MQTT 5 §1.5.4): well-formed, without U+0000, and without the control characters and
     /// noncharacters that it advises against and lets a receiver refuse.
     pub(crate) fn text(&mut self) -> Result<Text, CodecError> {
-        let bytes = self.binary()?;
+        self.binary().and_then(Self::text_of)
+    }
+
+    /// The text that is these bytes.
+    pub(super) fn text_of(bytes: Bytes) -> Result<Text, CodecError> {
         let text = Text::from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
         if !is_plain(&text) {
             return Err(CodecError::malformed("a string contains a control character or a noncharacter"));

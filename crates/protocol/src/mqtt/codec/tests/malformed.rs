@@ -124,6 +124,7 @@ fn a_connect_keeps_to_its_rules() {
         ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         "a client identifier that is not UTF-8"
     );
+    assert_eq!(code(&v3(0x02, b"\0\x04tes"), Version::V5), SILENT, "a client identifier that ends early");
     let unsupported = ReasonCode::UNSUPPORTED_PROTOCOL_VERSION;
     assert_eq!(code(&frame(0x10, b"\0\x04MQTT\x06\x02\0\0\0\0\0"), Version::V5), unsupported);
     assert_eq!(code(&frame(0x10, b"\0\x06MQIsdp\x04\x02\0\0\0\0"), Version::V5), unsupported);
