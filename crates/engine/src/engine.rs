@@ -16,7 +16,7 @@ use crate::requests::Requests;
 use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
 use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
-use crate::shards::Shards;
+use crate::shards::{JustPublished, Shards};
 use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
 use std::collections::VecDeque;
@@ -40,6 +40,10 @@ pub struct Engine {
     pub(crate) own: Retained,
     pub(crate) pools: Pools,
     pub(crate) shards: Shards,
+    /// The moment of the input that is handled.
+    pub(crate) moment: Moment,
+    /// What was published here a moment ago.
+    pub(crate) just_published: JustPublished,
     pub(crate) receipts: Receipts,
     pub(crate) requests: Requests,
     pub(crate) counts: Counts,
@@ -88,6 +92,8 @@ impl Engine {
             retained: Retained::default(),
             own: Retained::default(),
             pools: Pools::default(),
+            moment: Moment::default(),
+            just_published: JustPublished::default(),
             shards: Shards::new(seat, snapshot.limits.shard_queue),
             receipts: Receipts::default(),
             requests: Requests::default(),
@@ -111,6 +117,7 @@ impl Engine {
 
     /// Takes one input. Drain [`Engine::poll_output`] until it has nothing before the next.
     pub fn handle(&mut self, now: Now, input: Input) {
+        self.moment = now.moment;
         match input {
             Input::Connect { connection, listener, peer } => self.connect(now, connection, listener, peer),
             Input::Intent { connection, intent } => self.intent(now, connection, intent),
@@ -121,8 +128,11 @@ impl Engine {
             Input::Conversed { connection, step } => self.conversed(now, connection, step),
             Input::Located { connection, holder } => self.located(now, connection, holder),
             Input::Shard { from, message } => match message {
-                ShardMessage::Interest { filter, group, members, connected, ranks } => {
+                ShardMessage::Interest { filter, group, members, connected, ranks, since } => {
                     let before = self.is_wanted(&filter);
+                    if group.is_none() && members > 0 {
+                        self.forward_since(from, &filter, since);
+                    }
                     let count = Headcount { members, connected };
                     self.subscriptions.set_interest(from, &filter, group, count, &ranks);
                     self.note_interest(&filter, before);

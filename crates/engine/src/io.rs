@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Outcome, Principal, Secret,
-    Step, Tag, Text, Verdict,
+    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Moment, Outcome, Principal,
+    Secret, Step, Tag, Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
@@ -239,6 +239,8 @@ pub enum ShardMessage {
         connected: u32,
         /// In which order those came to their group, among all shards'; empty if they are many.
         ranks: Vec<u32>,
+        /// When the sender learnt of that: what the receiver has published since is for them, too.
+        since: Moment,
     },
     /// Asks for `Marked` with the same number: the receiver knows then what the sender told it before.
     Mark(u64),

@@ -5,7 +5,43 @@ use crate::io::{Forward, Output, Seat, ShardId, ShardMessage};
 use crate::sessions::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use windrose_event::{Event, EventId};
+use std::time::Duration;
+use windrose_event::{Event, EventId, Moment};
+
+/// How long another shard's word of its first subscriber may take, at most, before what was published meanwhile is lost
+/// to it. Nobody was told yet that it is subscribed.
+const JUST: Duration = Duration::from_millis(20);
+
+/// Events that are kept so long, and their bytes, at most.
+const JUST_EVENTS: usize = 256;
+const JUST_BYTES: usize = 1 << 20;
+
+/// What was published on this shard a moment ago, in order.
+#[derive(Debug, Default)]
+pub(crate) struct JustPublished {
+    events: VecDeque<(Moment, Arc<Event>)>,
+    bytes: usize,
+}
+
+impl JustPublished {
+    /// An event is published.
+    pub(crate) fn push(&mut self, now: Moment, event: &Arc<Event>) {
+        self.bytes += event.payload.len();
+        self.events.push_back((now, event.clone()));
+        while let Some((then, oldest)) = self.events.front()
+            && (now.since(*then) > JUST || self.events.len() > JUST_EVENTS || self.bytes > JUST_BYTES)
+        {
+            self.bytes -= oldest.payload.len();
+            self.events.pop_front();
+        }
+    }
+
+    /// What was published after that moment.
+    pub(crate) fn since(&self, since: Moment) -> Vec<Arc<Event>> {
+        let later = self.events.iter().filter(|(then, _)| *then > since);
+        later.map(|(_, event)| event.clone()).collect()
+    }
+}
 
 #[derive(Debug)]
 struct Peer {
@@ -106,7 +142,8 @@ impl Shards {
     /// An event that another shard forwarded was given to this one's subscribers.
     pub(crate) fn seen(&mut self, from: ShardId, event: EventId) {
         if let Some(peer) = self.peers.get_mut(usize::from(from.0)) {
-            peer.seen = Some(event);
+            // One that was forwarded late does not set the others back.
+            peer.seen = peer.seen.max(Some(event));
         }
     }
 

@@ -58,6 +58,9 @@ impl Engine {
 
     /// Gives an event to all who subscribed to its address, here and elsewhere. `false`: nobody did.
     pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
+        if self.shards.count() > 1 {
+            self.just_published.push(now.moment, event);
+        }
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.collect(event.address.as_str(), &mut matches);
         let mut heard = self.deliver_here(now, event, &mut matches, None);

@@ -6,8 +6,9 @@ use crate::io::{Forward, ShardId, ShardMessage};
 use crate::journal::Record;
 use crate::steps::deliver::has_room;
 use crate::subscriptions::{Change, Picked, ShareKey};
+use smallvec::SmallVec;
 use std::sync::Arc;
-use windrose_event::{ConnectionId, Event, Filter, Now};
+use windrose_event::{ConnectionId, Event, Filter, Moment, Now};
 
 impl Engine {
     /// Events that another shard's peers published for this shard's subscribers.
@@ -88,6 +89,25 @@ impl Engine {
         self.shards.took(from, 1);
     }
 
+    /// Another shard has the first subscriber to a filter. What was published here while its word was on its way is for it,
+    /// unless it got that for another filter.
+    pub(crate) fn forward_since(&mut self, to: ShardId, filter: &Filter, since: Moment) {
+        for event in self.just_published.since(since) {
+            if !filter.matches(event.address.as_str()) {
+                continue;
+            }
+            let mut matches = std::mem::take(&mut self.matches);
+            self.subscriptions.collect(event.address.as_str(), &mut matches);
+            let had = matches.shards.iter().any(|shard| shard == to);
+            self.matches = matches;
+            if !had {
+                let forward = Forward { event, everyone: true, groups: SmallVec::new(), expected: false };
+                // Nobody is braked for so little: it is bounded.
+                let _ = self.shards.forward(to, forward);
+            }
+        }
+    }
+
     /// Tells the other shards what this one's sessions want of a filter now.
     pub(crate) fn announce(&mut self, filter: &Filter, group: Option<&Arc<str>>, change: &Change) {
         let ranks = self.subscriptions.ranks(filter, group);
@@ -96,6 +116,7 @@ impl Engine {
                 shard,
                 ShardMessage::Interest {
                     ranks: ranks.clone(),
+                    since: self.moment,
                     filter: filter.clone(),
                     group: group.cloned(),
                     members: change.0.members,

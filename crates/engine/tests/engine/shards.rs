@@ -2,7 +2,7 @@
 
 use crate::harness::*;
 use windrose_engine::{Handed, Input, ShardId, ShardMessage};
-use windrose_event::{Cause, CloseReason, Directive, Outcome, Principal};
+use windrose_event::{Cause, CloseReason, Directive, Intent, Outcome, Principal, Tag};
 
 #[test]
 fn events_reach_subscribers_on_other_shards_once_each() {
@@ -248,4 +248,22 @@ fn a_request_for_an_unknown_session_gets_nothing() {
         Input::Shard { from: ShardId(0), message: ShardMessage::Hand { session: "s".into(), handed } },
     );
     assert_eq!(node.tally(0).sessions + node.tally(1).sessions, 0);
+}
+
+#[test]
+fn what_is_published_while_word_of_a_subscription_is_on_its_way_is_not_missed() {
+    let mut node = Node::with_shards(2, "");
+    let (sender, listener) = (node.client_at(0, "sender"), node.client_at(1, "listener"));
+    node.publish(sender, 1, "a/b", "before", Q1);
+    node.advance(MILLI);
+    node.wires_held = true;
+    for filter in ["a/#", "+/b"] {
+        let requests = vec![subscription(filter, Q1)];
+        node.intent(listener, Intent::Subscribe { tag: Tag(9), requests });
+    }
+    node.advance(MILLI);
+    node.publish(sender, 2, "a/b", "meanwhile", Q1);
+    node.wires_held = false;
+    node.run();
+    assert_eq!(node.payloads(listener), ["meanwhile"], "once, and nothing older than the subscription");
 }
