@@ -16,7 +16,7 @@ use crate::requests::Requests;
 use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
 use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
-use crate::shards::{JustPublished, Shards};
+use crate::shards::{Shards, Unheard};
 use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
 use std::collections::VecDeque;
@@ -42,8 +42,8 @@ pub struct Engine {
     pub(crate) shards: Shards,
     /// The moment of the input that is handled.
     pub(crate) moment: Moment,
-    /// What was published here a moment ago.
-    pub(crate) just_published: JustPublished,
+    /// What was published here a moment ago and nobody heard.
+    pub(crate) unheard: Unheard,
     pub(crate) receipts: Receipts,
     pub(crate) requests: Requests,
     pub(crate) counts: Counts,
@@ -93,7 +93,7 @@ impl Engine {
             own: Retained::default(),
             pools: Pools::default(),
             moment: Moment::default(),
-            just_published: JustPublished::default(),
+            unheard: Unheard::default(),
             shards: Shards::new(seat, snapshot.limits.shard_queue),
             receipts: Receipts::default(),
             requests: Requests::default(),

@@ -16,15 +16,16 @@ const JUST: Duration = Duration::from_millis(20);
 const JUST_EVENTS: usize = 256;
 const JUST_BYTES: usize = 1 << 20;
 
-/// What was published on this shard a moment ago, in order.
+/// What was published on this shard a moment ago and nobody heard, in order. Only that, so that events on their way to
+/// somebody pay nothing for it.
 #[derive(Debug, Default)]
-pub(crate) struct JustPublished {
+pub(crate) struct Unheard {
     events: VecDeque<(Moment, Arc<Event>)>,
     bytes: usize,
 }
 
-impl JustPublished {
-    /// An event is published.
+impl Unheard {
+    /// An event was published, and nobody heard.
     pub(crate) fn push(&mut self, now: Moment, event: &Arc<Event>) {
         self.bytes += event.payload.len();
         self.events.push_back((now, event.clone()));

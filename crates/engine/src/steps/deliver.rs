@@ -33,8 +33,9 @@ impl Engine {
             // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
             receipt.heard = true;
             self.acknowledge(now, receipt);
-            if subscribers {
-                self.distribute(now, &event, from);
+            let heard = subscribers && self.distribute(now, &event, from);
+            if subscribers && !heard && targets.is_empty() {
+                self.keep_unheard(now, &event);
             }
             for target in targets {
                 self.send_to_pool(now, &event, target, None, from);
@@ -43,6 +44,9 @@ impl Engine {
         }
         let heard = subscribers && self.distribute(now, &event, from);
         receipt.heard = heard || had || !targets.is_empty();
+        if subscribers && !receipt.heard {
+            self.keep_unheard(now, &event);
+        }
         if owed == 0 {
             for target in targets {
                 self.send_to_pool(now, &event, target, None, from);
@@ -58,9 +62,6 @@ impl Engine {
 
     /// Gives an event to all who subscribed to its address, here and elsewhere. `false`: nobody did.
     pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
-        if self.shards.count() > 1 {
-            self.just_published.push(now.moment, event);
-        }
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.collect(event.address.as_str(), &mut matches);
         let mut heard = self.deliver_here(now, event, &mut matches, None);

@@ -89,10 +89,17 @@ impl Engine {
         self.shards.took(from, 1);
     }
 
-    /// Another shard has the first subscriber to a filter. What was published here while its word was on its way is for it,
-    /// unless it got that for another filter.
+    /// Nobody heard of an event: somebody on another shard may have subscribed to it a moment ago.
+    pub(crate) fn keep_unheard(&mut self, now: Now, event: &Arc<Event>) {
+        if self.shards.count() > 1 {
+            self.unheard.push(now.moment, event);
+        }
+    }
+
+    /// Another shard has the first subscriber to a filter. What was published here while its word was on its way, and
+    /// nobody heard, is for it, unless it got that for another filter.
     pub(crate) fn forward_since(&mut self, to: ShardId, filter: &Filter, since: Moment) {
-        for event in self.just_published.since(since) {
+        for event in self.unheard.since(since) {
             if !filter.matches(event.address.as_str()) {
                 continue;
             }
