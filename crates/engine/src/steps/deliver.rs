@@ -15,6 +15,17 @@ use std::sync::Arc;
 use windrose_event::{Cause, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
 use windrose_policy::Promise;
 
+/// Whom an event reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Nobody listens.
+    Nobody,
+    /// Only its sender listens, and wants nothing of its own.
+    Itself,
+    /// Others, or its sender, got it.
+    Others,
+}
+
 impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
@@ -33,8 +44,7 @@ impl Engine {
             // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
             receipt.heard = true;
             self.acknowledge(now, receipt);
-            let heard = subscribers && self.distribute(now, &event, from);
-            if subscribers && !heard && targets.is_empty() {
+            if subscribers && self.distribute(now, &event, from) < Reach::Others && targets.is_empty() {
                 self.keep_unheard(now, &event);
             }
             for target in targets {
@@ -42,9 +52,9 @@ impl Engine {
             }
             return;
         }
-        let heard = subscribers && self.distribute(now, &event, from);
-        receipt.heard = heard || had || !targets.is_empty();
-        if subscribers && !receipt.heard {
+        let reach = if subscribers { self.distribute(now, &event, from) } else { Reach::Nobody };
+        receipt.heard = reach > Reach::Nobody || had || !targets.is_empty();
+        if subscribers && reach < Reach::Others && targets.is_empty() {
             self.keep_unheard(now, &event);
         }
         if owed == 0 {
@@ -60,13 +70,13 @@ impl Engine {
         }
     }
 
-    /// Gives an event to all who subscribed to its address, here and elsewhere. `false`: nobody did.
-    pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> bool {
+    /// Gives an event to all who subscribed to its address, here and elsewhere.
+    pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> Reach {
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.collect(event.address.as_str(), &mut matches);
-        let mut heard = self.deliver_here(now, event, &mut matches, None);
+        let mut reach = self.deliver_here(now, event, &mut matches, None);
         for shard in matches.shards.iter() {
-            heard = true;
+            reach = Reach::Others;
             if !self.forward(shard, event) {
                 self.brake(from, Brake::Shard(shard));
             }
@@ -75,30 +85,32 @@ impl Engine {
             let Some(group) = self.subscriptions.group_mut(*group) else { continue };
             let key = group.key.clone();
             let picked = group.pick(|session| has_room(&self.sessions, session));
-            heard |= picked.is_some();
+            if picked.is_some() {
+                reach = Reach::Others;
+            }
             self.deliver_to_member(now, event, picked, &key, from);
         }
         self.matches = matches;
-        heard
+        reach
     }
 
     /// Gives an event, forwarded by the shard `source` if by any, to this shard's plain subscribers that matched, to each
-    /// once. `false`: there was none.
+    /// once.
     pub(crate) fn deliver_here(
         &mut self,
         now: Now,
         event: &Arc<Event>,
         matches: &mut Matches,
         source: Option<ShardId>,
-    ) -> bool {
+    ) -> Reach {
         if matches.overlapping {
             matches.plain.sort_by_key(|subscriber| subscriber.session);
         }
-        let mut heard = false;
+        let mut reach = Reach::Nobody;
         for subscribers in matches.plain.chunk_by(|one, other| one.session == other.session) {
-            heard |= self.deliver_to_session(now, event, subscribers, source);
+            reach = reach.max(self.deliver_to_session(now, event, subscribers, source));
         }
-        heard
+        reach
     }
 
     /// Gives an event to one session: once for all its subscriptions that matched, as surely as the surest of them asks
@@ -109,8 +121,8 @@ impl Engine {
         event: &Arc<Event>,
         subscribers: &[Subscriber],
         source: Option<ShardId>,
-    ) -> bool {
-        let Some(first) = subscribers.first() else { return false };
+    ) -> Reach {
+        let Some(first) = subscribers.first() else { return Reach::Nobody };
         let wants =
             |subscriber: &&Subscriber| !subscriber.options.no_local || !self.is_own(subscriber, event);
         let parcel = |options: &Options| Parcel {
@@ -121,8 +133,7 @@ impl Engine {
             share: None,
         };
         let mut wanting = subscribers.iter().filter(wants).map(|subscriber| subscriber.options);
-        // Whoever wants nothing of its own listens all the same.
-        let Some(options) = wanting.next() else { return true };
+        let Some(options) = wanting.next() else { return Reach::Itself };
         let mut shared = parcel(&options);
         let mut has_owner = options.own_copy;
         let mut more = Vec::new();
@@ -137,7 +148,7 @@ impl Engine {
             shared.subscriptions.extend(identifiers(&options));
         }
         self.offer(now, first.session, shared, more, source);
-        true
+        Reach::Others
     }
 
     /// Whether the subscriber published the event itself.
