@@ -60,6 +60,11 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Traffic(Traffic { subscribers: 500, ..Traffic::PAIR }),
     },
     Case {
+        name: "fan-out-qos1",
+        about: "1 publisher to 500 subscribers, QoS 1",
+        kind: Kind::Traffic(Traffic { subscribers: 500, qos: 1, ..Traffic::PAIR }),
+    },
+    Case {
         name: "pairs-qos0",
         about: "100 publishers to a subscriber each, QoS 0",
         kind: Kind::Traffic(Traffic { groups: 100, ..Traffic::PAIR }),
@@ -68,6 +73,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "pairs-qos1",
         about: "100 publishers to a subscriber each, QoS 1",
         kind: Kind::Traffic(Traffic { groups: 100, qos: 1, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "tls-pairs-qos0",
+        about: "100 publishers to a subscriber each, QoS 0, over TLS 1.3",
+        kind: Kind::Traffic(Traffic { groups: 100, tls: true, ..Traffic::PAIR }),
+    },
+    Case {
+        name: "tls-pairs-qos1",
+        about: "100 publishers to a subscriber each, QoS 1, over TLS 1.3",
+        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, tls: true, ..Traffic::PAIR }),
     },
     Case {
         name: "websocket-qos1",

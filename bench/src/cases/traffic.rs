@@ -20,6 +20,8 @@ pub(super) struct Traffic {
     pub(super) subscribers: usize,
     /// Whether it goes over WebSocket.
     pub(super) websocket: bool,
+    /// Whether it goes over TLS.
+    pub(super) tls: bool,
     /// With QoS 1, how many publications of one publisher wait for their PUBACK.
     pub(super) window: u32,
     /// At most how many messages a publisher writes at once, whatever the command line says.
@@ -38,6 +40,7 @@ impl Traffic {
         publishers: 1,
         subscribers: 1,
         websocket: false,
+        tls: false,
         window: 64,
         batch: None,
         kept: None,
@@ -61,6 +64,7 @@ impl Traffic {
             None => None,
         };
         setup.websocket = self.websocket;
+        setup.tls = self.tls.then(|| conditions.tls.clone());
         setup.persistence = self.kept == Some(true);
         let mut server = Server::start(peer, &setup)?;
         let work = Work {
@@ -69,6 +73,7 @@ impl Traffic {
             sink: sink.as_ref().map(|(_, service)| *service),
             mqtt: conditions.mqtt,
             websocket: self.websocket,
+            authority: setup.tls.as_ref().map(|tls| tls.authority.clone()),
             lasting: self.kept.is_some(),
             qos: self.qos,
             groups: self.groups,

@@ -2,10 +2,12 @@
 
 use super::packet::{self, Packet};
 use super::websocket::{self, Frames};
+use super::wire::{Opening, Wire};
 use crate::Result;
-use mio::net::TcpStream;
+use rustls::ClientConfig;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a server may take to answer CONNECT or SUBSCRIBE.
@@ -23,14 +25,23 @@ pub(super) struct Arrived {
     pub(super) acknowledgements: u64,
 }
 
+/// How clients reach a server.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Via<'c> {
+    /// Over WebSocket.
+    pub(super) websocket: bool,
+    /// With TLS.
+    pub(super) tls: Option<&'c Arc<ClientConfig>>,
+}
+
 /// A connected client.
 pub(super) struct Client {
     /// The group that it belongs to.
     pub(super) group: usize,
     /// What it publishes, if it does.
     pub(super) publisher: Option<Publisher>,
-    /// Its socket.
-    pub(super) stream: TcpStream,
+    /// Its connection.
+    pub(super) wire: Wire,
     /// What its WebSocket has to do, if it has one.
     frames: Option<Frames>,
     /// The beginning of a packet whose end has not arrived.
@@ -55,15 +66,13 @@ impl Client {
     /// Connects and, given a SUBSCRIBE packet, subscribes; waits for the answers.
     pub(super) fn open(
         address: SocketAddr,
-        websocket: bool,
+        via: Via<'_>,
         connect: &[u8],
         subscribe: Option<&[u8]>,
     ) -> Result<Self> {
-        let mut stream = std::net::TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut frames = websocket.then(Frames::default);
-        if websocket {
+        let mut stream = Opening::to(address, via.tls, PATIENCE)?;
+        let mut frames = via.websocket.then(Frames::default);
+        if via.websocket {
             websocket::handshake(&mut stream)?;
         }
         stream.write_all(&said(&frames, connect))?;
@@ -78,11 +87,10 @@ impl Client {
                 other => return Err(format!("the server answered SUBSCRIBE with {other:?}").into()),
             }
         }
-        stream.set_nonblocking(true)?;
         Ok(Self {
             group: 0,
             publisher: None,
-            stream: TcpStream::from_std(stream),
+            wire: stream.unblock()?,
             frames,
             partial: Vec::new(),
             output: Vec::new(),
@@ -113,18 +121,21 @@ impl Client {
             let left = self.partial.len();
             scratch.get_mut(..left).ok_or("the server sent a huge packet")?.copy_from_slice(&self.partial);
             let space = scratch.get_mut(left..).unwrap_or_default();
-            let room = space.len();
-            let read = match self.stream.read(space) {
-                Ok(0) if room > 0 => return Err("the server closed a connection".into()),
-                Ok(0) => return Err("the server sent a huge packet".into()),
-                Ok(read) => read,
+            let got = match self.wire.read(space) {
+                Ok(got) => got,
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof && !space.is_empty() => {
+                    return Err("the server closed a connection".into());
+                }
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err("the server sent a huge packet".into());
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(format!("reading from the server: {error}").into()),
             };
             let fresh = match &mut self.frames {
-                Some(frames) => frames.unwrap(space.get_mut(..read).unwrap_or_default())?,
-                None => read,
+                Some(frames) => frames.unwrap(space.get_mut(..got.bytes).unwrap_or_default())?,
+                None => got.bytes,
             };
             let bytes = scratch.get(..left + fresh).unwrap_or_default();
             let (output, framed) = (&mut self.output, self.frames.is_some());
@@ -149,7 +160,7 @@ impl Client {
             }
             self.partial.clear();
             self.partial.extend(bytes.get(consumed..).unwrap_or_default());
-            if read < room {
+            if !got.more {
                 break;
             }
         }
@@ -164,7 +175,7 @@ impl Client {
     /// How many more messages this publisher may write now.
     pub(super) fn room(&self) -> u32 {
         match &self.publisher {
-            Some(publisher) if self.output.is_empty() => match publisher.id_at {
+            Some(publisher) if self.output.is_empty() && !self.wire.is_behind() => match publisher.id_at {
                 Some(_) => publisher.window.saturating_sub(publisher.unacknowledged),
                 None => u32::MAX,
             },
@@ -191,7 +202,7 @@ impl Client {
     /// Writes what the socket takes.
     pub(super) fn flush(&mut self) -> Result<()> {
         while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
-            match self.stream.write(rest) {
+            match self.wire.write(rest) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -200,7 +211,12 @@ impl Client {
         }
         self.output.clear();
         self.written = 0;
-        Ok(())
+        match self.wire.push() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => {
+                Err(format!("writing to the server: {error}").into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -210,7 +226,7 @@ fn said(frames: &Option<Frames>, packet: &[u8]) -> Vec<u8> {
 }
 
 /// Waits for one packet on a socket that blocks.
-fn answer(stream: &mut std::net::TcpStream, frames: &mut Option<Frames>) -> Result<Packet> {
+fn answer(stream: &mut Opening, frames: &mut Option<Frames>) -> Result<Packet> {
     let mut bytes = Vec::new();
     let mut found = None;
     while found.is_none() {

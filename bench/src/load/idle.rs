@@ -1,12 +1,13 @@
 //! Holds MQTT connections that do nothing, in plain text or with TLS, to see what one costs the server.
 
 use super::packet::{self, Packet};
+use super::tls::client_config;
 use crate::{Result, helper};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -229,22 +230,6 @@ fn drain(source: &mut impl Read, scratch: &mut [u8], into: &mut Vec<u8>) -> std:
             Err(error) => return Err(error),
         }
     }
-}
-
-/// TLS as the clients speak it: every handshake is a whole one.
-fn client_config(authority: &std::path::Path) -> Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(
-        CertificateDer::from_pem_file(authority)
-            .map_err(|error| format!("{}: {error}", authority.display()))?,
-    )?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.resumption = rustls::client::Resumption::disabled();
-    Ok(Arc::new(config))
 }
 
 /// Linux's number for a connection that is being made; std has no kind for it.

@@ -7,13 +7,16 @@ mod client;
 pub(crate) mod idle;
 pub(crate) mod packet;
 pub(crate) mod slow;
+mod tls;
 mod websocket;
+mod wire;
 
 use crate::{Result, helper, procfs, sink};
-use client::Client;
+use client::{Client, Via};
 use mio::{Events, Interest, Poll, Token};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What is not received after so long without any arrival is lost.
@@ -38,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) mqtt: u8,
     /// Whether clients speak it over WebSocket.
     pub(crate) websocket: bool,
+    /// With TLS: the authority that the server's certificate comes from.
+    pub(crate) authority: Option<PathBuf>,
     /// Whether subscribers' sessions outlive their connections.
     pub(crate) lasting: bool,
     /// QoS of publications and subscriptions: 0 or 1.
@@ -120,6 +125,8 @@ struct Moment {
 impl Load {
     fn connect(work: Work) -> Result<Self> {
         let poll = Poll::new()?;
+        let tls = work.authority.as_deref().map(tls::client_config).transpose()?;
+        let via = Via { websocket: work.websocket, tls: tls.as_ref() };
         let mut clients = Vec::new();
         let mut groups = Vec::new();
         let payload = packet::payload(work.payload);
@@ -128,14 +135,14 @@ impl Load {
             let subscribe = packet::subscribe(work.mqtt, &filter, work.qos);
             for _ in 0..work.subscribers {
                 let connect = Client::connect(work.mqtt, clients.len(), work.lasting);
-                let mut client = Client::open(work.server, work.websocket, &connect, Some(&subscribe))?;
+                let mut client = Client::open(work.server, via, &connect, Some(&subscribe))?;
                 client.group = group;
                 clients.push(client);
             }
             let mut members = Group::default();
             for number in 0..work.publishers {
                 let connect = Client::connect(work.mqtt, clients.len(), false);
-                let mut client = Client::open(work.server, work.websocket, &connect, None)?;
+                let mut client = Client::open(work.server, via, &connect, None)?;
                 let topic = format!("bench/{group}/{number}");
                 let frame = packet::publish(work.mqtt, &topic, work.qos, &payload);
                 client.publish_as(frame, work.window);
@@ -147,7 +154,7 @@ impl Load {
         }
         for (index, client) in clients.iter_mut().enumerate() {
             let both = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut client.stream, Token(index), both)?;
+            poll.registry().register(&mut client.wire.stream, Token(index), both)?;
         }
         Ok(Self { work, poll, clients, groups, received: 0, acknowledged: 0, lost: 0 })
     }

@@ -1,6 +1,6 @@
 //! One subscriber of many that stops reading: how long messages take to the others, without and beside it.
 
-use super::client::Client;
+use super::client::{Client, Via};
 use super::packet;
 use crate::{Result, helper};
 use mio::{Events, Interest, Poll, Token};
@@ -88,21 +88,25 @@ impl Crowd {
             let subscribe = packet::subscribe(work.mqtt, filter, 0);
             clients.push(Client::open(
                 work.server,
-                false,
+                Via::default(),
                 &Client::connect(work.mqtt, index, false),
                 Some(&subscribe),
             )?);
         }
         for (topic, payload) in [("bench/all", work.payload), ("bench/flood", FLOOD_MESSAGE)] {
-            let mut client =
-                Client::open(work.server, false, &Client::connect(work.mqtt, clients.len(), false), None)?;
+            let mut client = Client::open(
+                work.server,
+                Via::default(),
+                &Client::connect(work.mqtt, clients.len(), false),
+                None,
+            )?;
             let frame = packet::publish(work.mqtt, topic, 0, &packet::payload(payload));
             client.publish_as(frame, u32::MAX);
             clients.push(client);
         }
         for (index, client) in clients.iter_mut().enumerate() {
             let both = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut client.stream, Token(index), both)?;
+            poll.registry().register(&mut client.wire.stream, Token(index), both)?;
         }
         let (subscribers, got) = (work.subscribers, vec![0; work.subscribers]);
         Ok(Self { poll, clients, subscribers, stalled: false, left: Vec::new(), got, took: Vec::new() })

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 
 /// A frame of binary data that is whole.
 const BINARY: u8 = 0x82;
@@ -11,7 +10,7 @@ const BINARY: u8 = 0x82;
 const MASK: [u8; 4] = [0; 4];
 
 /// Shakes hands.
-pub(super) fn handshake(stream: &mut TcpStream) -> Result<()> {
+pub(super) fn handshake(stream: &mut (impl Read + Write)) -> Result<()> {
     stream.write_all(
         b"GET /mqtt HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\

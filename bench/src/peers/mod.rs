@@ -1,5 +1,6 @@
 //! The servers that are measured. A new one is a file here and a line in [`found`].
 
+mod flashmq;
 mod mosquitto;
 mod windrose;
 
@@ -60,6 +61,9 @@ pub(crate) struct Rest {
 /// The peers on this machine, Windrose aside.
 pub(crate) fn found() -> Vec<Box<dyn Peer>> {
     let mut peers: Vec<Box<dyn Peer>> = Vec::new();
+    if let Some(program) = program("flashmq") {
+        peers.push(Box::new(flashmq::FlashMq { program }));
+    }
     if let Some(program) = program("mosquitto") {
         peers.push(Box::new(mosquitto::Mosquitto { program }));
     }

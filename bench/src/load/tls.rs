@@ -1,0 +1,25 @@
+//! TLS as the clients of the load generator speak it.
+
+use crate::Result;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
+use std::sync::Arc;
+
+/// TLS 1.3 with one cipher suite, so that every server has the same work with it; every handshake is a whole one.
+pub(super) fn client_config(authority: &Path) -> Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(
+        CertificateDer::from_pem_file(authority)
+            .map_err(|error| format!("{}: {error}", authority.display()))?,
+    )?;
+    let mut provider = aws_lc_rs::default_provider();
+    provider.cipher_suites = vec![aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384];
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(config))
+}
