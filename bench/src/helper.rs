@@ -18,6 +18,8 @@ pub(crate) enum Role {
     Slow,
     /// Answers REST requests.
     Sink,
+    /// Does the work whose instructions are counted.
+    Counted,
 }
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Sink => "sink",
+            Self::Counted => "counted",
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod cases;
 mod certificates;
+mod counts;
 mod helper;
 mod load;
 mod peers;
@@ -21,6 +22,10 @@ use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// The server's allocator, because what is counted includes it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Errors end in one sentence on standard error: nothing here is handled by kind.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -29,6 +34,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 #[command(name = "bench", version, max_term_width = 110)]
 struct Arguments {
     /// Cases, by the beginning of their names, such as `fan-in`; all of them if none is given. `--list` names them.
+    /// `counts`, alone or before the beginnings of names: instructions by valgrind, instead of time.
     cases: Vec<String>,
     /// Print the cases and stop.
     #[arg(long)]
@@ -72,7 +78,11 @@ fn main() -> ExitCode {
         Some(helper::Role::Idle) => load::idle::main(),
         Some(helper::Role::Slow) => load::slow::main(),
         Some(helper::Role::Sink) => sink::main(),
-        None => run::run(arguments),
+        Some(helper::Role::Counted) => counts::main(),
+        None => match arguments.cases.split_first() {
+            Some((first, rest)) if first == "counts" => counts::run(rest, &arguments),
+            _ => run::run(arguments),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
