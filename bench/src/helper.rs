@@ -20,16 +20,19 @@ pub(crate) enum Role {
     Sink,
     /// Does the work whose instructions are counted.
     Counted,
+    /// Is the least that a broker can be.
+    Loop,
 }
 
 impl Role {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Load => "load",
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Sink => "sink",
             Self::Counted => "counted",
+            Self::Loop => "loop",
         }
     }
 }

@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "the table on standard output is what this program is for")]
 
+mod bare_loop;
 mod cases;
 mod certificates;
 mod counts;
@@ -19,6 +20,7 @@ mod server;
 mod sink;
 
 use clap::Parser;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,6 +71,9 @@ struct Arguments {
     /// Runs as one of the helper processes, told what to do on standard input.
     #[arg(long, hide = true)]
     role: Option<helper::Role>,
+    /// Where the role that is a server listens.
+    #[arg(long, hide = true, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
 }
 
 fn main() -> ExitCode {
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Idle) => load::idle::main(),
         Some(helper::Role::Slow) => load::slow::main(),
         Some(helper::Role::Sink) => sink::main(),
+        Some(helper::Role::Loop) => bare_loop::main(arguments.listen),
         Some(helper::Role::Counted) => counts::main(),
         None => match arguments.cases.split_first() {
             Some((first, rest)) if first == "counts" => counts::run(rest, &arguments),

@@ -45,8 +45,8 @@ pub(crate) fn kernel() -> String {
     fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
-/// A process and all that descend from it.
-fn family(pid: u32) -> Vec<u32> {
+/// A process and all that descend from it, itself first.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut next = 0;
     while let Some(&pid) = family.get(next) {

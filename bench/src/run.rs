@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     for case in cases {
         let mut rounds = Vec::new();
         for _ in 0..case.rounds(arguments.rounds.max(1)) {
-            let suitable = servers.iter().filter(|server| case.suits(server.as_ref()));
+            let suitable = servers.iter().filter(|server| case.suits(server.as_ref(), &conditions));
             rounds
                 .push(suitable.map(|server| measure(case, server.as_ref(), &conditions)).collect::<Round>());
         }

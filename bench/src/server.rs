@@ -1,15 +1,15 @@
 //! One server under measurement: started fresh for a case, ended with it.
 
-use crate::Result;
 use crate::peers::{Peer, Setup};
+use crate::{Result, procfs};
 use std::fs::File;
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a server may take until it listens.
-const START: Duration = Duration::from_secs(15);
+const START: Duration = Duration::from_secs(60);
 
 /// A running server; it dies with this value.
 pub(crate) struct Server {
@@ -65,7 +65,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Some servers are a script that has started several programs: none of them may outlive it.
+        let family = procfs::family(self.child.id());
         let _ = self.child.kill();
+        if let Some((_, descendants)) = family.split_first().filter(|(_, rest)| !rest.is_empty()) {
+            let pids = descendants.iter().map(ToString::to_string);
+            let _ = Command::new("kill").arg("-KILL").args(pids).stderr(Stdio::null()).status();
+        }
         let _ = self.child.wait();
     }
 }

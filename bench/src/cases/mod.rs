@@ -8,7 +8,7 @@ mod traffic;
 use crate::Result;
 use crate::certificates::PemFiles;
 use crate::load::slow::Measured;
-use crate::peers::{Peer, Setup, free_address};
+use crate::peers::{Need, Peer, Setup, free_address};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -206,13 +206,18 @@ impl Case {
     }
 
     /// Whether a server can do it at all.
-    pub(crate) fn suits(&self, peer: &dyn Peer) -> bool {
+    pub(crate) fn suits(&self, peer: &dyn Peer, conditions: &Conditions) -> bool {
+        let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
+        self.needs().into_iter().chain(mqtt5).all(|need| peer.can(need))
+    }
+
+    /// What it needs of a server.
+    fn needs(&self) -> Vec<Need> {
         match &self.kind {
-            Kind::Traffic(traffic) => {
-                (traffic.rest.is_none() || peer.speaks_rest()) && (traffic.kept.is_none() || peer.keeps())
-            }
-            Kind::Recovery => peer.keeps(),
-            Kind::Idle(_) | Kind::Slow => true,
+            Kind::Traffic(traffic) => traffic.needs(),
+            Kind::Recovery => vec![Need::Persistence],
+            Kind::Idle(idle) if idle.tls => vec![Need::Crowd, Need::Tls],
+            Kind::Idle(_) | Kind::Slow => vec![Need::Crowd],
         }
     }
 
@@ -225,6 +230,7 @@ impl Case {
         let setup = Setup {
             folder,
             address: free_address()?,
+            mqtt: conditions.mqtt,
             tls: None,
             websocket: false,
             rest: None,

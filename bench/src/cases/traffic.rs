@@ -4,7 +4,7 @@ use super::{Conditions, Sample};
 use crate::Result;
 use crate::helper::{Helper, Role};
 use crate::load::{Measured, Work};
-use crate::peers::{Peer, Rest, Setup};
+use crate::peers::{Need, Peer, Rest, Setup};
 use crate::server::Server;
 use std::net::SocketAddr;
 
@@ -50,6 +50,18 @@ impl Traffic {
     /// A hundred publishers whose messages all go to a REST service.
     pub(super) const fn to_rest(acknowledge: &'static str) -> Self {
         Self { qos: 1, publishers: 100, subscribers: 0, window: 16, rest: Some(acknowledge), ..Self::PAIR }
+    }
+
+    /// What it needs of a server.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let needs = [
+            (self.qos > 0, Need::Qos1),
+            (self.tls, Need::Tls),
+            (self.websocket, Need::WebSocket),
+            (self.rest.is_some(), Need::Rest),
+            (self.kept.is_some(), Need::Persistence),
+        ];
+        needs.into_iter().filter_map(|(needed, need)| needed.then_some(need)).collect()
     }
 
     /// Runs one round with a fresh server, and a fresh sink if it is about REST.

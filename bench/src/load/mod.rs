@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// What is not received after so long without any arrival is lost.
-const LOST_AFTER: Duration = Duration::from_millis(500);
+const LOST_AFTER: Duration = Duration::from_secs(1);
 
 /// How often clocks and losses are looked at when nothing happens.
 const TICK: Duration = Duration::from_millis(20);
@@ -215,6 +215,9 @@ impl Load {
             self.received += arrived.publications;
             self.acknowledged += arrived.acknowledgements;
             group.arrived |= arrived.publications > 0;
+            // What was written off and comes after all was late, not lost.
+            let late = arrived.publications.saturating_sub(group.in_flight);
+            self.lost = self.lost.saturating_sub(late);
             group.in_flight = group.in_flight.saturating_sub(arrived.publications);
         }
         Ok(())

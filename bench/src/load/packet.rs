@@ -95,6 +95,19 @@ pub(crate) fn scan(bytes: &[u8], mut each: impl FnMut(Packet)) -> Result<usize> 
     Ok(bytes.len() - rest.len())
 }
 
+/// The first packet and what follows it, if all of it is there.
+pub(crate) fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, body) = remaining_length(bytes.get(1..)?).ok()??;
+    bytes.split_at_checked(bytes.len() - body.len() + length)
+}
+
+/// The topic of a PUBLISH.
+pub(crate) fn topic(packet: &[u8]) -> Option<&[u8]> {
+    let (_, body) = remaining_length(packet.get(1..)?).ok()??;
+    let (length, rest) = body.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
 /// Reads the Remaining Length (MQTT 3.1.1 §2.2.3); `None` if its end has not arrived.
 fn remaining_length(bytes: &[u8]) -> Result<Option<(usize, &[u8])>> {
     let mut length = 0;
@@ -185,6 +198,19 @@ mod tests {
             assert!(consumed <= cut);
             scan(&stream[consumed..], |packet| seen.push(packet)).unwrap();
             assert_eq!(seen, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_packet_is_split_off_only_when_it_is_whole() {
+        let mut stream = publish(4, "t/1", 0, &payload(200)).0;
+        let whole = stream.len();
+        stream.extend(puback(9));
+        assert_eq!(first(&stream).unwrap().0.len(), whole);
+        assert_eq!(first(&stream).unwrap().1, puback(9));
+        assert_eq!(topic(&stream), Some(&b"t/1"[..]));
+        for cut in 0..whole {
+            assert!(first(&stream[..cut]).is_none(), "cut at {cut}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! FlashMQ: a broker with a thread for each core.
 
-use super::{Peer, Setup, write_config};
+use super::{Need, Peer, Setup, first_version, write_config};
 use crate::Result;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,10 +17,11 @@ impl Peer for FlashMq {
     }
 
     fn version(&self) -> Result<String> {
-        // `FlashMQ Version 1.26.2 with SSE4.2 support`, and its licence.
-        let said = Command::new(&self.program).arg("--version").output()?.stdout;
-        let said = String::from_utf8_lossy(&said);
-        Ok(said.split_whitespace().nth(2).unwrap_or("of unknown version").to_owned())
+        first_version(&self.program, &["--version"])
+    }
+
+    fn can(&self, need: Need) -> bool {
+        !matches!(need, Need::Rest | Need::Persistence)
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {

@@ -1,7 +1,13 @@
 //! The servers that are measured. A new one is a file here and a line in [`found`].
 
+mod bare_loop;
 mod flashmq;
+mod haproxy;
 mod mosquitto;
+mod nanomq;
+mod nats;
+mod rabbitmq;
+mod rumqttd;
 mod windrose;
 
 use crate::Result;
@@ -20,26 +26,41 @@ pub(crate) trait Peer {
     /// Its version, as it says itself.
     fn version(&self) -> Result<String>;
 
-    /// Whether it delivers to REST services by itself.
-    fn speaks_rest(&self) -> bool {
-        false
-    }
-
-    /// Whether sessions and messages can outlive its process, each acknowledged only when it is on disk.
-    fn keeps(&self) -> bool {
-        false
-    }
+    /// Whether it meets what a case needs.
+    fn can(&self, need: Need) -> bool;
 
     /// Writes its configuration into the setup's folder and gives the command that runs it in the foreground.
     fn command(&self, setup: &Setup) -> Result<Command>;
 }
 
+/// What cases need of a server, beyond MQTT 3.1.1 with QoS 0 in plain text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// MQTT 5.
+    Mqtt5,
+    /// QoS 1.
+    Qos1,
+    /// TLS.
+    Tls,
+    /// MQTT over WebSocket.
+    WebSocket,
+    /// Thousands of connections, also while some do not read.
+    Crowd,
+    /// It delivers to REST services by itself.
+    Rest,
+    /// Sessions and messages outlive its process, each acknowledged only when it is on disk.
+    Persistence,
+}
+
 /// What a server is set up for.
+#[derive(Clone)]
 pub(crate) struct Setup {
     /// Its folder, empty and its own.
     pub(crate) folder: PathBuf,
     /// Where it listens for MQTT.
     pub(crate) address: SocketAddr,
+    /// The protocol level that its clients speak.
+    pub(crate) mqtt: u8,
     /// Its listener speaks TLS with these.
     pub(crate) tls: Option<PemFiles>,
     /// Its listener speaks MQTT over WebSocket, at `/mqtt`.
@@ -51,6 +72,7 @@ pub(crate) struct Setup {
 }
 
 /// A REST service that gets everything.
+#[derive(Clone)]
 pub(crate) struct Rest {
     /// Where it listens.
     pub(crate) service: SocketAddr,
@@ -65,8 +87,27 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
         peers.push(Box::new(flashmq::FlashMq { program }));
     }
     if let Some(program) = program("mosquitto") {
-        peers.push(Box::new(mosquitto::Mosquitto { program }));
+        for nodelay in [true, false] {
+            peers.push(Box::new(mosquitto::Mosquitto { program: program.clone(), nodelay }));
+        }
     }
+    if let Some(program) = program("nanomq") {
+        peers.push(Box::new(nanomq::NanoMq { program }));
+    }
+    if let Some(program) = program("nats-server") {
+        peers.push(Box::new(nats::Nats { program }));
+    }
+    if let Some(program) = program("rumqttd") {
+        peers.push(Box::new(rumqttd::Rumqttd { program }));
+    }
+    if let Some((proxy, broker)) = program("haproxy").zip(program("mosquitto")) {
+        let broker = mosquitto::Mosquitto { program: broker, nodelay: true };
+        peers.push(Box::new(haproxy::HaProxy { program: proxy, broker }));
+    }
+    if let Some(rabbitmq) = rabbitmq::RabbitMq::find() {
+        peers.push(Box::new(rabbitmq));
+    }
+    peers.push(Box::new(bare_loop::BareLoop));
     peers
 }
 
@@ -80,6 +121,19 @@ fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+/// The first word that a program says of its version and that begins with a digit, after a `v` or not.
+fn first_version(program: &Path, arguments: &[&str]) -> Result<String> {
+    let said = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("{} cannot be run: {error}", program.display()))?
+        .stdout;
+    let said = String::from_utf8_lossy(&said);
+    let mut words = said.split_whitespace().map(|word| word.trim_start_matches('v').trim_end_matches(','));
+    let version = words.find(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+    Ok(version.unwrap_or("of unknown version").to_owned())
 }
 
 fn write_config(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {

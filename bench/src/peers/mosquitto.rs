@@ -1,6 +1,6 @@
 //! Eclipse Mosquitto: a broker with one thread.
 
-use super::{Peer, Setup, write_config};
+use super::{Need, Peer, Setup, first_version, write_config};
 use crate::Result;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,18 +9,23 @@ use std::process::Command;
 /// Eclipse Mosquitto, as found on this machine.
 pub(crate) struct Mosquitto {
     pub(super) program: PathBuf,
+    /// Whether it writes at once. It writes each message by itself, so Nagle's algorithm, which it leaves on by default,
+    /// saves it work and costs whoever waits for the message.
+    pub(super) nodelay: bool,
 }
 
 impl Peer for Mosquitto {
     fn name(&self) -> &'static str {
-        "mosquitto"
+        if self.nodelay { "mosquitto" } else { "mosquitto-nagle" }
     }
 
     fn version(&self) -> Result<String> {
         // There is no option for it: the help begins `mosquitto version 2.0.11`.
-        let help = Command::new(&self.program).arg("-h").output()?.stdout;
-        let help = String::from_utf8_lossy(&help);
-        Ok(help.split_whitespace().nth(2).unwrap_or("of unknown version").to_owned())
+        first_version(&self.program, &["-h"])
+    }
+
+    fn can(&self, need: Need) -> bool {
+        !matches!(need, Need::Rest | Need::Persistence)
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {
@@ -36,13 +41,13 @@ impl Peer for Mosquitto {
         // up root for an account that cannot read the key unless told which one to keep.
         text.push_str(
             "allow_anonymous true\n\
-             set_tcp_nodelay true\n\
              max_inflight_messages 0\n\
              max_queued_messages 0\n\
              persistence false\n\
              log_type none\n\
              user root\n",
         );
+        writeln!(text, "set_tcp_nodelay {}", self.nodelay)?;
         let config = write_config(&setup.folder, "mosquitto.conf", &text)?;
         let mut command = Command::new(&self.program);
         command.arg("-c").arg(config);

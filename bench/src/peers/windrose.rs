@@ -1,6 +1,6 @@
 //! Windrose, this workspace's own build or a given program.
 
-use super::{Peer, Setup, free_address, write_config};
+use super::{Need, Peer, Setup, first_version, free_address, write_config};
 use crate::Result;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -39,19 +39,10 @@ impl Peer for Windrose {
     }
 
     fn version(&self) -> Result<String> {
-        let said = Command::new(&self.program)
-            .arg("version")
-            .output()
-            .map_err(|error| format!("{} cannot be run: {error}", self.program.display()))?;
-        let said = String::from_utf8_lossy(&said.stdout);
-        Ok(said.split_whitespace().nth(1).unwrap_or("of unknown version").to_owned())
+        first_version(&self.program, &["version"])
     }
 
-    fn speaks_rest(&self) -> bool {
-        true
-    }
-
-    fn keeps(&self) -> bool {
+    fn can(&self, _: Need) -> bool {
         true
     }
 
