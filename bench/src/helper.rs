@@ -16,6 +16,8 @@ pub(crate) enum Role {
     Idle,
     /// Publishes to many, one of whom stops reading.
     Slow,
+    /// Connects and leaves, again and again.
+    Storm,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -30,6 +32,7 @@ impl Role {
             Self::Load => "load",
             Self::Idle => "idle",
             Self::Slow => "slow",
+            Self::Storm => "storm",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

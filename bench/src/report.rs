@@ -1,6 +1,6 @@
 //! The table and the JSON file.
 
-use crate::cases::{Case, Conditions, Sample};
+use crate::cases::{Case, Column, Conditions, Sample};
 use crate::load::slow::Measured;
 use crate::procfs;
 use serde::Serialize;
@@ -52,9 +52,6 @@ impl Spread {
         Some(Self { median: f64::midpoint(lower, upper), least, most })
     }
 }
-
-/// A column of the table.
-type Column = (&'static str, fn(&Sample) -> f64);
 
 const TRAFFIC: &[Column] = &[
     ("msg/CPU-s", Sample::per_cpu_second),
@@ -127,11 +124,11 @@ impl Report {
 
     /// Adds a case and gives its part of the table.
     pub(crate) fn add(&mut self, case: &Case, rounds: Vec<Round>) -> String {
-        let columns = match (case.is_idle(), case.is_slow()) {
-            (true, _) => IDLE,
-            (_, true) => SLOW,
-            _ => TRAFFIC,
-        };
+        let (columns, less_is_better) = case.columns().unwrap_or(match (case.is_idle(), case.is_slow()) {
+            (true, _) => (IDLE, true),
+            (_, true) => (SLOW, true),
+            _ => (TRAFFIC, false),
+        });
         let mut table = format!("{}: {}; {} rounds\n", case.name, case.about, rounds.len());
         let titles: String = columns.iter().skip(1).map(|(title, _)| format!("{title:>12}")).collect();
         let first = columns.first().map_or("", |(title, _)| *title);
@@ -162,7 +159,7 @@ impl Report {
         }
         let ratios = self.ratios(columns, &rounds);
         for (peer, spread) in &ratios {
-            let better = if case.is_idle() || case.is_slow() { "less is better" } else { "more is better" };
+            let better = if less_is_better { "less is better" } else { "more is better" };
             let _ = writeln!(
                 table,
                 "  windrose / {peer}, {first}: {:.2} ({:.2}..{:.2}), {better}",

@@ -1,8 +1,10 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod idle;
+mod measure;
 mod recovery;
 mod slow;
+mod storm;
 mod traffic;
 
 use crate::Result;
@@ -10,10 +12,12 @@ use crate::certificates::PemFiles;
 use crate::load::slow::Measured;
 use crate::peers::{Need, Peer, Setup, free_address};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use idle::Idle;
+pub(crate) use measure::{Column, Measure};
 use traffic::Traffic;
 
 /// One thing that is measured.
@@ -30,6 +34,8 @@ enum Kind {
     Idle(Idle),
     Slow,
     Recovery,
+    /// One with a file and columns of its own.
+    Own(&'static dyn Measure),
 }
 
 /// All cases, in the order in which they run.
@@ -120,6 +126,21 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Slow,
     },
     Case {
+        name: "connect-plain",
+        about: "CONNECT to DISCONNECT, 64 clients at once, plain text",
+        kind: Kind::Own(&storm::PLAIN),
+    },
+    Case {
+        name: "connect-tls",
+        about: "the same over TLS 1.3, every handshake a whole one (ECDSA P-256, X25519)",
+        kind: Kind::Own(&storm::TLS),
+    },
+    Case {
+        name: "connect-tls-resumed",
+        about: "the same over TLS 1.3, each with a ticket of the client's connection before",
+        kind: Kind::Own(&storm::RESUMED),
+    },
+    Case {
         name: "idle-plain",
         about: "connections that do nothing, plain text",
         kind: Kind::Idle(Idle { tls: false }),
@@ -175,9 +196,16 @@ pub(crate) struct Sample {
     pub(crate) connection_bytes: Option<f64>,
     /// How long messages took, without and beside a subscriber that does not read.
     pub(crate) slow: Option<Measured>,
+    /// What else a case with columns of its own measures.
+    pub(crate) figures: BTreeMap<&'static str, f64>,
 }
 
 impl Sample {
+    /// A figure of a case with columns of its own; not a number if this round has none.
+    pub(crate) fn figure(&self, name: &str) -> f64 {
+        self.figures.get(name).copied().unwrap_or(f64::NAN)
+    }
+
     /// Work per second of the server's processor time.
     pub(crate) fn per_cpu_second(&self) -> f64 {
         self.work as f64 / self.server_cpu.max(0.01)
@@ -202,7 +230,19 @@ impl Case {
 
     /// How often it is run when so many rounds are asked for: memory hardly varies.
     pub(crate) fn rounds(&self, asked: usize) -> usize {
-        if self.is_idle() { asked.min(2) } else { asked }
+        match &self.kind {
+            Kind::Idle(_) => asked.min(2),
+            Kind::Own(case) => case.rounds(asked),
+            _ => asked,
+        }
+    }
+
+    /// Its columns, if it has its own, and whether little is better in the first one.
+    pub(crate) fn columns(&self) -> Option<(&'static [Column], bool)> {
+        match self.kind {
+            Kind::Own(case) => Some((case.columns(), case.less_is_better())),
+            _ => None,
+        }
     }
 
     /// Whether a server can do it at all.
@@ -218,6 +258,7 @@ impl Case {
             Kind::Recovery => vec![Need::Persistence],
             Kind::Idle(idle) if idle.tls => vec![Need::Crowd, Need::Tls],
             Kind::Idle(_) | Kind::Slow => vec![Need::Crowd],
+            Kind::Own(case) => case.needs(),
         }
     }
 
@@ -235,12 +276,15 @@ impl Case {
             websocket: false,
             rest: None,
             persistence: false,
+            many: false,
+            shards: None,
         };
         match &self.kind {
             Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
             Kind::Idle(idle) => idle.run(peer, setup, conditions),
             Kind::Recovery => recovery::run(peer, setup, conditions),
             Kind::Slow => slow::run(peer, &setup, conditions),
+            Kind::Own(case) => case.run(peer, setup, conditions),
         }
     }
 }

@@ -1,16 +1,14 @@
 //! Holds MQTT connections that do nothing, in plain text or with TLS, to see what one costs the server.
 
+use super::dial::Dialled;
 use super::packet::{self, Packet};
 use super::tls::client_config;
 use crate::{Result, helper};
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Socket, Type};
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,10 +77,8 @@ struct Crowd {
 }
 
 struct Connection {
-    stream: TcpStream,
-    tls: Option<Box<ClientConnection>>,
+    line: Dialled,
     greeted: bool,
-    answer: Vec<u8>,
     closed: bool,
 }
 
@@ -124,26 +120,11 @@ impl Crowd {
 
     /// Begins another connection.
     fn begin(&mut self) -> Result<()> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.set_nonblocking(true)?;
         let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2 + self.work.process));
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        if let Err(error) = socket.connect(&self.work.server.into())
-            && error.raw_os_error() != Some(EINPROGRESS)
-        {
-            return Err(format!("connection {}: {error}", self.connections.len()).into());
-        }
-        let mut stream = TcpStream::from_std(socket.into());
+        let mut line = Dialled::begin(source, self.work.server, self.tls.as_ref())?;
         let token = Token(self.connections.len());
-        self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        let tls = match &self.tls {
-            Some(config) => {
-                let name = ServerName::IpAddress(self.work.server.ip().into());
-                Some(Box::new(ClientConnection::new(Arc::clone(config), name)?))
-            }
-            None => None,
-        };
-        self.connections.push(Connection { stream, tls, greeted: false, answer: Vec::new(), closed: false });
+        self.poll.registry().register(&mut line.stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        self.connections.push(Connection { line, greeted: false, closed: false });
         Ok(())
     }
 
@@ -171,66 +152,24 @@ impl Connection {
     fn happened(&mut self, event: &Event, hello: impl Fn() -> Vec<u8>, scratch: &mut [u8]) -> Result<bool> {
         if event.is_writable() && !self.greeted {
             self.greeted = true;
-            match &mut self.tls {
-                // Kept until the handshake is done.
-                Some(tls) => tls.writer().write_all(&hello())?,
-                None => self.stream.write_all(&hello())?,
-            }
+            self.line.say(&hello())?;
         }
-        let known = self.answer.len();
-        match self.exchange(scratch) {
+        let known = self.line.answer.len();
+        match self.line.exchange(scratch) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => self.closed = true,
             Err(error) if error.kind() == ErrorKind::ConnectionReset => self.closed = true,
             Err(error) => return Err(format!("talking to the server: {error}").into()),
         }
-        if self.answer.len() == known {
+        if self.line.answer.len() == known {
             return Ok(false);
         }
         let mut answers = Vec::new();
-        packet::scan(&self.answer, |packet| answers.push(packet))?;
+        packet::scan(&self.line.answer, |packet| answers.push(packet))?;
         match answers.as_slice() {
             [] => Ok(false),
             [Packet::ConnAck(0)] => Ok(true),
             other => Err(format!("the server answered CONNECT with {other:?}").into()),
         }
     }
-
-    /// Moves bytes between the socket, TLS if any, and the answer.
-    fn exchange(&mut self, scratch: &mut [u8]) -> std::io::Result<()> {
-        let Some(tls) = &mut self.tls else {
-            return drain(&mut self.stream, scratch, &mut self.answer);
-        };
-        loop {
-            while tls.wants_write() {
-                match tls.write_tls(&mut self.stream) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    other => other?,
-                };
-            }
-            match tls.read_tls(&mut self.stream) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
-            }
-            tls.process_new_packets().map_err(std::io::Error::other)?;
-            drain(&mut tls.reader(), scratch, &mut self.answer)?;
-        }
-    }
 }
-
-/// Reads until nothing more is there.
-fn drain(source: &mut impl Read, scratch: &mut [u8], into: &mut Vec<u8>) -> std::io::Result<()> {
-    loop {
-        match source.read(scratch) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(read) => into.extend(scratch.get(..read).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Linux's number for a connection that is being made; std has no kind for it.
-const EINPROGRESS: i32 = 115;

@@ -4,9 +4,11 @@
 //! than the group's share: publishers go at the pace at which subscribers *receive*, so a server gains nothing by dropping.
 
 mod client;
+mod dial;
 pub(crate) mod idle;
 pub(crate) mod packet;
 pub(crate) mod slow;
+pub(crate) mod storm;
 mod tls;
 mod websocket;
 mod wire;

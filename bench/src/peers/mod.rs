@@ -69,6 +69,10 @@ pub(crate) struct Setup {
     pub(crate) rest: Option<Rest>,
     /// Sessions and messages outlive the process.
     pub(crate) persistence: bool,
+    /// It has to keep millions of subscriptions and retained messages.
+    pub(crate) many: bool,
+    /// How many threads handle events; as the server sees fit without it.
+    pub(crate) shards: Option<u16>,
 }
 
 /// A REST service that gets everything.

@@ -59,19 +59,25 @@ impl Peer for Windrose {
 /// Limits are raised where a peer is told to have none, so that neither drops what a subscriber is about to read.
 fn document(setup: &Setup) -> Result<String> {
     let mut text = format!(
-        "node: {{name: bench, data_dir: '{folder}/data', persistence: {persistence}}}\n\
+        "node: {{name: bench, data_dir: '{folder}/data', persistence: {persistence}{shards}}}\n\
          admin: {{bind: '{admin}'}}\n\
          identity: {{anonymous: allow}}\n\
          access:\n  - {{who: anyone, may: [publish, subscribe], on: '#'}}\n\
          limits:\n  \
          session_queue_events: {events}\n  \
          session_queue_bytes: {bytes}\n  \
-         session_in_flight: 10000\n\
+         session_in_flight: 10000\n{many}\
          listeners:\n  - {{name: mqtt, protocol: mqtt, bind: '{address}'{tls}{transport}}}\n",
         folder = setup.folder.display(),
         persistence = if setup.persistence { "on" } else { "off" },
         events = if setup.persistence { 2_000_000 } else { 100_000 },
         bytes = if setup.persistence { 4_u64 << 30 } else { 64 << 20 },
+        shards = setup.shards.map(|shards| format!(", shards: {shards}")).unwrap_or_default(),
+        many = if setup.many {
+            "  subscriptions_per_session: 1000000\n  retained_events: 2000000\n  retained_bytes: 4GiB\n"
+        } else {
+            ""
+        },
         admin = free_address()?,
         address = setup.address,
         transport = if setup.websocket { ", transport: websocket" } else { "" },
