@@ -72,6 +72,6 @@ impl Measure for Storm {
     }
 
     fn needs(&self) -> Vec<Need> {
-        if self.tls { vec![Need::Crowd, Need::Tls] } else { vec![Need::Crowd] }
+        if self.tls { vec![Need::Qos1, Need::Tls] } else { vec![Need::Qos1] }
     }
 }
