@@ -16,6 +16,8 @@ pub(crate) enum Role {
     Idle,
     /// Publishes to many, one of whom stops reading.
     Slow,
+    /// Makes millions of subscriptions or retained messages.
+    Many,
     /// Connects and leaves, again and again.
     Storm,
     /// Answers REST requests.
@@ -32,6 +34,7 @@ impl Role {
             Self::Load => "load",
             Self::Idle => "idle",
             Self::Slow => "slow",
+            Self::Many => "many",
             Self::Storm => "storm",
             Self::Sink => "sink",
             Self::Counted => "counted",

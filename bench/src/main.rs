@@ -82,6 +82,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Load) => load::main(),
         Some(helper::Role::Idle) => load::idle::main(),
         Some(helper::Role::Slow) => load::slow::main(),
+        Some(helper::Role::Many) => load::many::main(),
         Some(helper::Role::Storm) => load::storm::main(),
         Some(helper::Role::Sink) => sink::main(),
         Some(helper::Role::Loop) => bare_loop::main(arguments.listen),

@@ -3,13 +3,16 @@
 use super::{Conditions, Sample};
 use crate::helper::{Helper, Role};
 use crate::load::idle::{Connected, Held, Work};
-use crate::peers::{Peer, Setup};
+use crate::peers::{Need, Peer, Setup};
 use crate::server::Server;
 use crate::{Result, procfs};
 use std::time::{Duration, Instant};
 
 /// Connections of one process: processes may rarely open more than 20,000 files.
 const PER_PROCESS: usize = 10_000;
+
+/// Connections of servers that are not made for crowds.
+const FEW: usize = 2_000;
 
 /// What servers free or finish after the last connection has this long.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -34,7 +37,11 @@ impl Idle {
         let cpu_before = procfs::cpu_seconds(server.pid())?;
         let start = Instant::now();
 
-        let mut left = conditions.connections;
+        let connections = match peer.can(Need::Crowd) {
+            true => conditions.connections,
+            false => conditions.connections.min(FEW),
+        };
+        let mut left = connections;
         while left > 0 {
             let work = Work {
                 server: setup.address,
@@ -64,11 +71,11 @@ impl Idle {
             return Err(format!("{} closed {closed} connections that did nothing", peer.name()).into());
         }
         Ok(Sample {
-            work: conditions.connections as u64,
+            work: connections as u64,
             seconds,
             server_cpu,
             resident,
-            connection_bytes: Some((resident as f64 - before as f64) / conditions.connections as f64),
+            connection_bytes: Some((resident as f64 - before as f64) / connections as f64),
             ..Sample::default()
         })
     }

@@ -1,6 +1,7 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod idle;
+mod many;
 mod measure;
 mod recovery;
 mod slow;
@@ -141,6 +142,16 @@ pub(crate) const CASES: &[Case] = &[
         kind: Kind::Own(&storm::RESUMED),
     },
     Case {
+        name: "subscriptions-1m",
+        about: "1,000,000 subscriptions of 1,000 sessions, half with wildcards; events beside them",
+        kind: Kind::Own(&many::Subscriptions),
+    },
+    Case {
+        name: "retained-1m",
+        about: "1,000,000 retained messages; 10,000 of them for a new subscriber",
+        kind: Kind::Own(&many::Retained),
+    },
+    Case {
         name: "idle-plain",
         about: "connections that do nothing, plain text",
         kind: Kind::Idle(Idle { tls: false }),
@@ -256,8 +267,9 @@ impl Case {
         match &self.kind {
             Kind::Traffic(traffic) => traffic.needs(),
             Kind::Recovery => vec![Need::Persistence],
-            Kind::Idle(idle) if idle.tls => vec![Need::Crowd, Need::Tls],
-            Kind::Idle(_) | Kind::Slow => vec![Need::Crowd],
+            Kind::Idle(idle) if idle.tls => vec![Need::Qos1, Need::Tls],
+            Kind::Idle(_) => vec![Need::Qos1],
+            Kind::Slow => vec![Need::Crowd],
             Kind::Own(case) => case.needs(),
         }
     }

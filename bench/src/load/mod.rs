@@ -3,9 +3,11 @@
 //! Clients stand in groups. In a group every subscriber gets what every publisher publishes, and no more is in flight
 //! than the group's share: publishers go at the pace at which subscribers *receive*, so a server gains nothing by dropping.
 
+mod caller;
 mod client;
 mod dial;
 pub(crate) mod idle;
+pub(crate) mod many;
 pub(crate) mod packet;
 pub(crate) mod slow;
 pub(crate) mod storm;
