@@ -22,13 +22,14 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
     Target { name: "server", run: targets::server::run, seeds: seeds::server },
     Target { name: "client", run: targets::client::run, seeds: seeds::client },
     Target { name: "websocket", run: targets::websocket::run, seeds: seeds::websocket },
     Target { name: "handshake", run: targets::handshake::run, seeds: seeds::handshake },
     Target { name: "proxy", run: targets::proxy::run, seeds: seeds::proxy },
+    Target { name: "response", run: targets::response::run, seeds: seeds::response },
 ];
 
 /// The target of that name.

@@ -335,3 +335,22 @@ pub fn proxy() -> Vec<Vec<u8>> {
         signature[..5].to_vec(),
     ]
 }
+
+/// Answers of services, framed in every way; the first byte says how they are cut.
+pub fn response() -> Vec<Vec<u8>> {
+    [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nConnection: close\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nt: u\r\n\r\n",
+        "HTTP/1.1 503 Later\r\nretry-after: 7\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\nuntil the end",
+        "HTTP/1.0 422 No\r\ncontent-type: text/plain\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\nwhy",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 204 \r\n\r\n",
+        "HTTP/1.1 304 Not Modified\ncontent-length: 9\n\nHTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ]
+    .iter()
+    .flat_map(|text| [0, 2, 39].map(|cut: u8| [&[cut], text.as_bytes()].concat()))
+    .collect()
+}

@@ -43,6 +43,11 @@ fn proxy() {
 }
 
 #[test]
+fn response() {
+    replay("response");
+}
+
+#[test]
 fn every_target_is_replayed_and_has_a_program_for_libfuzzer() {
     let here = include_str!("replay.rs");
     let manifest = include_str!("../Cargo.toml");

@@ -4,6 +4,7 @@ pub mod client;
 pub mod codec;
 pub mod handshake;
 pub mod proxy;
+pub mod response;
 pub mod server;
 pub mod websocket;
 

@@ -2,13 +2,15 @@
 
 pub use super::tls::{ClientTlsError, load_client_tls};
 
+use super::flight::Flight;
+use super::http1::Buffers;
 use super::member::MemberClient;
 use crate::FileReader;
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use windrose_engine::{Answer, Dispatch, DispatchId};
 use windrose_event::Outcome;
 use windrose_policy::Pool;
@@ -23,6 +25,7 @@ pub struct PoolClient {
     read: FileReader,
     /// By the document's pools; a handful, found by their address in memory.
     pools: RefCell<Vec<PoolEntry>>,
+    buffers: Rc<Buffers>,
     sweeping: Cell<bool>,
 }
 
@@ -34,26 +37,27 @@ struct PoolEntry {
 impl PoolClient {
     /// A client without connections. `node` is the node's name in the `source` of events; `read` reads the pools' `ca`.
     pub fn new(node: Arc<str>, read: FileReader) -> Rc<Self> {
-        Rc::new(Self { node, read, pools: RefCell::default(), sweeping: Cell::new(false) })
+        Rc::new(Self {
+            node,
+            read,
+            pools: RefCell::default(),
+            buffers: Buffers::new(),
+            sweeping: Cell::new(false),
+        })
     }
 
     /// Sends events to a member and calls `done` once with its answer, within the dispatch's time limit.
     /// Must be called on a thread that runs a `LocalSet`.
     pub fn dispatch(self: &Rc<Self>, dispatch: Dispatch, done: impl FnOnce(DispatchId, Answer) + 'static) {
         self.sweep();
-        let member = self.member(&dispatch.pool, dispatch.member);
-        let node = Arc::clone(&self.node);
-        tokio::task::spawn_local(async move {
-            let Dispatch { id, events, timeout: limit, .. } = dispatch;
-            let answer = match member {
-                Some(member) => match timeout(limit, member.send(&node, &events)).await {
-                    Ok(answer) => answer,
-                    Err(_) => member.timed_out(limit),
-                },
-                None => Answer { outcome: Outcome::unavailable(), reply: None },
-            };
-            done(id, answer);
-        });
+        match self.member(&dispatch.pool, dispatch.member) {
+            Some(member) => member.send(Flight::new(dispatch, Rc::clone(&member), done)),
+            None => {
+                // Not before this returns: the engine is amid what follows from something else.
+                let answer = Answer { outcome: Outcome::unavailable(), reply: None };
+                tokio::task::spawn_local(async move { done(dispatch.id, answer) });
+            }
+        }
     }
 
     /// Closes the idle connections of pools that a new document no longer has. What is under way is finished.
@@ -80,9 +84,11 @@ impl PoolClient {
                     tracing::warn!(pool = %pool.name, %error, "no event can be sent to the pool's https members");
                 }
                 let tls = tls.ok().flatten();
-                let members = pool.members.iter();
-                let members =
-                    members.map(|member| Rc::new(MemberClient::new(pool, member, tls.clone()))).collect();
+                let client = |member| {
+                    let (node, buffers) = (Arc::clone(&self.node), Rc::clone(&self.buffers));
+                    MemberClient::new(node, pool, member, tls.clone(), buffers)
+                };
+                let members = pool.members.iter().map(client).collect();
                 entries.push(PoolEntry { pool: Arc::clone(pool), members });
                 entries.last()?
             }

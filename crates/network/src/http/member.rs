@@ -1,48 +1,50 @@
-//! One member of a pool, as one shard speaks to it: its connections, and events as its requests.
+//! One member of a pool, as one shard speaks to it: its connections, and which of them an event goes out on.
 
-use super::connection::{Connection, Connector, Failure, Response};
-use crate::dial::DialError;
+use super::connector::{Connected, Connector, Failure};
+use super::deadlines::Deadlines;
+use super::flight::Flight;
+use super::http1::{Buffers, Http1};
+use super::http2::Http2;
+use super::template::Template;
+use super::transport::Transport;
 use crate::notice::Notice;
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
-use http_body_util::Full;
 use rustls::ClientConfig;
+use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::Instant;
-use windrose_engine::{Answer, Reply};
-use windrose_event::{Event, Outcome, Text};
-use windrose_policy::{CloudEventsMode, HttpVersion, Member, Pool};
-use windrose_protocol::http::{BATCH, STRUCTURED, read_outcome, write_batch, write_binary, write_structured};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, timeout_at};
+use windrose_event::Outcome;
+use windrose_policy::{HttpVersion, Member, Pool};
 
 /// How long a connection may be idle before it is closed.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 /// The most idle connections to one member.
 const MAX_IDLE: usize = 1_024;
 
-const AGENT: &str = concat!("windrose/", env!("CARGO_PKG_VERSION"));
-
 /// A member and the connections to it.
 pub(super) struct MemberClient {
     pool: Arc<str>,
     url: Arc<str>,
-    mode: CloudEventsMode,
     connector: Connector,
-    /// What every request has, made once.
     template: Template,
-    /// HTTP/1.1 connections, the last used one at the end.
-    idle: RefCell<VecDeque<Idle>>,
+    buffers: Rc<Buffers>,
+    /// All connections of HTTP/1.1 that are open.
+    connections: RefCell<Slab<Rc<Http1>>>,
+    /// Those without a request, the last used one at the end. Some may be closed already.
+    idle: RefCell<VecDeque<Rc<Http1>>>,
     max_idle: usize,
     /// The HTTP/2 connection that all requests share.
-    shared: RefCell<Option<Connection>>,
+    shared: RefCell<Option<Http2>>,
     /// Held while the first connection, or a shared one, is made: others wait instead of making their own.
     connecting: Mutex<()>,
     /// What the member turned out to speak.
     speaks: Cell<Speaks>,
+    deadlines: Deadlines,
     notice: Notice,
 }
 
@@ -53,149 +55,212 @@ enum Speaks {
     Http2,
 }
 
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-/// The parts of a request that are the same for every event.
-struct Template {
-    /// Path and query (HTTP/1.1, origin form).
-    path: Uri,
-    /// The whole URL (HTTP/2, which takes scheme and authority from it).
-    url: Uri,
-    host: Option<HeaderValue>,
-    headers: Vec<(HeaderName, HeaderValue)>,
+/// What a request that has no idle connection goes out on.
+enum Way {
+    New(Transport),
+    Shared(Http2),
 }
 
 impl MemberClient {
-    pub(super) fn new(pool: &Pool, member: &Member, tls: Option<Arc<ClientConfig>>) -> Self {
+    pub(super) fn new(
+        node: Arc<str>,
+        pool: &Pool,
+        member: &Member,
+        tls: Option<Arc<ClientConfig>>,
+        buffers: Rc<Buffers>,
+    ) -> Rc<Self> {
         let speaks = match (pool.http_version, member.tls) {
             (HttpVersion::Http2, _) => Speaks::Http2,
             (HttpVersion::Auto, true) => Speaks::Unknown,
             (HttpVersion::Auto, false) | (HttpVersion::Http1, _) => Speaks::Http1,
         };
-        Self {
+        Rc::new_cyclic(|weak| Self {
             pool: Arc::clone(&pool.name),
             url: Arc::clone(&member.url),
-            mode: pool.mode,
             connector: Connector::new(pool, member, tls),
-            template: Template::new(pool, member),
+            template: Template::new(node, pool, member),
+            buffers,
+            connections: RefCell::default(),
             idle: RefCell::default(),
             max_idle: (pool.max_in_flight as usize).min(MAX_IDLE),
             shared: RefCell::default(),
             connecting: Mutex::new(()),
             speaks: Cell::new(speaks),
+            deadlines: Deadlines::new(weak.clone()),
             notice: Notice::default(),
-        }
+        })
     }
 
-    /// Sends events as one request. A connection that was idle may have been closed by the member meanwhile: then the
-    /// request is sent once more, on a new one. (An event may so arrive twice, as at least once allows.)
-    pub(super) async fn send(&self, node: &str, events: &[Arc<Event>]) -> Answer {
-        let mut fresh = false;
+    /// What its requests have in common.
+    pub(super) fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// What looks after the time limits of its requests.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
+    }
+
+    /// Sends a request: at once if a connection is idle.
+    pub(super) fn send(self: &Rc<Self>, mut flight: Flight) {
         loop {
-            let (mut connection, reused) = match self.connection(fresh).await {
-                Ok(connection) => connection,
-                Err(failure) => return self.failed(&failure),
+            let idle = self.idle.borrow_mut().pop_back();
+            let Some(connection) = idle else { break };
+            let deadline = flight.deadline();
+            match connection.send(flight, &self.buffers) {
+                Ok(()) => return self.deadlines.watch(deadline),
+                // It was closed while it was idle.
+                Err(unsent) => flight = unsent,
+            }
+        }
+        spawn_local(Rc::clone(self).send_anew(flight, false));
+    }
+
+    /// Sends a request on a new connection, or on the shared one. A connection that was used before may have been closed by
+    /// the member meanwhile: then the request is sent once more. (An event may so arrive twice, as at least once allows.)
+    async fn send_anew(self: Rc<Self>, flight: Flight, mut again: bool) {
+        let deadline = flight.deadline();
+        let failure = loop {
+            let way = match timeout_at(deadline, self.way(again)).await {
+                Ok(Ok(way)) => way,
+                Ok(Err(failure)) => break failure,
+                Err(_) => return self.timed_out(flight),
             };
-            let http2 = connection.is_http2();
-            let request = self.template.request(http2, self.mode, node, events);
-            match connection.exchange(request).await {
-                Ok(response) => {
-                    if !http2 && response.body.is_some() {
-                        self.rest(connection);
-                    }
-                    return answer(response, events);
-                }
-                Err(Failure::Closed(_)) if reused && !fresh => fresh = true,
-                Err(failure) => return self.failed(&failure),
+            let (mut shared, reused) = match way {
+                (Way::New(transport), _) => return self.send_first(transport, flight),
+                (Way::Shared(shared), reused) => (shared, reused),
+            };
+            let request = self.template.request(&flight.events);
+            match timeout_at(deadline, shared.exchange(request)).await {
+                Ok(Ok(response)) => return flight.answer(response),
+                Ok(Err(Failure::Closed(_))) if reused && !again => again = true,
+                Ok(Err(failure)) => break failure,
+                Err(_) => return self.timed_out(flight),
             }
+        };
+        self.warn(format_args!("{failure}"));
+        flight.finish(Outcome::unavailable());
+    }
+
+    /// Sends the first request on a new connection.
+    fn send_first(self: &Rc<Self>, transport: Transport, flight: Flight) {
+        let deadline = flight.deadline();
+        let connection = {
+            let mut connections = self.connections.borrow_mut();
+            let entry = connections.vacant_entry();
+            let connection = Http1::new(entry.key(), transport);
+            entry.insert(Rc::clone(&connection));
+            connection
+        };
+        spawn_local(connection.driver(self, &self.buffers));
+        match connection.send(flight, &self.buffers) {
+            Ok(()) => self.deadlines.watch(deadline),
+            // It is new: nobody can have closed it.
+            Err(flight) => flight.finish(Outcome::unavailable()),
         }
     }
 
-    /// The answer of a member that gave none within the time limit.
-    pub(super) fn timed_out(&self, limit: Duration) -> Answer {
-        self.warn(format_args!("no answer within {} ms", limit.as_millis()));
-        Answer { outcome: Outcome::TimedOut, reply: None }
-    }
-
-    /// Closes connections that were idle for too long.
-    pub(super) fn close_idle(&self) {
-        let mut idle = self.idle.borrow_mut();
-        while idle
-            .front()
-            .is_some_and(|oldest| oldest.since.elapsed() > IDLE_LIMIT || oldest.connection.is_closed())
-        {
-            idle.pop_front();
-        }
-    }
-
-    /// A connection, and whether it was used before.
-    async fn connection(&self, fresh: bool) -> Result<(Connection, bool), Failure> {
-        if !self.connector.can_secure() {
-            return Err(Failure::Dial(DialError::NoTls));
-        }
-        if fresh {
+    /// A new connection or the shared one, and whether that was used before.
+    async fn way(&self, again: bool) -> Result<(Way, bool), Failure> {
+        if again {
             self.shared.borrow_mut().take_if(|shared| shared.is_closed());
+        } else if let Some(shared) = self.shared() {
+            return Ok((Way::Shared(shared), true));
         }
-        if !fresh && let Some(connection) = self.reuse().await {
-            return Ok((connection, true));
+        let mut guard = None;
+        if self.speaks.get() != Speaks::Http1 {
+            guard = Some(self.connecting.lock().await);
+            // Somebody else may have made one while this one waited.
+            if let Some(shared) = self.shared() {
+                return Ok((Way::Shared(shared), !again));
+            }
         }
         if self.speaks.get() == Speaks::Http1 {
-            return Ok((self.connector.connect().await?, false));
+            drop(guard.take());
         }
-        let guard = self.connecting.lock().await;
-        // Somebody else may have made one while this one waited.
-        if let Some(connection) = self.share() {
-            return Ok((connection, !fresh));
-        }
-        if self.speaks.get() == Speaks::Http1 {
-            drop(guard);
-            return Ok((self.connector.connect().await?, false));
-        }
-        let connection = self.connector.connect().await?;
-        match &connection {
-            Connection::Http1(_) => self.speaks.set(Speaks::Http1),
-            Connection::Http2(sender) => {
+        Ok(match self.connector.connect().await? {
+            Connected::Http1(transport) => {
+                self.speaks.set(Speaks::Http1);
+                (Way::New(transport), false)
+            }
+            Connected::Http2(http2) => {
                 self.speaks.set(Speaks::Http2);
-                *self.shared.borrow_mut() = Some(Connection::Http2(sender.clone()));
+                *self.shared.borrow_mut() = Some(http2.clone());
+                (Way::Shared(http2), false)
             }
-        }
-        Ok((connection, false))
-    }
-
-    /// A connection that exists and is open.
-    async fn reuse(&self) -> Option<Connection> {
-        if let Some(connection) = self.share() {
-            return Some(connection);
-        }
-        loop {
-            let mut connection = self.idle.borrow_mut().pop_back()?.connection;
-            if connection.ready().await.is_ok() {
-                return Some(connection);
-            }
-        }
+        })
     }
 
     /// The shared connection, if there is one and it is open.
-    fn share(&self) -> Option<Connection> {
-        match &*self.shared.borrow() {
-            Some(Connection::Http2(sender)) if !sender.is_closed() => Some(Connection::Http2(sender.clone())),
-            _ => None,
-        }
+    fn shared(&self) -> Option<Http2> {
+        self.shared.borrow().as_ref().filter(|shared| !shared.is_closed()).cloned()
     }
 
-    fn rest(&self, connection: Connection) {
+    /// A connection has had its answer and can have another request.
+    pub(super) fn rest(&self, connection: &Rc<Http1>) {
         let mut idle = self.idle.borrow_mut();
-        if idle.len() < self.max_idle && !connection.is_closed() {
-            idle.push_back(Idle { connection, since: Instant::now() });
+        if idle.len() < self.max_idle {
+            idle.push_back(Rc::clone(connection));
+        } else {
+            drop(idle);
+            self.close(connection);
         }
     }
 
-    fn failed(&self, failure: &Failure) -> Answer {
-        self.warn(format_args!("{failure}"));
-        Answer { outcome: Outcome::unavailable(), reply: None }
+    /// A connection is of no more use. Returns what it still had to answer.
+    pub(super) fn close(&self, connection: &Http1) -> Option<Flight> {
+        self.connections.borrow_mut().try_remove(connection.key());
+        connection.close()
+    }
+
+    /// Closes connections that were idle for too long, and forgets those that the member closed.
+    pub(super) fn close_idle(&self) {
+        let is_fresh = |connection: &Rc<Http1>| {
+            connection.idle_since().is_some_and(|since| since.elapsed() <= IDLE_LIMIT)
+        };
+        let mut idle = self.idle.take();
+        idle.retain(|connection| {
+            let keep = is_fresh(connection);
+            if !keep && connection.idle_since().is_some() {
+                self.close(connection);
+            }
+            keep
+        });
+        *self.idle.borrow_mut() = idle;
+    }
+
+    /// A connection failed under a request.
+    pub(super) fn failed(self: &Rc<Self>, flight: Flight, failure: &Failure) {
+        if flight.reused && matches!(failure, Failure::Closed(_)) {
+            spawn_local(Rc::clone(self).send_anew(flight, true));
+        } else {
+            self.warn(format_args!("{failure}"));
+            flight.finish(Outcome::unavailable());
+        }
+    }
+
+    /// Gives up the requests whose time is over, and their connections with them. Returns when the next one's will be.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let is_late = |connection: &Http1| connection.deadline().is_some_and(|deadline| deadline <= now);
+        let connections = self.connections.borrow();
+        let late: Vec<_> = connections
+            .iter()
+            .filter(|(_, connection)| is_late(connection))
+            .map(|(_, connection)| Rc::clone(connection))
+            .collect();
+        drop(connections);
+        for connection in late {
+            if let Some(flight) = self.close(&connection) {
+                self.timed_out(flight);
+            }
+        }
+        // Only now, because the answers may have brought new requests.
+        self.connections.borrow().iter().filter_map(|(_, connection)| connection.deadline()).min()
+    }
+
+    fn timed_out(&self, flight: Flight) {
+        self.warn(format_args!("no answer within {} ms", flight.limit.as_millis()));
+        flight.finish(Outcome::TimedOut);
     }
 
     fn warn(&self, problem: std::fmt::Arguments<'_>) {
@@ -205,96 +270,11 @@ impl MemberClient {
     }
 }
 
-impl Template {
-    fn new(pool: &Pool, member: &Member) -> Self {
-        let bracketed =
-            if member.host.contains(':') { format!("[{}]", member.host) } else { member.host.to_string() };
-        let default_port = if member.tls { 443 } else { 80 };
-        let authority =
-            if member.port == default_port { bracketed } else { format!("{bracketed}:{}", member.port) };
-        let scheme = if member.tls { "https" } else { "http" };
-        let uri = |text: &str| {
-            text.parse::<Uri>().unwrap_or_else(|error| {
-                tracing::warn!(pool = %pool.name, member = %member.url, %error, "the member's URL cannot be used");
-                Uri::from_static("/")
-            })
-        };
-        let mut headers = vec![(USER_AGENT, HeaderValue::from_static(AGENT))];
-        for (name, value) in &pool.headers {
-            match (name.parse::<HeaderName>(), HeaderValue::from_str(&value.0)) {
-                (Ok(name), Ok(mut value)) => {
-                    value.set_sensitive(true);
-                    headers.push((name, value));
-                }
-                _ => {
-                    tracing::warn!(pool = %pool.name, header = %name, "the header cannot be sent and is left out")
-                }
-            }
-        }
-        Self {
-            path: uri(&member.path),
-            url: uri(&format!("{scheme}://{authority}{}", member.path)),
-            host: HeaderValue::from_str(&authority).ok(),
-            headers,
+impl Drop for MemberClient {
+    /// What has something to answer keeps the member: so all connections that are left are idle.
+    fn drop(&mut self) {
+        for (_, connection) in &*self.connections.borrow() {
+            connection.close();
         }
     }
-
-    fn request(
-        &self,
-        http2: bool,
-        mode: CloudEventsMode,
-        node: &str,
-        events: &[Arc<Event>],
-    ) -> Request<Full<Bytes>> {
-        let mut headers = HeaderMap::with_capacity(16 + self.headers.len());
-        if !http2 && let Some(host) = &self.host {
-            headers.insert(HOST, host.clone());
-        }
-        for (name, value) in &self.headers {
-            headers.insert(name.clone(), value.clone());
-        }
-        let body = match (mode, events) {
-            (CloudEventsMode::Binary, [event]) => write_binary(node, event, &mut headers),
-            (CloudEventsMode::Structured, [event]) => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(STRUCTURED));
-                let mut body = Vec::new();
-                write_structured(node, event, &mut body);
-                body.into()
-            }
-            _ => {
-                headers.insert(CONTENT_TYPE, HeaderValue::from_static(BATCH));
-                let mut body = Vec::new();
-                write_batch(node, events, &mut body);
-                body.into()
-            }
-        };
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        if http2 {
-            *request.uri_mut() = self.url.clone();
-            *request.version_mut() = Version::HTTP_2;
-        } else {
-            *request.uri_mut() = self.path.clone();
-        }
-        *request.headers_mut() = headers;
-        request
-    }
-}
-
-/// What an answer means, and what it says to those who asked for a reply.
-fn answer(response: Response, events: &[Arc<Event>]) -> Answer {
-    let Response { status, headers, body } = response;
-    let outcome = read_outcome(status, &headers, body.as_deref().unwrap_or_default());
-    let reply = match (events, body) {
-        ([event], Some(payload)) if outcome.is_accepted() && event.reply_to().is_some() => {
-            // 202 without a body is a promise, not an answer.
-            let promised = status.as_u16() == 202 && payload.is_empty();
-            let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-            let content_type =
-                content_type.and_then(|text| Text::from_utf8(Bytes::copy_from_slice(text)).ok());
-            (!promised).then_some(Reply { content_type, payload })
-        }
-        _ => None,
-    };
-    Answer { outcome, reply }
 }

@@ -4,9 +4,15 @@
 //! exchange with the shard's engine. [`sample_service`] is a small service to try it all with.
 
 pub mod client;
-mod connection;
+mod connector;
+mod deadlines;
+mod flight;
+mod http1;
+mod http2;
 mod local;
 mod member;
 pub mod sample_service;
 pub mod server;
+mod template;
 mod tls;
+mod transport;

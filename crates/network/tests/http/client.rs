@@ -13,10 +13,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windrose_engine::{Answer, Dispatch, DispatchId};
-use windrose_event::{Cause, Event, Outcome};
+use windrose_event::{Cause, Details, Event, Outcome};
 use windrose_network::http::client::PoolClient;
 use windrose_policy::Pool;
 
@@ -222,6 +223,101 @@ fn an_answer_that_is_too_long_is_not_kept() {
         assert!(answer.reply.is_none());
         assert_eq!(outcome(&client, &pool).await, Outcome::Accepted);
         assert_eq!(requests.borrow()[1].0, 1, "its connection is of no more use");
+    });
+}
+
+#[test]
+fn a_large_event_reaches_a_service_that_reads_slowly() {
+    run(async {
+        let (address, requests) = start(|_, _| Act::ok()).await;
+        let (client, pool) = (client(), pool(&format!("http://{address}/"), ""));
+        // More than the kernel takes at once.
+        let payload = "x".repeat(12 << 20);
+        for _ in 0..2 {
+            let answer = send(&client, &pool, vec![event("a", &payload)], LIMIT).await;
+            assert_eq!(answer.outcome, Outcome::Accepted);
+        }
+        let requests = requests.borrow();
+        assert_eq!(requests.iter().map(|(connection, _)| *connection).collect::<Vec<_>>(), [0, 0]);
+        assert!(requests.iter().all(|(_, request)| request.ends_with(&payload)));
+    });
+}
+
+#[test]
+fn an_answer_that_does_not_wait_for_the_whole_event_counts() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::task::spawn_local(async move {
+            let mut kept = Vec::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read_exact(&mut [0; 4]).await.unwrap();
+                stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                kept.push(stream);
+            }
+        });
+        let (client, pool) = (client(), pool(&format!("http://{address}/"), ""));
+        let payload = "x".repeat(12 << 20);
+        for _ in 0..2 {
+            let outcome = send(&client, &pool, vec![event("a", &payload)], LIMIT).await.outcome;
+            assert_eq!(outcome, Outcome::rejected_because(Cause::ByService, "HTTP 413"));
+        }
+    });
+}
+
+#[test]
+fn interim_answers_are_not_the_answer_and_what_nobody_asked_for_ends_the_connection() {
+    run(async {
+        let (address, requests) = start(|_, request| match request {
+            0 => Act::Answer(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+            _ => Act::Answer(b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 500 No\r\n\r\n".to_vec()),
+        })
+        .await;
+        let (client, pool) = (client(), pool(&format!("http://{address}/"), ""));
+        for _ in 0..3 {
+            assert_eq!(outcome(&client, &pool).await, Outcome::Accepted);
+        }
+        let connections: Vec<_> = requests.borrow().iter().map(|(connection, _)| *connection).collect();
+        assert_eq!(connections, [0, 0, 1]);
+    });
+}
+
+#[test]
+fn each_request_has_its_own_time_limit() {
+    run(async {
+        let (address, _) = start(|_, _| Act::Hang).await;
+        let (client, pool) = (client(), pool(&format!("http://{address}/"), ""));
+        let one = |limit| send(&client, &pool, vec![event("a", "x")], Duration::from_millis(limit));
+        let started = Instant::now();
+        let (long, short) = tokio::join!(one(600), async {
+            let answer = one(50).await;
+            (answer, started.elapsed())
+        });
+        assert_eq!((long.outcome, short.0.outcome), (Outcome::TimedOut, Outcome::TimedOut));
+        assert!(short.1 < Duration::from_millis(600), "it does not wait for the other: {:?}", short.1);
+        assert!(started.elapsed() >= Duration::from_millis(600));
+    });
+}
+
+#[test]
+fn a_trace_of_the_event_takes_the_place_of_the_documents() {
+    run(async {
+        let (address, requests) = start(|_, _| Act::ok()).await;
+        let pool = pool(&format!("http://{address}/"), "headers: {traceparent: of-the-document}");
+        let client = client();
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let details = Details { headers: vec![("traceparent".into(), parent.into())], ..Details::default() };
+        let traced = Event { details: Some(Box::new(details)), ..event("a", "x") };
+        for event in [traced, event("a", "x")] {
+            assert_eq!(send(&client, &pool, vec![event], LIMIT).await.outcome, Outcome::Accepted);
+        }
+        let said = |index: usize| {
+            let request = requests.borrow()[index].1.clone();
+            let lines = request.lines().filter_map(|line| line.strip_prefix("traceparent: "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!((said(0), said(1)), (vec![parent.to_owned()], vec!["of-the-document".to_owned()]));
     });
 }
 

@@ -107,6 +107,24 @@ fn a_member_must_prove_who_it_is() {
 }
 
 #[test]
+fn requests_behind_tls_share_one_connection_too_however_large_they_are() {
+    run(async {
+        let ours = authority();
+        let (port, requests) = start(&ours, "localhost", &[b"http/1.1"]).await;
+        let pool = pool(&format!("https://localhost:{port}/"), "ca: ca.pem");
+        let client = trusting(&ours);
+        let large = "x".repeat(4 << 20);
+        for payload in ["small", &large, "small"] {
+            let answer = send(&client, &pool, vec![event("a", payload)], LIMIT).await;
+            assert_eq!(answer.outcome, Outcome::Accepted);
+        }
+        let requests = requests.borrow();
+        assert!(requests.iter().all(|(connection, _)| *connection == 0), "one connection");
+        assert!(requests[1].1.ends_with(&large));
+    });
+}
+
+#[test]
 fn an_authority_that_cannot_be_used_is_told_before_it_is_needed() {
     let told = |read: fn(&Path) -> io::Result<Vec<u8>>| {
         load_client_tls(&pool("https://localhost/", "ca: ca.pem"), &read).unwrap_err().to_string()

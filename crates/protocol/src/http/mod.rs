@@ -31,6 +31,7 @@
 mod attributes;
 mod binary;
 mod body;
+mod client;
 mod credentials;
 mod envelope;
 mod media;
@@ -46,8 +47,9 @@ mod wishes;
 #[cfg(test)]
 mod samples;
 
-pub use binary::{write_binary, write_content_type};
+pub use binary::{write_binary, write_binary_lines, write_content_type};
 pub use body::{Body, MAX_BATCH_EVENTS, Received, read_body};
+pub use client::{Ended, MAX_BODY, MAX_HEAD, Response, ResponseReader, Violation};
 pub use credentials::read_credentials;
 pub use media::{BATCH, EVENT_STREAM, JSON, PROBLEM, STRUCTURED};
 pub use openapi::openapi;
