@@ -110,7 +110,11 @@ impl Engine {
         let Some(session) = self.sessions.get_mut(key) else {
             return Err(Rejection { cause: Cause::Unsupported, detail: None });
         };
-        let known = session.subscriptions.iter().position(|known| known.is(&filter, group.as_deref()));
+        // The index knows at once; the session's own list may be long.
+        let known = match &group {
+            None if !self.subscriptions.is_subscribed(&filter, key) => None,
+            group => session.subscriptions.iter().position(|known| known.is(&filter, group.as_deref())),
+        };
         if known.is_none() && session.subscriptions.len() >= most {
             let detail =
                 format!("the session has the {most} subscriptions of 'limits.subscriptions_per_session'");

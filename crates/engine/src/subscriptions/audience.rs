@@ -119,6 +119,11 @@ impl Subscribers {
         self.row.is_empty()
     }
 
+    /// Whether a session has an entry.
+    pub(crate) fn contains(&self, session: SessionKey) -> bool {
+        self.position(session).is_some()
+    }
+
     /// All entries.
     pub(crate) fn as_slice(&self) -> &[Subscriber] {
         &self.row

@@ -49,6 +49,12 @@ impl Index {
         first.then_some(Change(Headcount { members: 1, connected: 1 }))
     }
 
+    /// Whether a session has subscribed to a filter, for itself.
+    pub(crate) fn is_subscribed(&self, filter: &Filter, session: SessionKey) -> bool {
+        let audience = self.trie.find(filter).and_then(|place| self.trie.value(place));
+        audience.is_some_and(|audience| audience.plain.contains(session))
+    }
+
     /// Removes a session's own subscription.
     pub(crate) fn unsubscribe(&mut self, filter: &Filter, session: SessionKey) -> Option<Change> {
         let place = self.trie.find(filter)?;
@@ -224,6 +230,8 @@ mod tests {
         assert!(index.subscribe(&filter, subscriber(1)).is_some());
         assert!(index.subscribe(&filter, subscriber(2)).is_none());
         assert!(index.subscribe(&filter, subscriber(2)).is_none(), "the same one again");
+        assert!(index.is_subscribed(&filter, 2) && !index.is_subscribed(&filter, 3));
+        assert!(!index.is_subscribed(&Filter::new("a").unwrap(), 2));
         assert!(index.unsubscribe(&filter, 1).is_none());
         assert_eq!(index.unsubscribe(&filter, 2), Some(Change(Headcount::default())));
         assert!(index.is_empty());

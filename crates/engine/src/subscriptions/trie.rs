@@ -66,6 +66,11 @@ impl<V> Trie<V> {
         filter.levels().try_fold(ROOT, |at, level| self.child(at, level))
     }
 
+    /// What is kept at a place.
+    pub(crate) fn value(&self, place: Place) -> Option<&V> {
+        self.nodes.get(place as usize)?.value.as_deref()
+    }
+
     /// What is kept at a place, to be changed.
     pub(crate) fn value_mut(&mut self, place: Place) -> Option<&mut V> {
         self.nodes.get_mut(place as usize)?.value.as_deref_mut()
