@@ -19,6 +19,7 @@ use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
 use crate::shards::{Shards, Unheard};
 use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
+use crate::topics::Topics;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use windrose_event::{ConnectionId, Directive, Intent, Moment, Now};
@@ -54,6 +55,8 @@ pub struct Engine {
     /// What must outlive the process, if anything (`node.persistence`).
     pub(crate) gate: Option<Box<Gate>>,
     pub(crate) draining: bool,
+    /// What is known of the addresses that are published to.
+    pub(crate) topics: Topics,
     /// Reused from event to event.
     pub(crate) matches: Matches,
     done: Vec<(PoolKey, Done)>,
@@ -104,6 +107,7 @@ impl Engine {
             outputs: VecDeque::new(),
             gate: None,
             draining: false,
+            topics: Topics::default(),
             matches: Matches::default(),
             done: Vec::new(),
             tickets: u64::from(seat.shard.0) << 48,
@@ -115,7 +119,8 @@ impl Engine {
         engine
     }
 
-    /// Takes one input. Drain [`Engine::poll_output`] until it has nothing before the next.
+    /// Takes one input. Drain [`Engine::poll_output`] until it has nothing before the next; only the intents of one read may
+    /// come a few at a time, so that what follows from them is carried away in one go.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.moment = now.moment;
         match input {
@@ -256,6 +261,7 @@ impl Engine {
         self.routes = RouteTable::new(&snapshot, &keys, &mut self.counts);
         self.interest.reload(&snapshot.pools, || self.subscriptions.filters(), &mut self.outputs);
         self.snapshot = snapshot;
+        self.topics.clear();
         for (key, releases) in pools {
             self.release(Brake::Pool(key), releases);
         }

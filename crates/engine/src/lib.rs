@@ -33,6 +33,7 @@ mod steps;
 mod subscriptions;
 mod tally;
 mod timers;
+mod topics;
 
 pub use engine::{Engine, Ledger};
 pub use io::*;

@@ -38,7 +38,7 @@ impl RouteTable {
     }
 
     /// Finds the routes whose filter matches, in the document's order.
-    pub(crate) fn matching(&self, address: &str, found: &mut SmallVec<[u32; 8]>) {
+    pub(crate) fn matching(&self, address: &[u8], found: &mut SmallVec<[u32; 8]>) {
         found.clear();
         self.trie.matches(address, |_, routes| found.extend_from_slice(routes));
         found.sort_unstable();

@@ -77,6 +77,8 @@ pub struct Pump {
     slots: Vec<Slot>,
     free: Vec<u32>,
     connections: usize,
+    /// What a machine understood of a read; empty between reads.
+    heard: VecDeque<mqtt::Output>,
     /// What the engine is told once its outputs are drained.
     inputs: VecDeque<Input>,
     effects: VecDeque<Effect>,
@@ -114,6 +116,10 @@ pub fn mqtt_config(limits: &Limits, options: &MqttOptions) -> mqtt::ServerConfig
     }
 }
 
+/// Intents of one read that the engine is told before its outputs are drained: few enough that a brake or a peer that does
+/// not read is noticed amid a read.
+const BATCH: usize = 32;
+
 /// Deliveries that an exchange may leave unread before its deliveries are held.
 const EXCHANGE_QUEUE: usize = 256;
 
@@ -125,6 +131,7 @@ impl Pump {
             slots: Vec::new(),
             free: Vec::new(),
             connections: 0,
+            heard: VecDeque::new(),
             inputs: VecDeque::new(),
             effects: VecDeque::new(),
             timers: BinaryHeap::new(),
@@ -216,11 +223,31 @@ impl Pump {
 
     /// A whole read from the connection's peer.
     pub fn bytes(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
-        let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) else {
-            return;
-        };
-        machine.handle_bytes(now, bytes);
-        self.collect(id);
+        let mut heard = std::mem::take(&mut self.heard);
+        if let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) {
+            machine.handle_bytes_into(now, bytes, &mut heard);
+            self.collect(id);
+            self.hear(now, id, &mut heard);
+        }
+        // A burst's memory is given back.
+        heard.shrink_to(8 * BATCH);
+        self.heard = heard;
+    }
+
+    /// Tells the engine what a machine understood of a read, a batch at a time: answers are carried to the machines, and
+    /// batches to other shards, once for all of it.
+    fn hear(&mut self, now: Now, id: ConnectionId, heard: &mut VecDeque<mqtt::Output>) {
+        while !heard.is_empty() {
+            for output in heard.drain(..heard.len().min(BATCH)) {
+                match output {
+                    mqtt::Output::Intent(intent) => {
+                        self.engine.handle(now, Input::Intent { connection: id, intent });
+                    }
+                    mqtt::Output::Close => self.close(id),
+                }
+            }
+            self.turn(now);
+        }
         self.turn(now);
     }
 
@@ -463,7 +490,15 @@ impl Pump {
             peer.dirty = true;
             self.effects.push_back(Effect::Flush(id));
         }
-        if close && !peer.closing {
+        if close {
+            self.close(id);
+        }
+    }
+
+    /// A machine is done with its connection.
+    fn close(&mut self, id: ConnectionId) {
+        let Some(peer) = self.peer_mut(id) else { return };
+        if !peer.closing {
             peer.closing = true;
             self.effects.push_back(Effect::Close(id));
         }

@@ -7,6 +7,9 @@ use std::io::IoSlice;
 /// Payloads of at least this many bytes are queued as they are; smaller ones are copied beside their headers.
 const SHARE_FROM: usize = 2_048;
 
+/// Room that a buffer has at first: enough for most of what is written at once, so that it hardly ever grows.
+const FIRST: usize = 512;
+
 /// Bytes that wait to be written, in order. Frames are appended to one buffer; large payloads keep their own and are
 /// written with it by one vectored write. When everything is written it owns no memory: an idle connection costs none.
 #[derive(Debug, Default)]
@@ -24,6 +27,9 @@ pub struct Transmit {
 impl Transmit {
     /// The buffer to append frames to.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
+        if self.tail.capacity() == 0 {
+            self.tail.reserve(FIRST);
+        }
         &mut self.tail
     }
 

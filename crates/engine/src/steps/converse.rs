@@ -56,6 +56,7 @@ impl Engine {
     fn reidentified(&mut self, now: Now, id: ConnectionId, identity: Identity, data: Option<Bytes>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Stage::Open { session, origin } = &mut connection.stage else { return };
+        self.topics.clear();
         if !same_principal(&origin.identity.principal, &identity.principal) {
             let detail =
                 format!("the session is {}'s, and its peer proved to be {identity}", origin.identity);

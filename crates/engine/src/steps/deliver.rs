@@ -10,9 +10,10 @@ use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
 use crate::steps::route::{Delivered, Routed, Target};
 use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
+use crate::topics::TopicKey;
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
-use windrose_event::{Cause, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
+use windrose_event::{Address, Cause, ConnectionId, Details, Event, Now, Outcome, Permission, Publication};
 use windrose_policy::Promise;
 
 /// Whom an event reached.
@@ -26,10 +27,17 @@ pub(crate) enum Reach {
     Others,
 }
 
+/// Who wants an event.
+pub(crate) struct Audience {
+    pub(crate) matches: Matches,
+    /// Where it was lent from; otherwise it was found anew.
+    topic: Option<TopicKey>,
+}
+
 impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
-        let Delivered { event, mut receipt, from, targets, subscribers, had } = routed.into_parts();
+        let Delivered { event, mut receipt, from, targets, subscribers, had, topic } = routed.into_parts();
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
         let promised = |target: &&Target| target.promise == Promise::Delivered;
         let owed = targets.iter().filter(promised).count();
@@ -44,7 +52,8 @@ impl Engine {
             // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
             receipt.heard = true;
             self.acknowledge(now, receipt);
-            if subscribers && self.distribute(now, &event, from) < Reach::Others && targets.is_empty() {
+            if subscribers && self.distribute(now, &event, from, topic) < Reach::Others && targets.is_empty()
+            {
                 self.keep_unheard(now, &event);
             }
             for target in targets {
@@ -52,7 +61,7 @@ impl Engine {
             }
             return;
         }
-        let reach = if subscribers { self.distribute(now, &event, from) } else { Reach::Nobody };
+        let reach = if subscribers { self.distribute(now, &event, from, topic) } else { Reach::Nobody };
         receipt.heard = reach > Reach::Nobody || had || !targets.is_empty();
         if subscribers && reach < Reach::Others && targets.is_empty() {
             self.keep_unheard(now, &event);
@@ -71,10 +80,16 @@ impl Engine {
     }
 
     /// Gives an event to all who subscribed to its address, here and elsewhere.
-    pub(crate) fn distribute(&mut self, now: Now, event: &Arc<Event>, from: Option<ConnectionId>) -> Reach {
-        let mut matches = std::mem::take(&mut self.matches);
-        self.subscriptions.collect(event.address.as_str(), &mut matches);
-        let mut reach = self.deliver_here(now, event, &mut matches, None);
+    pub(crate) fn distribute(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        from: Option<ConnectionId>,
+        topic: Option<TopicKey>,
+    ) -> Reach {
+        let audience = self.audience(&event.address, topic);
+        let matches = &audience.matches;
+        let mut reach = self.deliver_here(now, event, matches, None);
         for shard in matches.shards.iter() {
             reach = Reach::Others;
             if !self.forward(shard, event) {
@@ -90,8 +105,39 @@ impl Engine {
             }
             self.deliver_to_member(now, event, picked, &key, from);
         }
-        self.matches = matches;
+        self.dismiss(audience);
         reach
+    }
+
+    /// Enters an address with what is known of it.
+    pub(crate) fn enter_topic(&mut self, address: &Address) -> Option<TopicKey> {
+        let mut routes = SmallVec::new();
+        self.routes.matching(address.as_bytes(), &mut routes);
+        self.topics.enter(address.as_bytes(), &routes)
+    }
+
+    /// Who wants the events of an address, which is remembered at `topic` if anywhere. To be dismissed.
+    pub(crate) fn audience(&mut self, address: &Address, topic: Option<TopicKey>) -> Audience {
+        let changes = self.subscriptions.changes();
+        if let Some(topic) = topic
+            && let Some(matches) = self.topics.lend(topic, changes)
+        {
+            return Audience { matches, topic: Some(topic) };
+        }
+        let mut matches = std::mem::take(&mut self.matches);
+        self.subscriptions.collect(address.as_bytes(), &mut matches);
+        if let Some(topic) = topic {
+            self.topics.remember(topic, changes, &matches);
+        }
+        Audience { matches, topic: None }
+    }
+
+    /// Puts an audience back where it is found for the next event.
+    pub(crate) fn dismiss(&mut self, Audience { matches, topic }: Audience) {
+        match topic {
+            Some(topic) => self.topics.give_back(topic, matches),
+            None => self.matches = matches,
+        }
     }
 
     /// Gives an event, forwarded by the shard `source` if by any, to this shard's plain subscribers that matched, to each
@@ -100,12 +146,9 @@ impl Engine {
         &mut self,
         now: Now,
         event: &Arc<Event>,
-        matches: &mut Matches,
+        matches: &Matches,
         source: Option<ShardId>,
     ) -> Reach {
-        if matches.overlapping {
-            matches.plain.sort_by_key(|subscriber| subscriber.session);
-        }
         let mut reach = Reach::Nobody;
         for subscribers in matches.plain.chunk_by(|one, other| one.session == other.session) {
             reach = reach.max(self.deliver_to_session(now, event, subscribers, source));
@@ -266,7 +309,7 @@ impl Engine {
         };
         let answer = self.make_event(now, &origin, publication);
         if !is_reply {
-            self.distribute(now, &answer, None);
+            self.distribute(now, &answer, None, None);
         } else if let Some(address) = ReplyAddress::parse(address) {
             self.reply(address, answer);
         }

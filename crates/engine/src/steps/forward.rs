@@ -16,10 +16,11 @@ impl Engine {
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         for Forward { event, everyone, groups, expected } in events {
             if everyone {
-                let mut matches = std::mem::take(&mut self.matches);
-                self.subscriptions.collect(event.address.as_str(), &mut matches);
-                self.deliver_here(now, &event, &mut matches, Some(from));
-                self.matches = matches;
+                let topic = self.topics.find(event.address.as_bytes());
+                let topic = topic.or_else(|| self.enter_topic(&event.address));
+                let audience = self.audience(&event.address, topic);
+                self.deliver_here(now, &event, &audience.matches, Some(from));
+                self.dismiss(audience);
                 self.shards.seen(from, event.id);
             }
             for (group, filter) in groups {
@@ -104,7 +105,7 @@ impl Engine {
                 continue;
             }
             let mut matches = std::mem::take(&mut self.matches);
-            self.subscriptions.collect(event.address.as_str(), &mut matches);
+            self.subscriptions.collect(event.address.as_bytes(), &mut matches);
             let had = matches.shards.iter().any(|shard| shard == to);
             self.matches = matches;
             if !had {

@@ -7,6 +7,7 @@ use crate::requests::ReplyAddress;
 use crate::sessions::{Inbound, Pending, Ticket};
 use crate::steps::identify::Identified;
 use crate::steps::state::is_announcement;
+use crate::topics::TopicKey;
 use std::sync::Arc;
 use windrose_event::{
     Address, Assurance, Cause, ConnectionId, Directive, Event, EventId, Identity, Now, Origin, Outcome,
@@ -25,12 +26,25 @@ pub(crate) struct Inspected {
     from: Option<ConnectionId>,
     /// Whether subscribers had it before a restart.
     had: bool,
+    topic: Option<TopicKey>,
+}
+
+/// An [`Inspected`], taken apart by `route`.
+pub(super) struct Passed {
+    pub(super) event: Arc<Event>,
+    pub(super) receipt: Receipt,
+    /// The connection to brake if credit is gone.
+    pub(super) from: Option<ConnectionId>,
+    /// Whether subscribers had it before a restart.
+    pub(super) had: bool,
+    /// Where it is known what its address means.
+    pub(super) topic: Option<TopicKey>,
 }
 
 impl Inspected {
-    /// The event, what is owed for it, the connection to brake if credit is gone, and whether subscribers had it.
-    pub(super) fn into_parts(self) -> (Arc<Event>, Receipt, Option<ConnectionId>, bool) {
-        (self.event, self.receipt, self.from, self.had)
+    pub(super) fn into_parts(self) -> Passed {
+        let Self { event, receipt, from, had, topic } = self;
+        Passed { event, receipt, from, had, topic }
     }
 }
 
@@ -56,10 +70,15 @@ impl Engine {
         }
         let debtor = Debtor::Connection { connection: by.connection(), tag };
         let mut receipt = self.owe(now, &by, tag, debtor);
-        let is_reply = ReplyAddress::is_meant(&publication.address);
-        let is_announced = is_announcement(&publication.address);
+        let mut topic = self.topics.find(publication.address.as_bytes());
+        // Whoever was allowed a moment ago still is: the document or the identity would have to change first.
+        let is_permitted = topic.is_some_and(|topic| self.topics.permits(topic, by.connection()));
+        let is_reply = !is_permitted && ReplyAddress::is_meant(&publication.address);
+        let is_announced = !is_permitted && is_announcement(&publication.address);
         let origin = by.origin();
-        let checked = if origin.protocol == Origin::FETCHED {
+        let checked = if is_permitted {
+            self.check_size(&publication)
+        } else if origin.protocol == Origin::FETCHED {
             self.check_limits(&publication).and_then(|()| self.check_fetched(&origin.listener, &publication))
         } else if is_reply || is_announced {
             self.check_limits(&publication)
@@ -79,6 +98,12 @@ impl Engine {
             self.acknowledge(now, receipt);
             return None;
         }
+        if !is_reply && !is_permitted {
+            topic = topic.or_else(|| self.enter_topic(&publication.address));
+            if let Some(topic) = topic.filter(|_| origin.protocol != Origin::FETCHED) {
+                self.topics.permit(topic, by.connection());
+            }
+        }
         let event = self.make_event(now, by.origin(), publication);
         if exactly_once {
             let ticket = self.remember_inbound(&by, tag, event.id);
@@ -92,7 +117,8 @@ impl Engine {
             self.acknowledge(now, receipt);
             return None;
         }
-        Some(Inspected { event, receipt, from: Some(by.connection()), had: before == Before::Interrupted })
+        let had = before == Before::Interrupted;
+        Some(Inspected { event, receipt, from: Some(by.connection()), had, topic })
     }
 
     /// Inspects a request: like a publication that names where its one reply goes.
@@ -118,7 +144,7 @@ impl Engine {
         }
         publication.retain = false;
         let event = self.make_event(now, by.origin(), publication);
-        Some(Inspected { event, receipt, from: Some(by.connection()), had: false })
+        Some(Inspected { event, receipt, from: Some(by.connection()), had: false, topic: None })
     }
 
     /// Inspects a will, by the rules as they are now.
@@ -136,7 +162,7 @@ impl Engine {
         self.counts.at(listener).events_in += 1;
         let receipt = self.receipts.issue(Debtor::Nobody, listener, now.moment);
         let event = self.make_event(now, origin, will.publication);
-        Some(Inspected { event, receipt, from: None, had: false })
+        Some(Inspected { event, receipt, from: None, had: false, topic: None })
     }
 
     /// Whether somebody may do that with an event, and the event is within the limits.
@@ -157,6 +183,11 @@ impl Engine {
     }
 
     fn check_limits(&self, publication: &Publication) -> Result<(), Rejection> {
+        self.check_size(publication)?;
+        self.check_levels(publication.address.as_bytes())
+    }
+
+    fn check_size(&self, publication: &Publication) -> Result<(), Rejection> {
         let limits = self.limits();
         if publication.payload.len() > limits.payload_bytes as usize {
             let detail = format!(
@@ -166,7 +197,7 @@ impl Engine {
             );
             return Err(Rejection { cause: Cause::TooLarge, detail: Some(detail.into()) });
         }
-        self.check_levels(publication.address.as_bytes())
+        Ok(())
     }
 
     /// Whether an address or filter has no more levels than allowed.

@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use crate::pools::PoolKey;
 use crate::receipts::Receipt;
 use crate::steps::fetch::is_from;
-use crate::steps::inspect::Inspected;
+use crate::steps::inspect::{Inspected, Passed};
+use crate::topics::TopicKey;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) struct Routed {
     targets: SmallVec<[Target; 2]>,
     subscribers: bool,
     had: bool,
+    topic: Option<TopicKey>,
 }
 
 /// A [`Routed`], taken apart by `deliver`.
@@ -41,23 +43,28 @@ pub(super) struct Delivered {
     pub(super) subscribers: bool,
     /// Whether subscribers had it before a restart.
     pub(super) had: bool,
+    /// Where it is known what its address means.
+    pub(super) topic: Option<TopicKey>,
 }
 
 impl Routed {
     pub(super) fn into_parts(self) -> Delivered {
-        let Self { event, receipt, from, targets, subscribers, had } = self;
-        Delivered { event, receipt, from, targets, subscribers, had }
+        let Self { event, receipt, from, targets, subscribers, had, topic } = self;
+        Delivered { event, receipt, from, targets, subscribers, had, topic }
     }
 }
 
 impl Engine {
     /// Picks an event's targets. One that no route matches is for subscribers only.
     pub(crate) fn route(&mut self, now: Now, inspected: Inspected) -> Routed {
-        let (event, receipt, from, had) = inspected.into_parts();
+        let Passed { event, receipt, from, had, topic } = inspected.into_parts();
         let mut targets = SmallVec::new();
         let mut subscribers = true;
         let mut matching = SmallVec::new();
-        self.routes.matching(event.address.as_str(), &mut matching);
+        match topic {
+            Some(topic) => matching.extend_from_slice(self.topics.routes(topic)),
+            None => self.routes.matching(event.address.as_bytes(), &mut matching),
+        }
         for index in matching {
             let Some(prepared) = self.routes.get(index) else { continue };
             let route = &prepared.route;
@@ -90,7 +97,7 @@ impl Engine {
                 break;
             }
         }
-        Routed { event, receipt, from, targets, subscribers, had }
+        Routed { event, receipt, from, targets, subscribers, had, topic }
     }
 
     /// A condition that could not be told: its route does not match.

@@ -13,9 +13,9 @@ const UNBOUNDED: Bounds = Bounds { events: u32::MAX, bytes: u64::MAX };
 /// Whether a bridge announces there that it is connected, as Mosquitto's do. It is taken and told to nobody: the node
 /// knows better who is connected, and a bridge that is refused tries for ever.
 pub(crate) fn is_announcement(address: &Address) -> bool {
-    let name =
-        address.as_str().strip_prefix("$SYS/broker/connection/").and_then(|rest| rest.strip_suffix("/state"));
-    name.is_some_and(|name| !name.is_empty() && !name.contains('/'))
+    let name = address.as_bytes().strip_prefix(b"$SYS/broker/connection/");
+    let name = name.and_then(|rest| rest.strip_suffix(b"/state"));
+    name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
 }
 
 impl Engine {
@@ -59,8 +59,8 @@ impl Engine {
     /// be anywhere.
     fn tell_state(&mut self, now: Now, event: &Arc<Event>) {
         let mut matches = std::mem::take(&mut self.matches);
-        self.subscriptions.collect(event.address.as_str(), &mut matches);
-        self.deliver_here(now, event, &mut matches, None);
+        self.subscriptions.collect(event.address.as_bytes(), &mut matches);
+        self.deliver_here(now, event, &matches, None);
         if self.shards.here().0 == 0 {
             for group in &matches.groups {
                 let Some(group) = self.subscriptions.group_mut(*group) else { continue };

@@ -13,9 +13,9 @@ use windrose_event::Filter;
 pub(crate) type GroupRef = (Place, usize);
 
 /// Who wants an event. Reused from event to event, so that matching allocates nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Matches {
-    /// Sessions of this shard, each once for every filter of its that matched.
+    /// Sessions of this shard, each once for every filter of its that matched, those of one session together.
     pub(crate) plain: Vec<Subscriber>,
     /// Whether a session can be in `plain` more than once.
     pub(crate) overlapping: bool,
@@ -38,11 +38,13 @@ impl Matches {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     trie: Trie<Audience>,
+    changes: u64,
 }
 
 impl Index {
     /// Adds or replaces a session's own subscription. Says what to tell the other shards, if anything.
     pub(crate) fn subscribe(&mut self, filter: &Filter, subscriber: Subscriber) -> Option<Change> {
+        self.changes += 1;
         let plain = &mut self.trie.value_or_default(filter).plain;
         let first = plain.is_empty();
         plain.insert(subscriber);
@@ -57,6 +59,7 @@ impl Index {
 
     /// Removes a session's own subscription.
     pub(crate) fn unsubscribe(&mut self, filter: &Filter, session: SessionKey) -> Option<Change> {
+        self.changes += 1;
         let place = self.trie.find(filter)?;
         let audience = self.trie.value_mut(place)?;
         if audience.plain.is_empty() {
@@ -70,6 +73,7 @@ impl Index {
 
     /// Adds a session to a group, or replaces its options.
     pub(crate) fn join(&mut self, key: &Arc<ShareKey>, subscriber: Subscriber, connected: bool) -> Change {
+        self.changes += 1;
         let group = self.trie.value_or_default(&key.filter).group_or_new(key);
         group.insert(subscriber, connected);
         Change(group.headcount())
@@ -102,6 +106,7 @@ impl Index {
         if count.members == 0 && self.trie.find(filter).is_none() {
             return;
         }
+        self.changes += 1;
         let audience = self.trie.value_or_default(filter);
         match group {
             None if count.members > 0 => audience.others_mut().shards.insert(from),
@@ -134,8 +139,13 @@ impl Index {
         group.map_or_else(Vec::new, |group| group.ranks())
     }
 
+    /// How often what [`Index::collect`] finds may have changed.
+    pub(crate) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Finds all who want an event at `address`.
-    pub(crate) fn collect(&self, address: &str, matches: &mut Matches) {
+    pub(crate) fn collect(&self, address: &[u8], matches: &mut Matches) {
         matches.clear();
         self.trie.matches(address, |place, audience| {
             let plain = audience.plain.as_slice();
@@ -146,6 +156,9 @@ impl Index {
                 matches.groups.extend((0..others.groups.len()).map(|index| (place, index)));
             }
         });
+        if matches.overlapping {
+            matches.plain.sort_by_key(|subscriber| subscriber.session);
+        }
     }
 
     /// The group at a reference that [`Index::collect`] gave.
@@ -182,6 +195,7 @@ impl Index {
     }
 
     fn change_group(&mut self, key: &ShareKey, change: impl FnOnce(&mut Group)) -> Option<Change> {
+        self.changes += 1;
         let group = self.named(&key.group, &key.filter)?;
         let before = group.headcount();
         change(group);
@@ -250,7 +264,7 @@ mod tests {
             &[],
         );
         let mut matches = Matches::default();
-        index.collect("a/b", &mut matches);
+        index.collect(b"a/b", &mut matches);
         assert_eq!(matches.shards.iter().collect::<Vec<_>>(), [ShardId(1)]);
         assert_eq!(matches.groups.len(), 1);
         assert_eq!(index.pick("g", &filter, |_| true), Some(Picked::There(ShardId(2))));

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 use std::sync::Arc;
-use windrose_event::{Filter, is_system};
+use windrose_event::Filter;
 
 /// A filter's place in a trie.
 pub(crate) type Place = u32;
@@ -133,7 +133,7 @@ impl<V> Trie<V> {
     }
 
     /// Calls `visit` for each filter that matches the address.
-    pub(crate) fn matches<'a>(&'a self, address: &str, mut visit: impl FnMut(Place, &'a V)) {
+    pub(crate) fn matches<'a>(&'a self, address: &[u8], mut visit: impl FnMut(Place, &'a V)) {
         let mut visit = |place: Place| {
             if place != NONE
                 && let Some(value) = &self.nodes[place as usize].value
@@ -142,10 +142,10 @@ impl<V> Trie<V> {
             }
         };
         // Wildcards at the first level do not match addresses of the node itself (MQTT 5 §4.7.2).
-        let mut wild = !is_system(address);
+        let mut wild = address.first() != Some(&b'$');
         let mut here: SmallVec<[Place; 8]> = smallvec![ROOT];
         let mut next: SmallVec<[Place; 8]> = smallvec![];
-        for level in address.split('/') {
+        for level in address.split(|byte| *byte == b'/') {
             let level = self.levels.find(level);
             for &place in &here {
                 let node = &self.nodes[place as usize];
@@ -178,7 +178,7 @@ impl<V> Trie<V> {
         let child = match level {
             "+" => node.plus,
             "#" => node.hash,
-            _ => *self.edges.get(&(at, self.levels.find(level)?))?,
+            _ => *self.edges.get(&(at, self.levels.find(level.as_bytes())?))?,
         };
         (child != NONE).then_some(child)
     }
@@ -212,25 +212,25 @@ impl<V> Trie<V> {
 /// Interned levels, counted by the edges that use them.
 #[derive(Debug, Default)]
 struct Levels {
-    ids: FxHashMap<Arc<str>, u32>,
-    names: Slab<(Arc<str>, u32)>,
+    ids: FxHashMap<Arc<[u8]>, u32>,
+    names: Slab<(Arc<[u8]>, u32)>,
 }
 
 impl Levels {
-    fn find(&self, level: &str) -> Option<u32> {
+    fn find(&self, level: &[u8]) -> Option<u32> {
         self.ids.get(level).copied()
     }
 
     fn name(&self, id: u32) -> Option<&str> {
-        self.names.get(id as usize).map(|(name, _)| &**name)
+        self.names.get(id as usize).and_then(|(name, _)| std::str::from_utf8(name).ok())
     }
 
     fn acquire(&mut self, level: &str) -> u32 {
-        if let Some(id) = self.find(level) {
+        if let Some(id) = self.find(level.as_bytes()) {
             self.names[id as usize].1 += 1;
             return id;
         }
-        let name: Arc<str> = level.into();
+        let name: Arc<[u8]> = level.as_bytes().into();
         let id = self.names.insert((name.clone(), 1)) as u32;
         self.ids.insert(name, id);
         id
@@ -292,7 +292,7 @@ mod tests {
             }
             for address in addresses {
                 let mut found = Vec::new();
-                trie.matches(&address, |_, filter| found.push(filter.clone()));
+                trie.matches(address.as_bytes(), |_, filter| found.push(filter.clone()));
                 let unique: BTreeSet<_> = found.iter().cloned().collect();
                 prop_assert_eq!(found.len(), unique.len(), "each filter once");
                 let expected: BTreeSet<_> = naive.iter().filter(|filter| filter.matches(&address)).cloned().collect();

@@ -3,7 +3,6 @@
 use super::{Client, State};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{CodecError, FixedHeader, Packet, decode_body, fixed_header, kind};
-use bytes::Bytes;
 use windrose_event::Now;
 
 impl Client {
@@ -65,7 +64,7 @@ impl Client {
     }
 
     fn packet(&mut self, now: Now, header: FixedHeader, body: &[u8]) -> Result<(), CodecError> {
-        match decode_body(header, Bytes::copy_from_slice(body), self.config.version)? {
+        match decode_body(header, body, self.config.version)? {
             Packet::Connack(connack) if self.state == State::Connecting => self.connack(now, connack),
             Packet::Connack(_) => Err(CodecError::protocol("CONNACK came twice")),
             Packet::Publish(publish) => self.message(now, publish),

@@ -106,7 +106,7 @@ fn unsaid(error: CodecError) -> CodecError {
 }
 
 impl Connect {
-    pub(super) fn read(body: Bytes) -> Result<Self, CodecError> {
+    pub(super) fn read(body: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let name = reader.binary().map_err(unsaid)?;
         if &name[..] != b"MQTT" && &name[..] != b"MQIsdp" {
@@ -135,12 +135,12 @@ impl Connect {
             return Err(CodecError::malformed("CONNECT has will flags without a will"));
         }
         let keep_alive = reader.u16().map_err(unsaid)?;
-        let read_properties = |reader: &mut Reader, allowed| match version {
+        let read_properties = |reader: &mut Reader<'_>, allowed| match version {
             Version::V3 => Ok(None),
             Version::V5 => Properties::read(reader, allowed),
         };
         let properties = read_properties(&mut reader, properties::CONNECT)?;
-        let client_id = Reader::text_of(reader.binary().map_err(unsaid)?)
+        let client_id = Reader::text_of(reader.field().map_err(unsaid)?)
             .map_err(|error| error.told_as(ReasonCode::CLIENT_IDENTIFIER_NOT_VALID))?;
         let will = if has_will {
             let properties = read_properties(&mut reader, properties::WILL)?;
@@ -151,7 +151,7 @@ impl Connect {
             None
         };
         // MQTT 3.1 §3.1: the length of the packet has precedence over these two flags.
-        let there = |reader: &Reader| !(legacy && reader.is_empty());
+        let there = |reader: &Reader<'_>| !(legacy && reader.is_empty());
         let username = (has_username && there(&reader)).then(|| reader.text()).transpose().map_err(unsaid)?;
         let password =
             (has_password && there(&reader)).then(|| reader.binary()).transpose().map_err(unsaid)?;
@@ -226,7 +226,7 @@ pub struct Connack {
 }
 
 impl Connack {
-    pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
+    pub(super) fn read(body: &[u8], version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let flags = reader.u8()?;
         if flags > 1 {

@@ -5,7 +5,6 @@ use super::read::{CodecError, FixedHeader, Reader, fixed_header};
 use super::write::{finish, put_u16, start};
 use super::{Connack, Connect, Publish, Suback, Subscribe, Unsubscribe, Version, kind};
 use crate::mqtt::ReasonCode;
-use bytes::Bytes;
 
 /// A packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +66,7 @@ impl Ack {
         Self { packet_id, code: ReasonCode::SUCCESS, properties: None }
     }
 
-    fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
+    fn read(body: &[u8], version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let packet_id = reader.packet_id()?;
         let (code, properties) = match version {
@@ -88,7 +87,7 @@ impl Ack {
 
 /// A reason code and properties, both of which may be left out (MQTT 5 §3.4.2.1, §3.14.2.1).
 fn read_reason(
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     allowed: Allowed,
 ) -> Result<(ReasonCode, Option<Box<Properties>>), CodecError> {
     if reader.is_empty() {
@@ -133,11 +132,11 @@ pub fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>,
     let Some(header) = fixed_header(bytes)? else { return Ok(None) };
     let end = header.length + header.remaining;
     let Some(body) = bytes.get(header.length..end) else { return Ok(None) };
-    Ok(Some((decode_body(header, Bytes::copy_from_slice(body), version)?, end)))
+    Ok(Some((decode_body(header, body, version)?, end)))
 }
 
 /// Decodes a packet whose body is complete.
-pub(crate) fn decode_body(header: FixedHeader, body: Bytes, version: Version) -> Result<Packet, CodecError> {
+pub(crate) fn decode_body(header: FixedHeader, body: &[u8], version: Version) -> Result<Packet, CodecError> {
     let reserved = match header.kind() {
         kind::PUBLISH => header.flags(),
         kind::PUBREL | kind::SUBSCRIBE | kind::UNSUBSCRIBE => 2,

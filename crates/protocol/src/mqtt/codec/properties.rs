@@ -77,7 +77,7 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), CodecError> {
     }
 }
 
-fn flag(reader: &mut Reader) -> Result<u8, CodecError> {
+fn flag(reader: &mut Reader<'_>) -> Result<u8, CodecError> {
     match reader.u8()? {
         value @ 0..=1 => Ok(value),
         _ => Err(CodecError::protocol("a property that is 0 or 1 has another value")),
@@ -93,7 +93,7 @@ fn nonzero<T: PartialEq + Default>(value: T) -> Result<T, CodecError> {
 
 impl Properties {
     /// Reads a packet's properties; `None` if there are none. `allowed` says which the packet may have.
-    pub(crate) fn read(reader: &mut Reader, allowed: Allowed) -> Result<Option<Box<Self>>, CodecError> {
+    pub(crate) fn read(reader: &mut Reader<'_>, allowed: Allowed) -> Result<Option<Box<Self>>, CodecError> {
         let length = reader.variable()? as usize;
         if length == 0 {
             return Ok(None);
@@ -106,7 +106,7 @@ impl Properties {
         Ok(Some(properties))
     }
 
-    fn read_one(&mut self, reader: &mut Reader, allowed: Allowed) -> Result<(), CodecError> {
+    fn read_one(&mut self, reader: &mut Reader<'_>, allowed: Allowed) -> Result<(), CodecError> {
         let identifier = reader.variable()?;
         if identifier > 0x2a {
             return Err(UNKNOWN);
@@ -118,7 +118,7 @@ impl Properties {
         Ok(())
     }
 
-    fn read_value(&mut self, identifier: u8, reader: &mut Reader) -> Result<(), CodecError> {
+    fn read_value(&mut self, identifier: u8, reader: &mut Reader<'_>) -> Result<(), CodecError> {
         match identifier {
             0x01 => once(&mut self.payload_format_indicator, flag(reader)?),
             0x02 => once(&mut self.message_expiry_interval, reader.u32()?),

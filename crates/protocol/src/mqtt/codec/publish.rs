@@ -31,7 +31,7 @@ pub struct Publish {
 }
 
 impl Publish {
-    pub(super) fn read(flags: u8, body: Bytes, version: Version) -> Result<Self, CodecError> {
+    pub(super) fn read(flags: u8, body: &[u8], version: Version) -> Result<Self, CodecError> {
         let qos = assurance(flags >> 1 & 3).ok_or(CodecError::malformed("PUBLISH has QoS 3"))?;
         let dup = flags & 8 != 0;
         if dup && qos == Assurance::AtMostOnce {

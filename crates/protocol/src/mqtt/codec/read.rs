@@ -3,7 +3,7 @@
 use crate::mqtt::ReasonCode;
 use bytes::Bytes;
 use std::fmt;
-use windrose_event::Text;
+use windrose_event::{Text, is_plain_ascii};
 
 /// Why bytes are no packet: the reason code to close with, and what is wrong in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,37 +114,32 @@ pub(super) fn is_plain(text: &str) -> bool {
     }
 }
 
-/// Reads a packet's body. Slices that it gives out share the body's buffer.
-pub(crate) struct Reader {
-    bytes: Bytes,
-    at: usize,
+/// Reads a packet's body. What it gives out is copied, each part into its own buffer: nothing keeps the packet alive, and
+/// texts that are short need no buffer.
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
 }
 
 const SHORT: CodecError = CodecError::malformed("the packet ends before its fields do");
 
-impl Reader {
-    pub(crate) fn new(bytes: Bytes) -> Self {
-        Self { bytes, at: 0 }
+impl<'a> Reader<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
     }
 
-    pub(crate) fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.remaining() == 0
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8, CodecError> {
-        let byte = self.bytes.get(self.at).copied().ok_or(SHORT)?;
-        self.at += 1;
+        let (&byte, rest) = self.bytes.split_first().ok_or(SHORT)?;
+        self.bytes = rest;
         Ok(byte)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let array =
-            self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<N>()).copied().ok_or(SHORT)?;
-        self.at += N;
+        let (&array, rest) = self.bytes.split_first_chunk::<N>().ok_or(SHORT)?;
+        self.bytes = rest;
         Ok(array)
     }
 
@@ -157,9 +152,8 @@ impl Reader {
     }
 
     pub(crate) fn variable(&mut self) -> Result<u32, CodecError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let (value, length) = variable_integer(rest)?.ok_or(SHORT)?;
-        self.at += length;
+        let (value, length) = variable_integer(self.bytes)?.ok_or(SHORT)?;
+        self.take(length)?;
         Ok(value)
     }
 
@@ -172,45 +166,45 @@ impl Reader {
     }
 
     /// The next `length` bytes.
-    pub(crate) fn take(&mut self, length: usize) -> Result<Bytes, CodecError> {
-        if length > self.remaining() {
-            return Err(SHORT);
-        }
-        let taken = self.bytes.slice(self.at..self.at + length);
-        self.at += length;
+    fn take(&mut self, length: usize) -> Result<&'a [u8], CodecError> {
+        let (taken, rest) = self.bytes.split_at_checked(length).ok_or(SHORT)?;
+        self.bytes = rest;
         Ok(taken)
     }
 
     /// All that is left.
     pub(crate) fn rest(&mut self) -> Bytes {
-        let rest = self.bytes.slice(self.at..);
-        self.at = self.bytes.len();
-        rest
+        Bytes::copy_from_slice(std::mem::take(&mut self.bytes))
+    }
+
+    /// Binary data (MQTT 5 §1.5.6), where it lies.
+    pub(super) fn field(&mut self) -> Result<&'a [u8], CodecError> {
+        let length = self.u16()?;
+        self.take(usize::from(length))
     }
 
     /// Binary data (MQTT 5 §1.5.6).
     pub(crate) fn binary(&mut self) -> Result<Bytes, CodecError> {
-        let length = self.u16()?;
-        self.take(usize::from(length))
+        self.field().map(Bytes::copy_from_slice)
     }
 
     /// A UTF-8 encoded string (MQTT 5 §1.5.4): well-formed, without U+0000, and without the control characters and
     /// noncharacters that it advises against and lets a receiver refuse.
     pub(crate) fn text(&mut self) -> Result<Text, CodecError> {
-        self.binary().and_then(Self::text_of)
+        self.field().and_then(Self::text_of)
     }
 
     /// The text that is these bytes.
-    pub(super) fn text_of(bytes: Bytes) -> Result<Text, CodecError> {
-        let text = Text::from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
-        if !is_plain(&text) {
+    pub(super) fn text_of(bytes: &[u8]) -> Result<Text, CodecError> {
+        let text = Text::copy_from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
+        if !is_plain_ascii(bytes) && !is_plain(&text) {
             return Err(CodecError::malformed("a string contains a control character or a noncharacter"));
         }
         Ok(text)
     }
 
     /// A part of the body, of `length` bytes, to be read by itself.
-    pub(crate) fn part(&mut self, length: usize) -> Result<Reader, CodecError> {
+    pub(crate) fn part(&mut self, length: usize) -> Result<Reader<'a>, CodecError> {
         self.take(length).map(Reader::new)
     }
 

@@ -5,7 +5,6 @@ use super::read::{CodecError, Reader};
 use super::write::{put_binary, put_u16};
 use super::{Version, assurance};
 use crate::mqtt::ReasonCode;
-use bytes::Bytes;
 use windrose_event::{Assurance, RetainedDelivery, Text};
 
 /// SUBSCRIBE.
@@ -35,7 +34,7 @@ pub struct SubscribeFilter {
 }
 
 /// A topic filter has at least one character (MQTT 5 §4.7.3).
-fn topic_filter(reader: &mut Reader) -> Result<Text, CodecError> {
+fn topic_filter(reader: &mut Reader<'_>) -> Result<Text, CodecError> {
     let filter = reader.text()?;
     if filter.is_empty() {
         return Err(CodecError::malformed("a topic filter is empty"));
@@ -44,13 +43,13 @@ fn topic_filter(reader: &mut Reader) -> Result<Text, CodecError> {
 }
 
 /// SUBSCRIBE and UNSUBSCRIBE with a packet identifier of zero are malformed (MQTT 5 §2.2.1).
-fn request_id(reader: &mut Reader) -> Result<u16, CodecError> {
+fn request_id(reader: &mut Reader<'_>) -> Result<u16, CodecError> {
     reader.packet_id().map_err(|error| error.told_as(ReasonCode::MALFORMED_PACKET))
 }
 
 /// A property that SUBSCRIBE or UNSUBSCRIBE cannot have makes it malformed (MQTT 5 §2.2.2.2).
 fn request_properties(
-    reader: &mut Reader,
+    reader: &mut Reader<'_>,
     allowed: properties::Allowed,
 ) -> Result<Option<Box<Properties>>, CodecError> {
     Properties::read(reader, allowed).map_err(|error| match error {
@@ -60,7 +59,7 @@ fn request_properties(
 }
 
 impl SubscribeFilter {
-    fn read(reader: &mut Reader, version: Version) -> Result<Self, CodecError> {
+    fn read(reader: &mut Reader<'_>, version: Version) -> Result<Self, CodecError> {
         let filter = topic_filter(reader)?;
         let options = reader.u8()?;
         let reserved = if version == Version::V5 { 0xc0 } else { 0xfc };
@@ -97,7 +96,7 @@ impl SubscribeFilter {
 }
 
 impl Subscribe {
-    pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
+    pub(super) fn read(body: &[u8], version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let packet_id = request_id(&mut reader)?;
         let properties = match version {
@@ -141,7 +140,7 @@ pub struct Unsubscribe {
 }
 
 impl Unsubscribe {
-    pub(super) fn read(body: Bytes, version: Version) -> Result<Self, CodecError> {
+    pub(super) fn read(body: &[u8], version: Version) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let packet_id = request_id(&mut reader)?;
         let properties = match version {
@@ -182,7 +181,7 @@ pub struct Suback {
 
 impl Suback {
     /// `has_codes` is false for UNSUBACK in 3.1.1 alone.
-    pub(super) fn read(body: Bytes, version: Version, has_codes: bool) -> Result<Self, CodecError> {
+    pub(super) fn read(body: &[u8], version: Version, has_codes: bool) -> Result<Self, CodecError> {
         let mut reader = Reader::new(body);
         let packet_id = reader.packet_id()?;
         let properties = match version {

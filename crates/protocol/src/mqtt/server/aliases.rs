@@ -2,7 +2,7 @@
 
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{CodecError, TopicAlias};
-use windrose_event::{Address, Text};
+use windrose_event::Address;
 
 /// What each alias stands for; an alias is one more than its index.
 #[derive(Default)]
@@ -33,8 +33,7 @@ impl Aliases {
                     self.topics.resize_with(index + 1, || None);
                 }
                 if let Some(topic) = self.topics.get_mut(index) {
-                    // Its own buffer: the packet's would be kept for as long as the connection lives.
-                    *topic = Address::new(Text::from(address.as_str())).ok();
+                    *topic = Some(address.clone());
                 }
                 Ok(address)
             }
@@ -78,9 +77,6 @@ impl Given {
 
     /// The client was told of the next alias, with this address.
     pub(super) fn set(&mut self, address: &Address) {
-        // Its own buffer: the event's would be kept for as long as the connection lives.
-        if let Ok(topic) = Address::new(Text::from(address.as_str())) {
-            self.topics.push(topic);
-        }
+        self.topics.push(address.clone());
     }
 }

@@ -208,6 +208,18 @@ impl Server {
         }
     }
 
+    /// Takes a whole read like [`Server::handle_bytes`], and puts what there is to poll into `outputs`, which must be empty:
+    /// whoever drives many machines spares each of them a queue of its own.
+    pub fn handle_bytes_into(&mut self, now: Now, bytes: &[u8], outputs: &mut VecDeque<Output>) {
+        if !self.outputs.is_empty() {
+            // Not drained before: what it said then comes first.
+            outputs.append(&mut self.outputs);
+        }
+        std::mem::swap(&mut self.outputs, outputs);
+        self.handle_bytes(now, bytes);
+        std::mem::swap(&mut self.outputs, outputs);
+    }
+
     /// Takes the engine's word.
     pub fn handle_directive(&mut self, now: Now, directive: Directive) {
         if self.state == State::Closed {

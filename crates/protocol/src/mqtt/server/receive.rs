@@ -3,7 +3,6 @@
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
 use crate::mqtt::codec::{Ack, CodecError, Dialect, FixedHeader, Packet, decode_body, fixed_header, kind};
-use bytes::Bytes;
 use windrose_event::Now;
 
 /// Bytes that a client may send beyond one packet before its CONNECT is answered.
@@ -108,7 +107,7 @@ impl Server {
             }
         }
         let header = if self.legacy { without_legacy_flags(header) } else { header };
-        match decode_body(header, Bytes::copy_from_slice(body), self.version)? {
+        match decode_body(header, body, self.version)? {
             Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
             Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
             Packet::Publish(publish) => self.publish(publish),
