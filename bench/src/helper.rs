@@ -20,6 +20,8 @@ pub(crate) enum Role {
     Many,
     /// Connects and leaves, again and again.
     Storm,
+    /// Publishes at a steady rate and takes the time.
+    Latency,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -36,6 +38,7 @@ impl Role {
             Self::Slow => "slow",
             Self::Many => "many",
             Self::Storm => "storm",
+            Self::Latency => "latency",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

@@ -13,6 +13,7 @@ mod counts;
 mod helper;
 mod load;
 mod peers;
+mod plot;
 mod procfs;
 mod report;
 mod run;
@@ -50,6 +51,9 @@ struct Arguments {
     /// Where the figures of every round go, as JSON.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/out/bench.json"))]
     json: PathBuf,
+    /// Where the plot of the `latency-curve` cases goes.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/out/latency.svg"))]
+    svg: PathBuf,
     /// Only this server (`windrose` or a peer's name); may be given several times.
     #[arg(long = "server", value_name = "NAME")]
     servers: Vec<String>,
@@ -84,6 +88,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Slow) => load::slow::main(),
         Some(helper::Role::Many) => load::many::main(),
         Some(helper::Role::Storm) => load::storm::main(),
+        Some(helper::Role::Latency) => load::latency::main(),
         Some(helper::Role::Sink) => sink::main(),
         Some(helper::Role::Loop) => bare_loop::main(arguments.listen),
         Some(helper::Role::Counted) => counts::main(),

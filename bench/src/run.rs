@@ -3,7 +3,8 @@
 use crate::cases::{CASES, Case, Conditions};
 use crate::certificates::PemFiles;
 use crate::peers::{self, Peer, Windrose};
-use crate::report::{Report, Round, ServerFacts};
+use crate::plot::Plot;
+use crate::report::{self, Report, Round, ServerFacts};
 use crate::{Arguments, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -33,10 +34,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let servers = servers(&arguments, &profile)?;
     let mut facts = Vec::new();
     for server in &servers {
-        facts.push(ServerFacts { name: server.name(), version: server.version()? });
+        facts.push(ServerFacts {
+            name: server.name(),
+            version: server.version()?,
+            is_real: server.is_real(),
+        });
     }
     let mut report = Report::new(&conditions, profile, facts);
     println!("{}", report.heading());
+    println!("about {} minutes\n", minutes(&cases, &servers, &conditions, arguments.rounds.max(1)));
+    let mut plot = Plot::default();
     for case in cases {
         let mut rounds = Vec::new();
         for _ in 0..case.rounds(arguments.rounds.max(1)) {
@@ -44,12 +51,30 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             rounds
                 .push(suitable.map(|server| measure(case, server.as_ref(), &conditions)).collect::<Round>());
         }
-        println!("{}", report.add(case, rounds));
+        println!("{}", report.add(case, &rounds));
+        report::points(case, &rounds).into_iter().for_each(|(server, point)| plot.add(server, point));
         // Written after every case: a run that is interrupted has not been for nothing.
-        write(&arguments.json, &report)?;
+        write(&arguments.json, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+        if case.plotted_at().is_some() && !plot.is_empty() {
+            write(&arguments.svg, &plot.svg(&report.caption()))?;
+        }
     }
     println!("figures of every round: {}", arguments.json.display());
     Ok(())
+}
+
+/// About how long all of it takes, as far as that is known before.
+fn minutes(cases: &[&Case], servers: &[Box<dyn Peer>], conditions: &Conditions, rounds: usize) -> u64 {
+    let seconds: f64 = cases
+        .iter()
+        .flat_map(|case| servers.iter().map(move |server| (case, server.as_ref())))
+        .filter(|(case, server)| case.suits(*server, conditions))
+        .map(|(case, server)| {
+            let round = case.about_seconds(conditions) + server.seconds_to_start();
+            case.rounds(rounds) as f64 * round
+        })
+        .sum();
+    (seconds / 60.0).ceil() as u64
 }
 
 /// Runs one round; a server that fails is said to have failed and the others go on.
@@ -103,12 +128,10 @@ fn profile() -> Result<String> {
     Ok(folder.to_string_lossy().into_owned())
 }
 
-fn write(path: &Path, report: &Report) -> Result<()> {
+fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut text = serde_json::to_string_pretty(report)?;
-    text.push('\n');
     std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
 }
 

@@ -1,6 +1,6 @@
 //! Connections that do nothing: what one costs in the server's memory, and what making it costs.
 
-use super::{Conditions, Sample};
+use super::{Column, Conditions, Measure, Sample};
 use crate::helper::{Helper, Role};
 use crate::load::idle::{Connected, Held, Work};
 use crate::peers::{Need, Peer, Setup};
@@ -23,9 +23,36 @@ pub(super) struct Idle {
     pub(super) tls: bool,
 }
 
-impl Idle {
-    /// Runs one round with a fresh server.
-    pub(super) fn run(&self, peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
+const COLUMNS: &[Column] = &[
+    ("bytes/conn", |sample| sample.connection_bytes.unwrap_or(f64::NAN)),
+    ("conn/CPU-s", Sample::per_cpu_second),
+    ("conn/s", Sample::per_second),
+    ("RSS MiB", Sample::resident_mebibytes),
+];
+
+impl Measure for Idle {
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn less_is_better(&self) -> bool {
+        true
+    }
+
+    fn about_seconds(&self, conditions: &Conditions) -> f64 {
+        conditions.connections as f64 / if self.tls { 1_000.0 } else { 5_000.0 } + 4.0
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        if self.tls { vec![Need::Qos1, Need::Tls] } else { vec![Need::Qos1] }
+    }
+
+    /// Memory hardly varies.
+    fn rounds(&self, asked: usize) -> usize {
+        asked.min(2)
+    }
+
+    fn run(&self, peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
         setup.tls = self.tls.then(|| conditions.tls.clone());
         // Before the server, so that they go after it: whoever closes first keeps the port for a minute, and clients
         // would run out of ports in the next round.

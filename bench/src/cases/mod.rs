@@ -1,6 +1,7 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod idle;
+mod latency;
 mod many;
 mod measure;
 mod recovery;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use idle::Idle;
+use latency::Latency;
 pub(crate) use measure::{Column, Measure};
 use traffic::Traffic;
 
@@ -27,16 +29,7 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// What happens in it.
     pub(crate) about: &'static str,
-    kind: Kind,
-}
-
-enum Kind {
-    Traffic(Traffic),
-    Idle(Idle),
-    Slow,
-    Recovery,
-    /// One with a file and columns of its own.
-    Own(&'static dyn Measure),
+    measure: &'static dyn Measure,
 }
 
 /// All cases, in the order in which they run.
@@ -44,123 +37,154 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "fan-in-qos0",
         about: "100 publishers to 1 subscriber, QoS 0",
-        kind: Kind::Traffic(Traffic { publishers: 100, ..Traffic::PAIR }),
+        measure: &Traffic { publishers: 100, ..Traffic::PAIR },
     },
     Case {
         name: "fan-in-qos1",
         about: "100 publishers to 1 subscriber, QoS 1",
-        kind: Kind::Traffic(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR }),
+        measure: &Traffic { publishers: 100, qos: 1, ..Traffic::PAIR },
     },
     Case {
         name: "single-qos0",
         about: "100 publishers to 1 subscriber, QoS 0, one message a write",
-        kind: Kind::Traffic(Traffic { publishers: 100, batch: Some(1), ..Traffic::PAIR }),
+        measure: &Traffic { publishers: 100, batch: Some(1), ..Traffic::PAIR },
     },
     Case {
         name: "single-qos1",
         about: "100 publishers to 1 subscriber, QoS 1, one message a write",
-        kind: Kind::Traffic(Traffic { publishers: 100, qos: 1, batch: Some(1), ..Traffic::PAIR }),
+        measure: &Traffic { publishers: 100, qos: 1, batch: Some(1), ..Traffic::PAIR },
     },
     Case {
         name: "fan-out-qos0",
         about: "1 publisher to 500 subscribers, QoS 0",
-        kind: Kind::Traffic(Traffic { subscribers: 500, ..Traffic::PAIR }),
+        measure: &Traffic { subscribers: 500, ..Traffic::PAIR },
     },
     Case {
         name: "fan-out-qos1",
         about: "1 publisher to 500 subscribers, QoS 1",
-        kind: Kind::Traffic(Traffic { subscribers: 500, qos: 1, ..Traffic::PAIR }),
+        measure: &Traffic { subscribers: 500, qos: 1, ..Traffic::PAIR },
     },
     Case {
         name: "pairs-qos0",
         about: "100 publishers to a subscriber each, QoS 0",
-        kind: Kind::Traffic(Traffic { groups: 100, ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, ..Traffic::PAIR },
     },
     Case {
         name: "pairs-qos1",
         about: "100 publishers to a subscriber each, QoS 1",
-        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, qos: 1, ..Traffic::PAIR },
     },
     Case {
         name: "tls-pairs-qos0",
         about: "100 publishers to a subscriber each, QoS 0, over TLS 1.3",
-        kind: Kind::Traffic(Traffic { groups: 100, tls: true, ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, tls: true, ..Traffic::PAIR },
     },
     Case {
         name: "tls-pairs-qos1",
         about: "100 publishers to a subscriber each, QoS 1, over TLS 1.3",
-        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, tls: true, ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, qos: 1, tls: true, ..Traffic::PAIR },
     },
     Case {
         name: "websocket-qos1",
         about: "100 publishers to a subscriber each, QoS 1, over WebSocket",
-        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, websocket: true, ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, qos: 1, websocket: true, ..Traffic::PAIR },
     },
     Case {
         name: "rest-delivered",
         about: "100 publishers, QoS 1, to a REST service; PUBACK after its 2xx",
-        kind: Kind::Traffic(Traffic::to_rest("delivered")),
+        measure: &Traffic::to_rest("delivered"),
     },
     Case {
         name: "rest-received",
         about: "100 publishers, QoS 1, to a REST service; PUBACK at once",
-        kind: Kind::Traffic(Traffic::to_rest("received")),
+        measure: &Traffic::to_rest("received"),
     },
     Case {
         name: "persistence-off",
         about: "as pairs-qos1, to sessions that outlive their connections but not the process",
-        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, kept: Some(false), ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, qos: 1, kept: Some(false), ..Traffic::PAIR },
     },
     Case {
         name: "persistence-on",
         about: "the same with node.persistence on: PUBACK when it is on disk",
-        kind: Kind::Traffic(Traffic { groups: 100, qos: 1, kept: Some(true), ..Traffic::PAIR }),
+        measure: &Traffic { groups: 100, qos: 1, kept: Some(true), ..Traffic::PAIR },
     },
     Case {
         name: "recovery",
         about: "1,000,000 messages wait on disk; killed, how fast it listens again",
-        kind: Kind::Recovery,
+        measure: &recovery::Recovery,
+    },
+    Case {
+        name: "latency-qos1",
+        about: "5,000 messages a second from 100 publishers to a subscriber each, QoS 1: from due to received",
+        measure: &Latency { rate: 5_000, rounds: usize::MAX, plotted: false },
+    },
+    Case {
+        name: "latency-curve-1k",
+        about: "the same at 1,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 1_000, rounds: 3, plotted: true },
+    },
+    Case {
+        name: "latency-curve-5k",
+        about: "the same at 5,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 5_000, rounds: 3, plotted: true },
+    },
+    Case {
+        name: "latency-curve-20k",
+        about: "the same at 20,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 20_000, rounds: 3, plotted: true },
+    },
+    Case {
+        name: "latency-curve-50k",
+        about: "the same at 50,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 50_000, rounds: 3, plotted: true },
+    },
+    Case {
+        name: "latency-curve-100k",
+        about: "the same at 100,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 100_000, rounds: 3, plotted: true },
+    },
+    Case {
+        name: "latency-curve-200k",
+        about: "the same at 200,000 messages a second; a point of the plot",
+        measure: &Latency { rate: 200_000, rounds: 3, plotted: true },
     },
     Case {
         name: "slow-reader",
         about: "1 publisher to 1,000 subscribers, one of which stops reading",
-        kind: Kind::Slow,
+        measure: &slow::Slow,
     },
     Case {
         name: "connect-plain",
         about: "CONNECT to DISCONNECT, 64 clients at once, plain text",
-        kind: Kind::Own(&storm::PLAIN),
+        measure: &storm::PLAIN,
     },
     Case {
         name: "connect-tls",
         about: "the same over TLS 1.3, every handshake a whole one (ECDSA P-256, X25519)",
-        kind: Kind::Own(&storm::TLS),
+        measure: &storm::TLS,
     },
     Case {
         name: "connect-tls-resumed",
         about: "the same over TLS 1.3, each with a ticket of the client's connection before",
-        kind: Kind::Own(&storm::RESUMED),
+        measure: &storm::RESUMED,
     },
     Case {
         name: "subscriptions-1m",
         about: "1,000,000 subscriptions of 1,000 sessions, half with wildcards; events beside them",
-        kind: Kind::Own(&many::Subscriptions),
+        measure: &many::Subscriptions,
     },
     Case {
         name: "retained-1m",
         about: "1,000,000 retained messages; 10,000 of them for a new subscriber",
-        kind: Kind::Own(&many::Retained),
+        measure: &many::Retained,
     },
     Case {
         name: "idle-plain",
         about: "connections that do nothing, plain text",
-        kind: Kind::Idle(Idle { tls: false }),
+        measure: &Idle { tls: false },
     },
-    Case {
-        name: "idle-tls",
-        about: "connections that do nothing, TLS 1.3",
-        kind: Kind::Idle(Idle { tls: true }),
-    },
+    Case { name: "idle-tls", about: "connections that do nothing, TLS 1.3", measure: &Idle { tls: true } },
 ];
 
 /// What holds for all cases of a run.
@@ -222,6 +246,11 @@ impl Sample {
         self.work as f64 / self.server_cpu.max(0.01)
     }
 
+    /// The server's memory.
+    pub(crate) fn resident_mebibytes(&self) -> f64 {
+        self.resident as f64 / 1_048_576.0
+    }
+
     /// Work per second.
     pub(crate) fn per_second(&self) -> f64 {
         self.work as f64 / self.seconds.max(0.001)
@@ -229,49 +258,40 @@ impl Sample {
 }
 
 impl Case {
-    /// Whether it measures memory of connections, not messages.
-    pub(crate) fn is_idle(&self) -> bool {
-        matches!(self.kind, Kind::Idle(_))
-    }
-
-    /// Whether it measures how long messages take, not how many there are.
-    pub(crate) fn is_slow(&self) -> bool {
-        matches!(self.kind, Kind::Slow)
-    }
-
-    /// How often it is run when so many rounds are asked for: memory hardly varies.
+    /// How often it is run when so many rounds are asked for.
     pub(crate) fn rounds(&self, asked: usize) -> usize {
-        match &self.kind {
-            Kind::Idle(_) => asked.min(2),
-            Kind::Own(case) => case.rounds(asked),
-            _ => asked,
-        }
+        self.measure.rounds(asked)
     }
 
-    /// Its columns, if it has its own, and whether little is better in the first one.
-    pub(crate) fn columns(&self) -> Option<(&'static [Column], bool)> {
-        match self.kind {
-            Kind::Own(case) => Some((case.columns(), case.less_is_better())),
-            _ => None,
-        }
+    /// What the table shows.
+    pub(crate) fn columns(&self) -> &'static [Column] {
+        self.measure.columns()
+    }
+
+    /// How many of the first columns are compared between servers.
+    pub(crate) fn compared(&self) -> usize {
+        self.measure.compared()
+    }
+
+    /// Whether little is better in those.
+    pub(crate) fn less_is_better(&self) -> bool {
+        self.measure.less_is_better()
+    }
+
+    /// About how long a round takes with a server that has started.
+    pub(crate) fn about_seconds(&self, conditions: &Conditions) -> f64 {
+        self.measure.about_seconds(conditions)
+    }
+
+    /// Where it stands in the plot of latency against offered rate, if it does: messages a second.
+    pub(crate) fn plotted_at(&self) -> Option<u32> {
+        self.measure.plotted_at()
     }
 
     /// Whether a server can do it at all.
     pub(crate) fn suits(&self, peer: &dyn Peer, conditions: &Conditions) -> bool {
         let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
-        self.needs().into_iter().chain(mqtt5).all(|need| peer.can(need))
-    }
-
-    /// What it needs of a server.
-    fn needs(&self) -> Vec<Need> {
-        match &self.kind {
-            Kind::Traffic(traffic) => traffic.needs(),
-            Kind::Recovery => vec![Need::Persistence],
-            Kind::Idle(idle) if idle.tls => vec![Need::Qos1, Need::Tls],
-            Kind::Idle(_) => vec![Need::Qos1],
-            Kind::Slow => vec![Need::Crowd],
-            Kind::Own(case) => case.needs(),
-        }
+        self.measure.needs().into_iter().chain(mqtt5).all(|need| peer.can(need))
     }
 
     /// Runs one round with a fresh server.
@@ -291,12 +311,6 @@ impl Case {
             many: false,
             shards: None,
         };
-        match &self.kind {
-            Kind::Traffic(traffic) => traffic.run(peer, setup, conditions),
-            Kind::Idle(idle) => idle.run(peer, setup, conditions),
-            Kind::Recovery => recovery::run(peer, setup, conditions),
-            Kind::Slow => slow::run(peer, &setup, conditions),
-            Kind::Own(case) => case.run(peer, setup, conditions),
-        }
+        self.measure.run(peer, setup, conditions)
     }
 }

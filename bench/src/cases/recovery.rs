@@ -1,9 +1,9 @@
 //! A million messages wait on disk, the process is killed, and starts again.
 
-use super::{Conditions, Sample};
+use super::{Column, Conditions, Measure, Sample};
 use crate::Result;
 use crate::load::packet;
-use crate::peers::{Peer, Setup};
+use crate::peers::{Need, Peer, Setup};
 use crate::procfs;
 use crate::server::Server;
 use std::io::{Read, Write};
@@ -22,8 +22,35 @@ const WINDOW: usize = 32;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs one round with a fresh server: its work is to recover, measured from its start until it listens.
-pub(super) fn run(peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
+/// The start of a server for whose sessions much waits on disk.
+pub(super) struct Recovery;
+
+const COLUMNS: &[Column] = &[
+    ("msg/CPU-s", Sample::per_cpu_second),
+    ("msg/s", Sample::per_second),
+    ("RSS MiB", Sample::resident_mebibytes),
+];
+
+impl Measure for Recovery {
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn about_seconds(&self, _: &Conditions) -> f64 {
+        30.0
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        vec![Need::Persistence]
+    }
+
+    fn run(&self, peer: &dyn Peer, setup: Setup, conditions: &Conditions) -> Result<Sample> {
+        run(peer, setup, conditions)
+    }
+}
+
+/// Its work is to recover, measured from its start until it listens.
+fn run(peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
     setup.persistence = true;
     let server = Server::start(peer, &setup)?;
     for session in 0..SESSIONS {

@@ -33,7 +33,7 @@ const COLUMNS: &[Column] = &[
     ("conn/s", Sample::per_second),
     ("resumed %", |sample| sample.figure("resumed %")),
     ("load cores", |sample| sample.load_cpu / sample.seconds),
-    ("RSS MiB", |sample| sample.resident as f64 / 1_048_576.0),
+    ("RSS MiB", Sample::resident_mebibytes),
 ];
 
 impl Measure for Storm {
@@ -69,6 +69,10 @@ impl Measure for Storm {
 
     fn columns(&self) -> &'static [Column] {
         COLUMNS
+    }
+
+    fn about_seconds(&self, _: &Conditions) -> f64 {
+        3.0
     }
 
     fn needs(&self) -> Vec<Need> {

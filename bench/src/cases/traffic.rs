@@ -1,6 +1,6 @@
 //! Messages through a server: from publishers to subscribers, or to a REST service.
 
-use super::{Conditions, Sample};
+use super::{Column, Conditions, Measure, Sample};
 use crate::Result;
 use crate::helper::{Helper, Role};
 use crate::load::{Measured, Work};
@@ -51,9 +51,23 @@ impl Traffic {
     pub(super) const fn to_rest(acknowledge: &'static str) -> Self {
         Self { qos: 1, publishers: 100, subscribers: 0, window: 16, rest: Some(acknowledge), ..Self::PAIR }
     }
+}
 
-    /// What it needs of a server.
-    pub(super) fn needs(&self) -> Vec<Need> {
+const COLUMNS: &[Column] = &[
+    ("msg/CPU-s", Sample::per_cpu_second),
+    ("msg/s", Sample::per_second),
+    ("RSS MiB", Sample::resident_mebibytes),
+    ("cores", |sample| sample.server_cpu / sample.seconds),
+    ("load cores", |sample| sample.load_cpu / sample.seconds),
+    ("lost", |sample| sample.lost as f64),
+];
+
+impl Measure for Traffic {
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
+    }
+
+    fn needs(&self) -> Vec<Need> {
         let needs = [
             (self.qos > 0, Need::Qos1),
             (self.tls, Need::Tls),
@@ -65,7 +79,7 @@ impl Traffic {
     }
 
     /// Runs one round with a fresh server, and a fresh sink if it is about REST.
-    pub(super) fn run(&self, peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
+    fn run(&self, peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sample> {
         let sink = match self.rest {
             Some(acknowledge) => {
                 let mut sink = Helper::start(Role::Sink, &())?;

@@ -98,6 +98,19 @@ impl Client {
         })
     }
 
+    /// A client that writes what this one would publish, on the same connection; this one only reads from now on.
+    pub(super) fn writing_half(&mut self) -> Result<Self> {
+        Ok(Self {
+            group: self.group,
+            publisher: self.publisher.take(),
+            wire: self.wire.writing_half()?,
+            frames: None,
+            partial: Vec::new(),
+            output: Vec::new(),
+            written: 0,
+        })
+    }
+
     /// Makes it a publisher that sends the same PUBLISH again and again, with `window` of them unacknowledged at most.
     pub(super) fn publish_as(&mut self, (packet, id_at): (Vec<u8>, Option<usize>), window: u32) {
         let (frame, head) = match &self.frames {
@@ -115,6 +128,15 @@ impl Client {
 
     /// Reads until the socket is empty, counts, and acknowledges what wants it.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Result<Arrived> {
+        self.read_each(scratch, |_, _| ())
+    }
+
+    /// The same, and hands on each packet with what follows its length.
+    pub(super) fn read_each(
+        &mut self,
+        scratch: &mut [u8],
+        mut each: impl FnMut(Packet, &[u8]),
+    ) -> Result<Arrived> {
         let mut arrived = Arrived::default();
         loop {
             // What is left of the last read goes in front, so that packets are always in one piece.
@@ -140,8 +162,9 @@ impl Client {
             let bytes = scratch.get(..left + fresh).unwrap_or_default();
             let (output, framed) = (&mut self.output, self.frames.is_some());
             let mut unexpected = None;
-            let consumed = packet::scan(bytes, |packet| match packet {
+            let consumed = packet::scan_bodies(bytes, |packet, body| match packet {
                 Packet::Publish(id) => {
+                    each(packet, body);
                     arrived.publications += 1;
                     if let Some(id) = id {
                         let puback = packet::puback(id);
@@ -152,7 +175,10 @@ impl Client {
                         }
                     }
                 }
-                Packet::PubAck => arrived.acknowledgements += 1,
+                Packet::PubAck => {
+                    each(packet, body);
+                    arrived.acknowledgements += 1;
+                }
                 other => unexpected = Some(other),
             })?;
             if let Some(packet) = unexpected {
@@ -197,6 +223,13 @@ impl Client {
             publisher.unacknowledged += 1;
         }
         self.flush()
+    }
+
+    /// Publishes one message with a number in its payload of so many bytes.
+    pub(super) fn publish_stamped(&mut self, payload: usize, number: u64) -> Result<()> {
+        let Some(publisher) = &mut self.publisher else { return Err("a subscriber cannot publish".into()) };
+        packet::stamp(&mut publisher.frame, payload, number);
+        self.publish(1)
     }
 
     /// Writes what the socket takes.

@@ -6,7 +6,9 @@
 mod caller;
 mod client;
 mod dial;
+mod histogram;
 pub(crate) mod idle;
+pub(crate) mod latency;
 pub(crate) mod many;
 pub(crate) mod packet;
 pub(crate) mod slow;

@@ -70,26 +70,57 @@ pub(crate) const fn puback(id: u16) -> [u8; 4] {
     [0x40, 2, high, low]
 }
 
+/// What a payload begins with, up to a text of any characters.
+const PAYLOAD_HEAD: &str = r#"{"speed":81,"note":""#;
+
 /// A payload of so many bytes that looks like telemetry: a JSON object.
 pub(crate) fn payload(bytes: usize) -> Vec<u8> {
-    let (head, tail) = (r#"{"speed":81,"note":""#, r#""}"#);
-    let filler = bytes.saturating_sub(head.len() + tail.len());
-    [head.as_bytes(), &vec![b'x'; filler], tail.as_bytes()].concat()
+    let tail = r#""}"#;
+    let filler = bytes.saturating_sub(PAYLOAD_HEAD.len() + tail.len());
+    [PAYLOAD_HEAD.as_bytes(), &vec![b'x'; filler], tail.as_bytes()].concat()
+}
+
+/// Bytes of a number in a payload: hexadecimal digits.
+const STAMP: usize = 16;
+
+/// The shortest payload that has room for a number.
+pub(crate) const STAMPED: usize = PAYLOAD_HEAD.len() + STAMP + 2;
+
+/// Writes a number into the payload, of so many bytes, that a packet ends with.
+pub(crate) fn stamp(packet: &mut [u8], payload: usize, number: u64) {
+    let start = packet.len().saturating_sub(payload) + PAYLOAD_HEAD.len();
+    let digits = format!("{number:016x}");
+    if let Some(place) = packet.get_mut(start..start + STAMP) {
+        place.copy_from_slice(digits.as_bytes());
+    }
+}
+
+/// Reads that number.
+pub(crate) fn stamped(packet: &[u8], payload: usize) -> Option<u64> {
+    let start = packet.len().checked_sub(payload)? + PAYLOAD_HEAD.len();
+    let digits = packet.get(start..start + STAMP)?;
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 /// Hands each whole packet in `bytes` to `each`; gives how many bytes they were. The rest is the beginning of a packet.
 pub(crate) fn scan(bytes: &[u8], mut each: impl FnMut(Packet)) -> Result<usize> {
+    scan_bodies(bytes, |packet, _| each(packet))
+}
+
+/// The same, and what follows each packet's length.
+pub(crate) fn scan_bodies<'b>(bytes: &'b [u8], mut each: impl FnMut(Packet, &'b [u8])) -> Result<usize> {
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
         let Some((length, body)) = remaining_length(after)? else { break };
         let Some((body, next)) = body.split_at_checked(length) else { break };
-        each(match (first >> 4, body) {
+        let packet = match (first >> 4, body) {
             (3, body) => publication(*first, body)?,
             (4, _) => Packet::PubAck,
             (2, [_, code, ..]) => Packet::ConnAck(*code),
             (9, [.., code]) => Packet::SubAck(*code),
             (other, _) => Packet::Other(other),
-        });
+        };
+        each(packet, body);
         rest = next;
     }
     Ok(bytes.len() - rest.len())
@@ -212,6 +243,15 @@ mod tests {
         for cut in 0..whole {
             assert!(first(&stream[..cut]).is_none(), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_number_comes_back_from_a_payload() {
+        let mut frame = publish(5, "t/1", 1, &payload(STAMPED)).0;
+        stamp(&mut frame, STAMPED, 0x1234_5678_9abc);
+        assert_eq!(stamped(&frame, STAMPED), Some(0x1234_5678_9abc));
+        let payload = frame.split_off(frame.len() - STAMPED);
+        assert!(serde_json::from_slice::<serde_json::Value>(&payload).is_ok());
     }
 
     #[test]

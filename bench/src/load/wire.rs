@@ -6,6 +6,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,15 @@ pub(super) struct Got {
 }
 
 impl Wire {
+    /// The same socket again, to write to it from another thread; in plain text only.
+    pub(super) fn writing_half(&self) -> Result<Self> {
+        if self.tls.is_some() {
+            return Err("a TLS connection cannot be written to from two threads".into());
+        }
+        let socket = std::net::TcpStream::from(self.stream.as_fd().try_clone_to_owned()?);
+        Ok(Self { stream: TcpStream::from_std(socket), tls: None })
+    }
+
     /// Reads once from the socket; its end is an error.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Got> {
         let Some(tls) = &mut self.tls else {

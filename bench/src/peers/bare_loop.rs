@@ -17,6 +17,10 @@ impl Peer for BareLoop {
         Ok("of this program".to_owned())
     }
 
+    fn is_real(&self) -> bool {
+        false
+    }
+
     fn can(&self, _: Need) -> bool {
         false
     }

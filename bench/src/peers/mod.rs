@@ -26,6 +26,16 @@ pub(crate) trait Peer {
     /// Its version, as it says itself.
     fn version(&self) -> Result<String>;
 
+    /// Whether somebody might use it; otherwise it shows what is possible.
+    fn is_real(&self) -> bool {
+        true
+    }
+
+    /// About how long it takes until it listens.
+    fn seconds_to_start(&self) -> f64 {
+        0.5
+    }
+
     /// Whether it meets what a case needs.
     fn can(&self, need: Need) -> bool;
 

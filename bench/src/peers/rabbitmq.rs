@@ -36,6 +36,10 @@ impl Peer for RabbitMq {
         Ok(version.unwrap_or("of unknown version").to_owned())
     }
 
+    fn seconds_to_start(&self) -> f64 {
+        12.0
+    }
+
     fn can(&self, need: Need) -> bool {
         matches!(need, Need::Qos1 | Need::Tls)
     }
