@@ -18,6 +18,8 @@ pub(crate) enum Role {
     Slow,
     /// Makes millions of subscriptions or retained messages.
     Many,
+    /// Publishes at a given rate.
+    Paced,
     /// Connects and leaves, again and again.
     Storm,
     /// Publishes at a steady rate and takes the time.
@@ -37,6 +39,7 @@ impl Role {
             Self::Idle => "idle",
             Self::Slow => "slow",
             Self::Many => "many",
+            Self::Paced => "paced",
             Self::Storm => "storm",
             Self::Latency => "latency",
             Self::Sink => "sink",

@@ -87,6 +87,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Idle) => load::idle::main(),
         Some(helper::Role::Slow) => load::slow::main(),
         Some(helper::Role::Many) => load::many::main(),
+        Some(helper::Role::Paced) => load::paced::main(),
         Some(helper::Role::Storm) => load::storm::main(),
         Some(helper::Role::Latency) => load::latency::main(),
         Some(helper::Role::Sink) => sink::main(),

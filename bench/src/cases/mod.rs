@@ -5,6 +5,8 @@ mod latency;
 mod many;
 mod measure;
 mod recovery;
+mod reload;
+mod scale;
 mod slow;
 mod storm;
 mod traffic;
@@ -178,6 +180,26 @@ pub(crate) const CASES: &[Case] = &[
         name: "retained-1m",
         about: "1,000,000 retained messages; 10,000 of them for a new subscriber",
         measure: &many::Retained,
+    },
+    Case {
+        name: "scale-connections",
+        about: "pairs, QoS 1, 10,000 msg/s in all, spread over ever more connections",
+        kind: Kind::Own(&scale::Connections),
+    },
+    Case {
+        name: "scale-shards-pairs",
+        about: "pairs-qos1 with one shard and with two",
+        kind: Kind::Own(&scale::Shards(Traffic { groups: 100, qos: 1, ..Traffic::PAIR })),
+    },
+    Case {
+        name: "scale-shards-fan-in",
+        about: "fan-in-qos1 with one shard and with two",
+        kind: Kind::Own(&scale::Shards(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR })),
+    },
+    Case {
+        name: "reload",
+        about: "100 pairs, QoS 1, 5,000 msg/s, while the document changes and is reloaded twice a second",
+        kind: Kind::Own(&reload::Reload),
     },
     Case {
         name: "idle-plain",

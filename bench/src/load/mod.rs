@@ -10,6 +10,7 @@ mod histogram;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod many;
+pub(crate) mod paced;
 pub(crate) mod packet;
 pub(crate) mod slow;
 pub(crate) mod storm;

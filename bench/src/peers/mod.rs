@@ -60,6 +60,8 @@ pub(crate) enum Need {
     Rest,
     /// Sessions and messages outlive its process, each acknowledged only when it is on disk.
     Persistence,
+    /// It runs with as many shards as it is told, and reloads its document.
+    Shards,
 }
 
 /// What a server is set up for.
