@@ -131,9 +131,7 @@ impl Visitor {
         };
         let speaks_http = candidates.rest().is_some() && (candidates.only().is_some() || offers_http());
         let entry = candidates.first().tls.as_deref().unwrap_or_default();
-        let config =
-            if speaks_http { self.shard.tls.http_server(entry) } else { self.shard.tls.server(entry) };
-        let Some(config) = config else {
+        let Some(config) = self.shard.tls.server(entry, &hello, speaks_http) else {
             self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };

@@ -1,9 +1,10 @@
 //! Certificates by name: loaded whole or not at all, chosen by SNI, replaced without touching connections.
 
 use super::certificate::dns_names;
+use super::suites::{prefers_chacha, provider};
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
-use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
@@ -43,26 +44,42 @@ pub struct TlsTable {
 
 #[derive(Clone)]
 struct Entry {
-    config: Arc<ServerConfig>,
-    /// The same, and HTTP's versions are agreed on by ALPN.
-    http: Arc<ServerConfig>,
+    /// Cipher suites are chosen in our order.
+    ours: Configs,
+    /// They are chosen in the client's order.
+    theirs: Configs,
     /// Sessions may be resumed only among configurations that trust the same client authorities.
     trust: [u8; 32],
     ticketer: Arc<dyn ProducesTickets>,
+}
+
+#[derive(Clone)]
+struct Configs {
+    plain: Arc<ServerConfig>,
+    /// The same, and HTTP's versions are agreed on by ALPN.
+    http: Arc<ServerConfig>,
+}
+
+impl Configs {
+    fn new(mut config: ServerConfig, ignore_client_order: bool) -> Self {
+        config.ignore_client_order = ignore_client_order;
+        let mut http = config.clone();
+        http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { plain: Arc::new(config), http: Arc::new(http) }
+    }
 }
 
 /// A table's next content: made whole first, so that a bad file changes nothing.
 pub struct TlsTableUpdate(BTreeMap<Arc<str>, Entry>);
 
 impl TlsTable {
-    /// The configuration of an entry.
-    pub fn server(&self, name: &str) -> Option<Arc<ServerConfig>> {
-        self.entries.load().get(name).map(|entry| Arc::clone(&entry.config))
-    }
-
-    /// The configuration of an entry for HTTP: clients choose HTTP/2 or HTTP/1.1 by ALPN (RFC 9113 §3.2).
-    pub fn http_server(&self, name: &str) -> Option<Arc<ServerConfig>> {
-        self.entries.load().get(name).map(|entry| Arc::clone(&entry.http))
+    /// The configuration of an entry for a client that says this. With `http`, clients choose HTTP/2 or HTTP/1.1 by ALPN
+    /// (RFC 9113 §3.2).
+    pub fn server(&self, name: &str, hello: &ClientHello<'_>, http: bool) -> Option<Arc<ServerConfig>> {
+        let entries = self.entries.load();
+        let entry = entries.get(name)?;
+        let configs = if prefers_chacha(hello.cipher_suites()) { &entry.theirs } else { &entry.ours };
+        Some(Arc::clone(if http { &configs.http } else { &configs.plain }))
     }
 
     /// Reads everything that the document's `tls` names, by `read`, and checks it. Reports every entry that fails.
@@ -98,7 +115,7 @@ fn entry(
     let fail =
         |path: &Path, problem: String| TlsError { profile: name.to_owned(), path: path.to_owned(), problem };
     let load = |path: &Path| read(path).map_err(|error| fail(path, format!("cannot be read: {error}")));
-    let provider = Arc::new(default_provider());
+    let provider = Arc::new(provider());
 
     let mut resolver = BySni::default();
     for files in &profile.certificates {
@@ -160,9 +177,12 @@ fn entry(
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.
     config.send_tls13_tickets = 1;
-    let mut http = config.clone();
-    http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Entry { config: Arc::new(config), http: Arc::new(http), trust, ticketer })
+    Ok(Entry {
+        ours: Configs::new(config.clone(), true),
+        theirs: Configs::new(config, false),
+        trust,
+        ticketer,
+    })
 }
 
 /// Chooses a certificate by the name the client asks for; the first one is for those that ask for none known.

@@ -4,6 +4,7 @@
 mod certificate;
 mod handshake;
 mod material;
+mod suites;
 
 pub use certificate::certificate_claim;
 pub(crate) use handshake::{read_hello, refuse_name};
