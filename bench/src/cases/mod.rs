@@ -184,22 +184,22 @@ pub(crate) const CASES: &[Case] = &[
     Case {
         name: "scale-connections",
         about: "pairs, QoS 1, 10,000 msg/s in all, spread over ever more connections",
-        kind: Kind::Own(&scale::Connections),
+        measure: &scale::Connections,
     },
     Case {
         name: "scale-shards-pairs",
         about: "pairs-qos1 with one shard and with two",
-        kind: Kind::Own(&scale::Shards(Traffic { groups: 100, qos: 1, ..Traffic::PAIR })),
+        measure: &scale::Shards(Traffic { groups: 100, qos: 1, ..Traffic::PAIR }),
     },
     Case {
         name: "scale-shards-fan-in",
         about: "fan-in-qos1 with one shard and with two",
-        kind: Kind::Own(&scale::Shards(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR })),
+        measure: &scale::Shards(Traffic { publishers: 100, qos: 1, ..Traffic::PAIR }),
     },
     Case {
         name: "reload",
         about: "100 pairs, QoS 1, 5,000 msg/s, while the document changes and is reloaded twice a second",
-        kind: Kind::Own(&reload::Reload),
+        measure: &reload::Reload,
     },
     Case {
         name: "idle-plain",
