@@ -21,23 +21,27 @@ pub(super) fn pick(
         return None;
     }
     let start = *turn % count;
-    let in_turn = || (start..count).chain(0..start);
-    let may = |index: &usize| members[*index].in_flight < max_in_flight;
-    let probe = in_turn().filter(may).find(|index| members[*index].wants_probe(now));
-    let well = || in_turn().filter(may).filter(|index| members[*index].is_well());
-    let best = |avoid: Option<usize>| {
-        let mut others = well().filter(|index| Some(*index) != avoid);
-        match balance {
-            Balance::RoundRobin => others.next(),
-            // The first of equals: the one whose turn it is.
-            Balance::LeastOutstanding => others.min_by_key(|index| members[*index].in_flight),
+    // The first of equals is the one whose turn it is.
+    let (mut probe, mut best, mut avoided) = (None, None, None);
+    for step in 0..count {
+        let index = if start + step < count { start + step } else { start + step - count };
+        let member = &members[index];
+        if member.in_flight >= max_in_flight {
+            continue;
         }
-    };
-    let picked = probe
-        .filter(|index| Some(*index) != avoid)
-        .or_else(|| best(avoid))
-        .or(probe)
-        .or_else(|| best(None))?;
+        if member.is_well() {
+            let best = if Some(index) == avoid { &mut avoided } else { &mut best };
+            let is_better = |known: usize| {
+                balance == Balance::LeastOutstanding && member.in_flight < members[known].in_flight
+            };
+            if best.is_none_or(is_better) {
+                *best = Some(index);
+            }
+        } else if probe.is_none() && member.wants_probe(now) {
+            probe = Some(index);
+        }
+    }
+    let picked = probe.filter(|index| Some(*index) != avoid).or(best).or(probe).or(avoided)?;
     *turn = picked + 1;
     Some(picked)
 }

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http_body_util::Full;
-use std::io::Write;
 use std::sync::Arc;
 use windrose_event::Event;
 use windrose_policy::{CloudEventsMode, Member, Pool};
@@ -94,8 +93,9 @@ impl Template {
         if !self.trace.is_empty() && !has_trace() {
             out.extend_from_slice(&self.trace);
         }
-        // Writing to memory cannot fail.
-        let _ = write!(out, "content-length: {}\r\n\r\n", body.len());
+        out.extend_from_slice(b"content-length: ");
+        write_number(body.len(), out);
+        out.extend_from_slice(b"\r\n\r\n");
         body
     }
 
@@ -142,6 +142,19 @@ fn write_header(lines: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
         lines.extend_from_slice(piece);
     }
+}
+
+fn write_number(mut number: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    loop {
+        // The remainder of ten fits a byte.
+        out.push(b'0' + (number % 10) as u8);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out[start..].reverse();
 }
 
 fn contains(bytes: &[u8], wanted: &[u8]) -> bool {

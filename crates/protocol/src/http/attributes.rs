@@ -279,20 +279,22 @@ fn source(event: &Event) -> (&'static str, &str) {
 }
 
 fn segment(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'_') | (byte == b'.');
+    if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+        return Cow::Borrowed(text);
+    }
     utf8_percent_encode(text, SEGMENT).into()
 }
 
 /// The identifier as [`EventId`]'s `Display` writes it, without the formatter's cost.
 fn uuid(id: EventId) -> [u8; 36] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    /// Where each byte's two digits stand.
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let mut out = [b'-'; 36];
-    let mut nibbles = (0..32).rev().map(|nibble| (id.as_u128() >> (nibble * 4)) as usize & 0xf);
-    for (index, place) in out.iter_mut().enumerate() {
-        if !matches!(index, 8 | 13 | 18 | 23)
-            && let Some(nibble) = nibbles.next()
-        {
-            *place = HEX[nibble];
-        }
+    for (byte, place) in id.as_u128().to_be_bytes().into_iter().zip(PLACES) {
+        out[place] = HEX[usize::from(byte >> 4)];
+        out[place + 1] = HEX[usize::from(byte & 0xf)];
     }
     out
 }
