@@ -2,9 +2,12 @@
 
 use super::Shard;
 use super::candidates::Candidates;
-use super::early::{Early, Transport};
+use super::early::{Early, Parts};
 use super::welcome::{claim, welcome};
+use bytes::BytesMut;
+use socket2::SockRef;
 use std::cell::RefCell;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,15 +51,20 @@ fn admit(shard: &Rc<Shard>, candidates: Rc<Candidates>, stream: TcpStream, peer:
         shard.refuse(candidates.first(), peer, cause, detail);
         return;
     }
-    // Small packets must not wait for one another (MQTT acknowledgements at moderate rates).
-    let _ = stream.set_nodelay(true);
+    // Its first words are there already, most often: nobody has to wake up for them. Anything else that there is to know
+    // (it left, it says nothing yet) its next reader finds out.
+    let mut scratch = shard.scratch.borrow_mut();
+    let length = (&*SockRef::from(&stream)).read(&mut scratch).unwrap_or(0);
+    let words = scratch.get_mut(..length).unwrap_or_default();
     if let Some(listener) = candidates.plain_mqtt() {
         let claim = claim(listener, peer, None);
-        shard.enter_mqtt(Early::new(stream).into_parts(), None, Arc::clone(listener), claim);
+        let parts = Parts { stream, tls: None, sealed: BytesMut::new() };
+        shard.enter_mqtt(parts, words, None, Arc::clone(listener), claim);
         return;
     }
-    let guest = Guest::new(shard);
-    tokio::task::spawn_local(welcome(guest, candidates, stream, peer));
+    let stream = Early::with(stream, words);
+    drop(scratch);
+    tokio::task::spawn_local(welcome(Guest::new(shard), candidates, stream, peer));
 }
 
 /// A transport that the pump does not know, counted against `limits.connections` for as long as this lives.

@@ -3,15 +3,17 @@
 use super::Shard;
 use super::early::Parts;
 use super::socket::Socket;
+use socket2::SockRef;
 use std::future::Future;
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use windrose_event::{Claim, CloseCause, ConnectionId};
 use windrose_policy::Listener;
@@ -29,7 +31,6 @@ const LINGER_BYTES: usize = 1 << 20;
 /// Drives one MQTT connection until it is closed.
 pub(super) struct Driver {
     shard: Rc<Shard>,
-    reader: OwnedReadHalf,
     id: ConnectionId,
     /// When a peer that does not read is cut, and how much it had read when the wait began.
     stalled: Option<Box<Stall>>,
@@ -42,22 +43,24 @@ struct Stall {
 }
 
 struct Linger {
+    stream: TcpStream,
     sleep: Pin<Box<Sleep>>,
     bytes: usize,
 }
 
 impl Shard {
     /// Enters a connection whose transport is up (after the handshakes of TLS and WebSocket, if it has them) and drives it.
+    /// `words`: what the client has said since.
     pub(super) fn enter_mqtt(
         self: &Rc<Self>,
         parts: Parts,
+        words: &mut [u8],
         websocket: Option<Box<WebSocket>>,
         listener: Arc<Listener>,
         claim: Claim,
     ) {
         let now = self.now();
-        let Parts { stream, tls, sealed, mut plain } = parts;
-        let (reader, writer) = stream.into_split();
+        let Parts { stream, tls, sealed } = parts;
         let secured = tls.is_some();
         let id = {
             let mut core = self.core.borrow_mut();
@@ -66,13 +69,13 @@ impl Shard {
             if core.sockets.len() <= index {
                 core.sockets.resize_with(index + 1, || None);
             }
-            core.sockets[index] = Some(Socket::new(id, writer, tls, websocket));
+            core.sockets[index] = Some(Socket::new(id, stream, tls, websocket));
             id
         };
         self.act(now);
         // The client's first words may have come with the end of its handshakes.
-        if !plain.is_empty() {
-            self.received(now, id, &mut plain);
+        if !words.is_empty() {
+            self.received(now, id, words);
             self.act(now);
         }
         if secured {
@@ -83,7 +86,7 @@ impl Shard {
             }
         }
         let shard = Rc::clone(self);
-        tokio::task::spawn_local(Driver { shard, reader, id, stalled: None, lingering: None });
+        tokio::task::spawn_local(Driver { shard, id, stalled: None, lingering: None });
     }
 
     /// Decrypts what was read and hands it on.
@@ -163,7 +166,7 @@ impl Driver {
             return Step::Broken;
         }
         if socket.blocked {
-            let writable = socket.writer.as_ref().poll_write_ready(cx);
+            let writable = socket.stream.poll_write_ready(cx);
             if writable.is_ready() {
                 socket.blocked = false;
                 drop(core);
@@ -176,7 +179,7 @@ impl Driver {
                     None => return Step::Broken,
                     Some(socket) if socket.broken => return Step::Broken,
                     Some(socket) if socket.blocked => {
-                        let _ = socket.writer.as_ref().poll_write_ready(cx);
+                        let _ = socket.stream.poll_write_ready(cx);
                     }
                     Some(_) => {}
                 }
@@ -209,16 +212,22 @@ impl Driver {
     fn read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let mut scratch = self.shard.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        ready!(Pin::new(&mut self.reader).poll_read(cx, &mut buffer))?;
+        if let Some(linger) = &mut self.lingering {
+            ready!(Pin::new(&mut linger.stream).poll_read(cx, &mut buffer))?;
+            let length = buffer.filled().len();
+            linger.bytes += length;
+            return Poll::Ready(Ok(length > 0 && linger.bytes <= LINGER_BYTES));
+        }
+        let secured = {
+            let mut core = self.shard.core.borrow_mut();
+            let Some(socket) = core.socket(self.id) else { return Poll::Ready(Ok(false)) };
+            ready!(Pin::new(&mut socket.stream).poll_read(cx, &mut buffer))?;
+            socket.tls.is_some()
+        };
         let bytes = buffer.filled_mut();
         if bytes.is_empty() {
             return Poll::Ready(Ok(false));
         }
-        if let Some(linger) = &mut self.lingering {
-            linger.bytes += bytes.len();
-            return Poll::Ready(Ok(linger.bytes <= LINGER_BYTES));
-        }
-        let secured = self.shard.core.borrow_mut().socket(self.id).is_some_and(|socket| socket.tls.is_some());
         if secured {
             self.shard.feed_tls(self.id, bytes)?;
         } else {
@@ -229,22 +238,31 @@ impl Driver {
         Poll::Ready(Ok(true))
     }
 
-    /// Everything is written: the writing end closes, and the peer is given time to read the last words, because closing
-    /// with unread bytes would reset the connection and destroy them.
-    fn linger(&mut self) {
-        {
+    /// Everything is written. Unless the peer has said good-bye, the writing end closes first and the peer is given time to
+    /// read the last words, because closing with unread bytes would reset the connection and destroy them.
+    fn close(&mut self) {
+        let now = self.shard.now();
+        let said_goodbye = {
             let mut core = self.shard.core.borrow_mut();
+            let core = &mut *core;
             if let Some(socket) = core.socket(self.id)
                 && let Some(tls) = &mut socket.tls
             {
                 tls.send_close_notify();
             }
-        }
-        let now = self.shard.now();
+            let machine = core.pump.machine(self.id);
+            machine.and_then(|machine| machine.close_cause()) == Some(&CloseCause::Goodbye)
+        };
         self.shard.flush(now, self.id);
-        // Dropping the writing half shuts that direction down.
-        self.shard.remove(self.id, CloseCause::Ours);
-        self.lingering = Some(Box::new(Linger { sleep: Box::pin(sleep(LINGER)), bytes: 0 }));
+        let Some(socket) = self.shard.remove(self.id, CloseCause::Ours) else { return };
+        // What carries MQTT has words of its own to say after MQTT's last.
+        if said_goodbye && socket.tls.is_none() && socket.websocket.is_none() {
+            return;
+        }
+        let stream = socket.stream;
+        if SockRef::from(&stream).shutdown(Shutdown::Write).is_ok() {
+            self.lingering = Some(Box::new(Linger { stream, sleep: Box::pin(sleep(LINGER)), bytes: 0 }));
+        }
     }
 }
 
@@ -262,7 +280,12 @@ impl Future for Driver {
                 match this.step(cx) {
                     Step::Read => {}
                     Step::Wait => return Poll::Pending,
-                    Step::Close => this.linger(),
+                    Step::Close => {
+                        this.close();
+                        if this.lingering.is_none() {
+                            return Poll::Ready(());
+                        }
+                    }
                     Step::Broken => {
                         this.shard.remove(this.id, CloseCause::Lost);
                         return Poll::Ready(());

@@ -24,19 +24,22 @@ pub(super) struct Parts {
     pub(super) tls: Option<Box<ServerConnection>>,
     /// What was read of the stream and not decrypted yet.
     pub(super) sealed: BytesMut,
-    /// What was read and is for the machine.
-    pub(super) plain: BytesMut,
 }
 
 /// What connections come by.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Sized + 'static {
-    /// Takes it apart.
-    fn into_parts(self) -> Parts;
+    /// Takes it apart; also, what was read and is for the machine.
+    fn into_parts(self) -> (Parts, BytesMut);
 }
 
 impl<S> Early<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, early: BytesMut::new() }
+        Self::with(stream, &[])
+    }
+
+    /// A stream of which this was read.
+    pub(super) fn with(stream: S, early: &[u8]) -> Self {
+        Self { stream, early: early.into() }
     }
 
     /// What was read early.
@@ -62,16 +65,16 @@ impl<S: AsyncRead + Unpin> Early<S> {
 }
 
 impl Transport for Early<TcpStream> {
-    fn into_parts(self) -> Parts {
-        Parts { stream: self.stream, tls: None, sealed: BytesMut::new(), plain: self.early }
+    fn into_parts(self) -> (Parts, BytesMut) {
+        (Parts { stream: self.stream, tls: None, sealed: BytesMut::new() }, self.early)
     }
 }
 
 impl Transport for Early<TlsStream<Early<TcpStream>>> {
-    fn into_parts(self) -> Parts {
+    fn into_parts(self) -> (Parts, BytesMut) {
         let (under, tls) = self.stream.into_inner();
         let (stream, sealed) = (under.stream, under.early);
-        Parts { stream, tls: Some(Box::new(tls)), sealed, plain: self.early }
+        (Parts { stream, tls: Some(Box::new(tls)), sealed }, self.early)
     }
 }
 

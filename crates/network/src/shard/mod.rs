@@ -304,20 +304,19 @@ impl Shard {
         }
     }
 
-    /// Forgets a connection whose transport is gone.
-    fn remove(self: &Rc<Self>, id: ConnectionId, cause: CloseCause) {
+    /// Forgets a connection whose transport is gone, or is to be closed. What is left of it is returned.
+    fn remove(self: &Rc<Self>, id: ConnectionId, cause: CloseCause) -> Option<Socket> {
         let now = self.now();
-        {
+        let socket = {
             let mut core = self.core.borrow_mut();
-            if let Some(slot) = core.sockets.get_mut(id.slot as usize)
-                && slot.as_ref().is_some_and(|socket| socket.id == id)
-            {
-                *slot = None;
-            }
+            let slot = core.sockets.get_mut(id.slot as usize);
+            let socket = slot.and_then(|slot| slot.take_if(|socket| socket.id == id));
             core.pump.remove(now, id, cause);
             self.talks.borrow_mut().remove(&id);
-        }
+            socket
+        };
         self.act(now);
+        socket
     }
 }
 

@@ -1,11 +1,11 @@
-//! A connection's writing end: what the shard itself does with it, in the turn that produced the bytes.
+//! A connection's socket: what the shard itself writes to it, in the turn that produced the bytes. Its driver reads it.
 
 use super::Shard;
 use rustls::ServerConnection;
 use std::io::{self, IoSlice, Write};
 use std::rc::Rc;
 use std::task::Waker;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::TcpStream;
 use windrose_event::{ConnectionId, Now};
 use windrose_protocol::Transmit;
 use windrose_protocol::websocket::{CloseCode, WebSocket};
@@ -16,10 +16,10 @@ const SLICES: usize = 16;
 /// Plain text that TLS may hold encrypted at once: what more there is waits in the machine's `Transmit`.
 const TLS_BUFFER: usize = 32 * 1024;
 
-/// A connection's writing end and what its driver must know.
+/// A connection's socket and what its driver must know.
 pub(super) struct Socket {
     pub(super) id: ConnectionId,
-    pub(super) writer: OwnedWriteHalf,
+    pub(super) stream: TcpStream,
     pub(super) tls: Option<Box<ServerConnection>>,
     pub(super) websocket: Option<Box<WebSocket>>,
     /// Wakes the driver.
@@ -43,7 +43,7 @@ pub(super) struct Socket {
 impl Socket {
     pub(super) fn new(
         id: ConnectionId,
-        writer: OwnedWriteHalf,
+        stream: TcpStream,
         mut tls: Option<Box<ServerConnection>>,
         websocket: Option<Box<WebSocket>>,
     ) -> Self {
@@ -52,7 +52,7 @@ impl Socket {
         }
         Self {
             id,
-            writer,
+            stream,
             tls,
             websocket,
             waker: None,
@@ -76,8 +76,8 @@ impl Socket {
     fn write(&mut self, transmit: &mut Transmit) -> io::Result<()> {
         let mut waiting = Waiting { transmit, websocket: self.websocket.as_deref_mut() };
         let Some(tls) = self.tls.as_deref_mut() else {
-            let writer = &self.writer;
-            while let Some(step) = waiting.write(|slices| writer.try_write_vectored(slices))? {
+            let stream = &self.stream;
+            while let Some(step) = waiting.write(|slices| stream.try_write_vectored(slices))? {
                 if step == 0 {
                     return Err(io::ErrorKind::WriteZero.into());
                 }
@@ -94,7 +94,7 @@ impl Socket {
                 }
             }
             while tls.wants_write() {
-                self.written += tls.write_tls(&mut Nonblocking(&self.writer))? as u64;
+                self.written += tls.write_tls(&mut Nonblocking(&self.stream))? as u64;
             }
             if !is_full {
                 return Ok(());
@@ -138,7 +138,7 @@ impl Waiting<'_> {
 }
 
 /// The socket as TLS writes to it.
-struct Nonblocking<'a>(&'a OwnedWriteHalf);
+struct Nonblocking<'a>(&'a TcpStream);
 
 impl Write for Nonblocking<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

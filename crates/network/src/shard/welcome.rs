@@ -40,10 +40,14 @@ pub(super) struct Visitor {
 }
 
 /// Leads a connection to its listener.
-pub(super) async fn welcome(guest: Guest, candidates: Rc<Candidates>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn welcome(
+    guest: Guest,
+    candidates: Rc<Candidates>,
+    mut stream: Early<TcpStream>,
+    peer: SocketAddr,
+) {
     let shard = Rc::clone(&guest.0);
     let mut visitor = Visitor { shard, peer, name: None, certificate: None, guest };
-    let mut stream = Early::new(stream);
     if candidates.first().proxy_protocol && visitor.hear_proxy(&candidates, &mut stream).await.is_none() {
         return;
     }
@@ -192,7 +196,8 @@ impl Visitor {
         let claim = claim(&listener, self.peer, self.certificate);
         // From here on the pump counts it.
         drop(self.guest);
-        self.shard.enter_mqtt(stream.into_parts(), websocket, listener, claim);
+        let (parts, mut words) = stream.into_parts();
+        self.shard.enter_mqtt(parts, &mut words, websocket, listener, claim);
     }
 
     pub(super) fn refuse(&self, listener: &Listener, cause: &'static str, detail: &str) {
