@@ -60,6 +60,10 @@ impl Measure for Subscriptions {
         ]
     }
 
+    fn about_seconds(&self, _: &Conditions) -> f64 {
+        25.0
+    }
+
     fn needs(&self) -> Vec<Need> {
         vec![Need::Crowd]
     }
@@ -101,6 +105,10 @@ impl Measure for Retained {
             ("us/fetched", |sample| sample.figure("us/fetched")),
             ("RSS MiB", |sample| sample.resident as f64 / 1_048_576.0),
         ]
+    }
+
+    fn about_seconds(&self, _: &Conditions) -> f64 {
+        25.0
     }
 
     fn needs(&self) -> Vec<Need> {

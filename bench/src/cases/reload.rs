@@ -99,6 +99,10 @@ impl Measure for Reload {
         true
     }
 
+    fn about_seconds(&self, conditions: &Conditions) -> f64 {
+        (conditions.warm_up + 2 * conditions.measure).as_secs_f64() + 0.5
+    }
+
     fn needs(&self) -> Vec<Need> {
         vec![Need::Shards]
     }

@@ -77,6 +77,10 @@ impl Measure for Connections {
         true
     }
 
+    fn about_seconds(&self, conditions: &Conditions) -> f64 {
+        4.0 * (conditions.warm_up + conditions.measure).as_secs_f64() + 10.0
+    }
+
     fn needs(&self) -> Vec<Need> {
         vec![Need::Crowd, Need::Qos1]
     }
@@ -113,6 +117,10 @@ impl Measure for Shards {
 
     fn less_is_better(&self) -> bool {
         true
+    }
+
+    fn about_seconds(&self, conditions: &Conditions) -> f64 {
+        2.0 * (conditions.warm_up + conditions.measure).as_secs_f64() + 1.0
     }
 
     fn needs(&self) -> Vec<Need> {

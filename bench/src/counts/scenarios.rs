@@ -85,6 +85,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         run: |n| Traffic { others: 100_000, ..Traffic::PAIR }.run(n),
     },
     Scenario {
+        name: "churn-qos0",
+        about: "as pairs-qos0, two pairs, while other things come and subscribe to what is their own",
+        units: 4_000,
+        run: |n| Traffic { groups: 2, churn: true, ..Traffic::PAIR }.run(n),
+    },
+    Scenario {
         name: "rest-qos1",
         about: "message from one of 100 publishers to a service that answers at once, PUBACK after it",
         units: 8_000,

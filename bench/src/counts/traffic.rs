@@ -34,6 +34,8 @@ pub(super) struct Traffic {
     pub(super) subscribers: usize,
     /// Subscriptions that never match, every other one with a wildcard.
     pub(super) others: usize,
+    /// Other things come and go: with every round one subscribes to what is its own, which is not counted.
+    pub(super) churn: bool,
     /// Everything goes to a service.
     pub(super) rest: bool,
 }
@@ -41,7 +43,7 @@ pub(super) struct Traffic {
 impl Traffic {
     /// One publisher, one subscriber, QoS 0.
     pub(super) const PAIR: Self =
-        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, others: 0, rest: false };
+        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, others: 0, churn: false, rest: false };
 
     /// Runs until at least so many messages were delivered and counted; says how many.
     pub(super) fn run(&self, units: u64) -> Result<u64> {
@@ -68,6 +70,9 @@ impl Traffic {
         crowd.node.counting = true;
         while crowd.delivered() < before + units {
             let so_far = crowd.delivered();
+            if self.churn {
+                crowd.churn()?;
+            }
             crowd.round()?;
             if crowd.delivered() == so_far {
                 return Err("nothing is delivered".into());
@@ -144,6 +149,15 @@ impl Crowd {
                 self.tell(id, packet::subscribe(LEVEL, &filter, 0));
             }
         }
+        Ok(())
+    }
+
+    /// Another thing comes and subscribes.
+    fn churn(&mut self) -> Result<()> {
+        self.node.counting = false;
+        let id = self.connect()?;
+        self.tell(id, packet::subscribe(LEVEL, &format!("other/{}/#", self.clients), 0));
+        self.node.counting = true;
         Ok(())
     }
 
