@@ -24,6 +24,8 @@ pub(crate) enum Role {
     Storm,
     /// Publishes at a steady rate and takes the time.
     Latency,
+    /// Sends plain HTTP requests.
+    Http,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -42,6 +44,7 @@ impl Role {
             Self::Paced => "paced",
             Self::Storm => "storm",
             Self::Latency => "latency",
+            Self::Http => "http",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

@@ -15,7 +15,7 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// Runs what the command line asks for.
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     if arguments.list {
-        CASES.iter().for_each(|case| println!("{:<16}{}", case.name, case.about));
+        CASES.iter().for_each(|case| println!("{:<22}{}", case.name, case.about));
         return Ok(());
     }
     let cases = chosen(&arguments.cases)?;

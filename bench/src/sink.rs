@@ -89,7 +89,13 @@ impl Client {
         loop {
             match self.stream.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                Ok(read) => self.input.extend(scratch.get(..read).unwrap_or_default()),
+                Ok(read) => {
+                    self.input.extend_from_slice(scratch.get(..read).unwrap_or_default());
+                    // Less than there was room for: there is no more.
+                    if read < scratch.len() {
+                        break;
+                    }
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }

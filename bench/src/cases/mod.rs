@@ -4,6 +4,7 @@ mod idle;
 mod latency;
 mod many;
 mod measure;
+mod proxy;
 mod recovery;
 mod reload;
 mod scale;
@@ -100,6 +101,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "rest-received",
         about: "100 publishers, QoS 1, to a REST service; PUBACK at once",
         measure: &Traffic::to_rest("received"),
+    },
+    Case {
+        name: "rest-proxy",
+        about: "rest-delivered, and nginx that passes on plain HTTP requests to the same sink",
+        measure: &proxy::RestProxy,
+    },
+    Case {
+        name: "rest-latency",
+        about: "rest-delivered at half the rate that it can do: from due to PUBACK",
+        measure: &proxy::RestLatency,
     },
     Case {
         name: "persistence-off",
@@ -210,7 +221,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// What holds for all cases of a run.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Conditions {
     /// How long is measured in a round.
     pub(crate) measure: Duration,
@@ -313,7 +324,8 @@ impl Case {
     /// Whether a server can do it at all.
     pub(crate) fn suits(&self, peer: &dyn Peer, conditions: &Conditions) -> bool {
         let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
-        self.measure.needs().into_iter().chain(mqtt5).all(|need| peer.can(need))
+        let needs: Vec<Need> = self.measure.needs().into_iter().chain(mqtt5).collect();
+        (peer.speaks_mqtt() || needs.contains(&Need::Forward)) && needs.iter().all(|need| peer.can(*need))
     }
 
     /// Runs one round with a fresh server.

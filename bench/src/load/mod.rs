@@ -7,6 +7,7 @@ mod caller;
 mod client;
 mod dial;
 mod histogram;
+pub(crate) mod http;
 pub(crate) mod idle;
 pub(crate) mod latency;
 pub(crate) mod many;

@@ -6,6 +6,7 @@ mod haproxy;
 mod mosquitto;
 mod nanomq;
 mod nats;
+mod nginx;
 mod rabbitmq;
 mod rumqttd;
 mod windrose;
@@ -36,6 +37,11 @@ pub(crate) trait Peer {
         0.5
     }
 
+    /// Whether it is a broker at all.
+    fn speaks_mqtt(&self) -> bool {
+        true
+    }
+
     /// Whether it meets what a case needs.
     fn can(&self, need: Need) -> bool;
 
@@ -56,7 +62,9 @@ pub(crate) enum Need {
     WebSocket,
     /// Thousands of connections, also while some do not read.
     Crowd,
-    /// It delivers to REST services by itself.
+    /// It passes on what clients send it to a REST service, whatever they speak.
+    Forward,
+    /// It delivers to REST services what MQTT clients publish.
     Rest,
     /// Sessions and messages outlive its process, each acknowledged only when it is on disk.
     Persistence,
@@ -85,6 +93,13 @@ pub(crate) struct Setup {
     pub(crate) many: bool,
     /// How many threads handle events; as the server sees fit without it.
     pub(crate) shards: Option<u16>,
+}
+
+impl Setup {
+    /// The same for another start, with an address of its own.
+    pub(crate) fn again(&self) -> Result<Self> {
+        Ok(Self { address: free_address()?, ..self.clone() })
+    }
 }
 
 /// A REST service that gets everything.
@@ -119,6 +134,9 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
     if let Some((proxy, broker)) = program("haproxy").zip(program("mosquitto")) {
         let broker = mosquitto::Mosquitto { program: broker, nodelay: true };
         peers.push(Box::new(haproxy::HaProxy { program: proxy, broker }));
+    }
+    if let Some(program) = program("nginx") {
+        peers.push(Box::new(nginx::Nginx { program }));
     }
     if let Some(rabbitmq) = rabbitmq::RabbitMq::find() {
         peers.push(Box::new(rabbitmq));
