@@ -15,7 +15,7 @@ use crate::receipts::Receipts;
 use crate::requests::Requests;
 use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
-use crate::sessions::{QueueBounds, Session, Sessions, Takeovers, Ticket};
+use crate::sessions::{Session, Sessions, Takeovers, Ticket};
 use crate::shards::{Shards, Unheard};
 use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
@@ -334,16 +334,6 @@ impl Engine {
     /// This shard's part of a bound that is for the whole node.
     pub(crate) fn share_of(&self, bound: u32) -> usize {
         (bound / self.shards.count()).max(1) as usize
-    }
-
-    /// Bounds on what waits for one session.
-    pub(crate) fn queue_bounds(&self) -> QueueBounds {
-        let limits = self.limits();
-        QueueBounds {
-            events: limits.session_queue_events as usize,
-            bytes: limits.session_queue_bytes,
-            full: limits.session_queue_full,
-        }
     }
 
     /// Bounds on last values. Every shard has all of them.

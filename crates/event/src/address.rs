@@ -1,6 +1,7 @@
 //! Addresses and the filters that match them: one namespace for every protocol.
 
 use crate::Text;
+use crate::text::has_none_of;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -50,15 +51,19 @@ impl Address {
         let path = path.into();
         let bytes = path.as_bytes();
         // One look at the bytes settles it for nearly all.
-        let is_common = |byte: &u8| !matches!(byte, 0 | b'+' | b'#');
-        if bytes.is_empty()
-            || bytes.len() > MAX_ADDRESS_BYTES
-            || !bytes.iter().fold(true, |common, byte| common & is_common(byte))
-        {
+        if bytes.is_empty() || bytes.len() > MAX_ADDRESS_BYTES || !has_none_of(bytes, [0, b'+', b'#']) {
             check(bytes)?;
             return Err(AddressError::Wildcard);
         }
         Ok(Self(path))
+    }
+
+    /// Copies a path of printable ASCII, as nearly all are; `None` if it is another, or no address.
+    #[inline]
+    pub fn from_plain_ascii(path: &[u8]) -> Option<Self> {
+        let is_address =
+            !path.is_empty() && path.len() <= MAX_ADDRESS_BYTES && has_none_of(path, [b'+', b'#']);
+        Text::from_plain_ascii(path).filter(|_| is_address).map(Self)
     }
 
     /// Checks and takes a path's bytes without copying them.
@@ -272,6 +277,10 @@ mod tests {
             assert_eq!(Filter::new(bad), Err(AddressError::MisplacedWildcard), "{bad}");
         }
         assert_eq!(Filter::new(""), Err(AddressError::Empty));
+        for bad in ["", "a/+", "#", "a\0b", "é"] {
+            assert_eq!(Address::from_plain_ascii(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(Address::from_plain_ascii(b"a/b c"), Address::new("a/b c").ok());
         assert_eq!(Address::new("a/+").err(), Some(AddressError::Wildcard));
         assert_eq!(Address::new("a\0b").err(), Some(AddressError::Null));
         assert_eq!(Filter::new(&"x".repeat(MAX_ADDRESS_BYTES + 1)), Err(AddressError::TooLong));

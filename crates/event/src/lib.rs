@@ -32,6 +32,6 @@ pub use intent::{
     Close, CloseCause, ConnectionId, Intent, Open, Publish, RetainedDelivery, SubscriptionRequest, Tag, Will,
 };
 pub use outcome::{Cause, Outcome, Rejection};
-pub use text::{Text, is_plain_ascii};
+pub use text::Text;
 pub use time::{Moment, Now, Timestamp};
 pub use via::{VIA, has_passed};

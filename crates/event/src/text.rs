@@ -37,14 +37,24 @@ impl Text {
         Ok(Self::short(&bytes).unwrap_or(Self(Repr::Long(bytes))))
     }
 
-    /// Checks that `bytes` are UTF-8 and copies them.
-    pub fn copy_from_utf8(bytes: &[u8]) -> Result<Self, Utf8Error> {
-        if !is_plain_ascii(bytes) {
-            std::str::from_utf8(bytes)?;
-        }
-        Ok(Self::short(bytes).unwrap_or_else(|| Self(Repr::Long(Bytes::copy_from_slice(bytes)))))
+    /// Copies `bytes`, if they are printable ASCII.
+    #[inline]
+    pub fn from_plain_ascii(bytes: &[u8]) -> Option<Self> {
+        is_plain_ascii(bytes).then(|| Self::copy(bytes))
     }
 
+    /// Checks that `bytes` are UTF-8 and copies them.
+    pub fn copy_from_utf8(bytes: &[u8]) -> Result<Self, Utf8Error> {
+        std::str::from_utf8(bytes)?;
+        Ok(Self::copy(bytes))
+    }
+
+    #[inline]
+    fn copy(bytes: &[u8]) -> Self {
+        Self::short(bytes).unwrap_or_else(|| Self(Repr::Long(Bytes::copy_from_slice(bytes))))
+    }
+
+    #[inline]
     fn short(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; SHORT];
         bytes.get_mut(..text.len())?.copy_from_slice(text);
@@ -67,6 +77,18 @@ impl Text {
         }
     }
 
+    /// Its length in bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether it has no characters.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+
     /// The text in a buffer that can be shared.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
@@ -76,10 +98,47 @@ impl Text {
     }
 }
 
-/// Whether text is of the kind that nearly all is: printable ASCII. Made to be looked at many bytes at once.
+/// Whether text is of the kind that nearly all is: printable ASCII.
 #[inline]
-pub fn is_plain_ascii(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+fn is_plain_ascii(text: &[u8]) -> bool {
+    words(text, b' ', |word| {
+        // Neither the bytes nor their successors reach 128, and none is under 32: each byte for itself, for none of the three
+        // carries into its neighbour as long as no byte has its highest bit.
+        (word | word.wrapping_add(ONES) | !((word | HIGHS).wrapping_sub(0x20 * ONES))) & HIGHS == 0
+    })
+}
+
+/// Whether none of the bytes is one of these.
+#[inline]
+pub(crate) fn has_none_of<const N: usize>(text: &[u8], bytes: [u8; N]) -> bool {
+    words(text, b' ', |word| {
+        bytes.iter().all(|byte| {
+            let zero_if_equal = word ^ (u64::from(*byte) * ONES);
+            zero_if_equal.wrapping_sub(ONES) & !zero_if_equal & HIGHS == 0
+        })
+    })
+}
+
+const ONES: u64 = u64::MAX / 255;
+const HIGHS: u64 = 0x80 * ONES;
+
+/// Whether all of a text's bytes pass a test of eight at once. Eight are looked at in the place of each one, some twice; of
+/// fewer than eight, `fill` makes up the rest.
+#[inline]
+fn words(text: &[u8], fill: u8, test: impl Fn(u64) -> bool) -> bool {
+    let (whole, rest) = text.as_chunks::<8>();
+    if !whole.iter().all(|word| test(u64::from_le_bytes(*word))) {
+        return false;
+    }
+    if rest.is_empty() {
+        return true;
+    }
+    let mut last = [fill; 8];
+    match text.last_chunk::<8>() {
+        Some(overlapping) => last = *overlapping,
+        None => last.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte),
+    }
+    test(u64::from_le_bytes(last))
 }
 
 impl Default for Text {
@@ -115,8 +174,7 @@ impl From<String> for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        let bytes = text.as_bytes();
-        Self::short(bytes).unwrap_or_else(|| Self(Repr::Long(Bytes::copy_from_slice(bytes))))
+        Self::copy(text.as_bytes())
     }
 }
 
@@ -180,6 +238,34 @@ mod tests {
                 assert_eq!(one.into_bytes(), text.as_bytes());
             }
         }
+    }
+
+    #[test]
+    fn bytes_are_told_apart_wherever_they_lie() {
+        for length in 0..40 {
+            let plain: Vec<u8> = (0..length).map(|index| b'!' + index).collect();
+            let without: Vec<u8> =
+                plain.iter().map(|byte| if b"+#".contains(byte) { b'~' } else { *byte }).collect();
+            assert!(is_plain_ascii(&plain) && has_none_of(&without, [b'+', b'#', 0]), "{length}");
+            assert_eq!(Text::from_plain_ascii(&plain).map(Text::into_bytes), Some(plain.clone().into()));
+            for index in 0..plain.len() {
+                for byte in 0..=u8::MAX {
+                    let mut one = without.clone();
+                    one[index] = byte;
+                    assert_eq!(
+                        is_plain_ascii(&one),
+                        matches!(byte, b' '..=b'~'),
+                        "{byte} at {index} of {length}"
+                    );
+                    let is_none = !matches!(byte, b'+' | b'#' | 0);
+                    assert_eq!(has_none_of(&one, [b'+', b'#', 0]), is_none, "{byte} at {index} of {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_text_is_refused() {
         assert!(Text::from_utf8(Bytes::from_static(b"\xff")).is_err());
         assert!(Text::copy_from_utf8(b"plain, then \xc3").is_err());
         assert!(Text::copy_from_utf8(&[0xe9; 100]).is_err());

@@ -85,7 +85,24 @@ pub struct Pump {
     timers: BinaryHeap<Reverse<(Moment, ConnectionId)>>,
     output_bytes: usize,
     /// Control packets received and sent since the start.
-    packets: (u64, u64),
+    packets: Packets,
+}
+
+/// Control packets, counted whenever a machine has been read into or is written from.
+#[derive(Default)]
+struct Packets {
+    received: u64,
+    sent: u64,
+}
+
+impl Packets {
+    fn count(&mut self, endpoint: &mut Endpoint) {
+        if let Endpoint::Mqtt(machine) = endpoint {
+            let packets = machine.take_packets();
+            self.received += u64::from(packets.received);
+            self.sent += u64::from(packets.sent);
+        }
+    }
 }
 
 /// What the document's limits, and what it says of a listener, mean to an MQTT machine.
@@ -136,7 +153,7 @@ impl Pump {
             effects: VecDeque::new(),
             timers: BinaryHeap::new(),
             output_bytes: snapshot.limits.output_bytes,
-            packets: (0, 0),
+            packets: Packets::default(),
         }
     }
 
@@ -206,7 +223,8 @@ impl Pump {
             return;
         };
         let mut cause = cause;
-        if let Some(peer) = slot.peer.take() {
+        if let Some(mut peer) = slot.peer.take() {
+            self.packets.count(&mut peer.endpoint);
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(id.slot);
             self.connections -= 1;
@@ -228,6 +246,9 @@ impl Pump {
             machine.handle_bytes_into(now, bytes, &mut heard);
             self.collect(id);
             self.hear(now, id, &mut heard);
+            if let Some(peer) = peer_mut(&mut self.slots, id) {
+                self.packets.count(&mut peer.endpoint);
+            }
         }
         // A burst's memory is given back.
         heard.shrink_to(8 * BATCH);
@@ -321,9 +342,10 @@ impl Pump {
     pub fn poll_effect(&mut self) -> Option<Effect> {
         let effect = self.effects.pop_front();
         if let Some(Effect::Flush(id)) = effect
-            && let Some(peer) = self.peer_mut(id)
+            && let Some(peer) = peer_mut(&mut self.slots, id)
         {
             peer.dirty = false;
+            self.packets.count(&mut peer.endpoint);
         }
         effect
     }
@@ -357,7 +379,7 @@ impl Pump {
 
     /// Control packets that machines received and sent since the start.
     pub const fn packets(&self) -> (u64, u64) {
-        self.packets
+        (self.packets.received, self.packets.sent)
     }
 
     /// The engine, for its tally and state.
@@ -436,26 +458,25 @@ impl Pump {
     }
 
     fn direct(&mut self, now: Now, id: ConnectionId, directive: Directive) {
-        let Some(peer) = self.peer_mut(id) else { return };
-        let waiting = match &mut peer.endpoint {
+        let Some(peer) = peer_mut(&mut self.slots, id) else { return };
+        let (waiting, opened) = match &mut peer.endpoint {
             Endpoint::Exchange(queue) => {
                 queue.push(directive);
-                queue.len() > EXCHANGE_QUEUE
+                (queue.len() > EXCHANGE_QUEUE, false)
             }
             Endpoint::Mqtt(machine) => {
                 let opened = matches!(directive, Directive::Accept(_) | Directive::Challenge { .. });
                 machine.handle_directive(now, directive);
-                self.collect(id);
-                if opened {
-                    self.arm(id);
+                let waiting = machine.transmit().len();
+                if machine.has_output() || (waiting > 0 && !peer.dirty) {
+                    self.collect(id);
                 }
-                let limit = self.output_bytes;
-                self.peer_mut(id).is_some_and(|peer| match &mut peer.endpoint {
-                    Endpoint::Mqtt(machine) => machine.transmit().len() > limit,
-                    Endpoint::Exchange(_) => false,
-                })
+                (waiting > self.output_bytes, opened)
             }
         };
+        if opened {
+            self.arm(id);
+        }
         if waiting
             && let Some(peer) = self.peer_mut(id)
             && !peer.congested
@@ -468,15 +489,8 @@ impl Pump {
 
     /// Takes what a machine put out.
     fn collect(&mut self, id: ConnectionId) {
-        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
-        else {
-            return;
-        };
-        let Some(peer) = slot.peer.as_mut() else { return };
+        let Some(peer) = peer_mut(&mut self.slots, id) else { return };
         let Endpoint::Mqtt(machine) = &mut peer.endpoint else { return };
-        let packets = machine.take_packets();
-        self.packets.0 += u64::from(packets.received);
-        self.packets.1 += u64::from(packets.sent);
         let mut close = false;
         while let Some(output) = machine.poll_output() {
             match output {
@@ -516,6 +530,10 @@ impl Pump {
     }
 
     fn peer_mut(&mut self, id: ConnectionId) -> Option<&mut Peer> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.peer.as_mut()
+        peer_mut(&mut self.slots, id)
     }
+}
+
+fn peer_mut(slots: &mut [Slot], id: ConnectionId) -> Option<&mut Peer> {
+    slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?.peer.as_mut()
 }

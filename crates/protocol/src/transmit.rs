@@ -7,8 +7,12 @@ use std::io::IoSlice;
 /// Payloads of at least this many bytes are queued as they are; smaller ones are copied beside their headers.
 const SHARE_FROM: usize = 2_048;
 
-/// Room that a buffer has at first: enough for most of what is written at once, so that it hardly ever grows.
+/// Room that a buffer has at least: enough for most of what is written at once, so that it hardly ever grows.
 const FIRST: usize = 512;
+
+/// The unit in which it is remembered how much was written at once lately, and the most that is made room for from the start.
+const KIB: usize = 1_024;
+const MOST_KIB: usize = 32;
 
 /// Bytes that wait to be written, in order. Frames are appended to one buffer; large payloads keep their own and are
 /// written with it by one vectored write. When everything is written it owns no memory: an idle connection costs none.
@@ -22,18 +26,30 @@ pub struct Transmit {
     tail_start: usize,
     /// Bytes in `segments`.
     segment_bytes: usize,
+    /// How much waited at once lately, in KiB: a busy connection's buffer is made in one piece.
+    lately: u8,
 }
 
 impl Transmit {
     /// The buffer to append frames to.
+    #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         if self.tail.capacity() == 0 {
-            self.tail.reserve(FIRST);
+            self.tail.reserve_exact(FIRST.max(usize::from(self.lately) * KIB));
         }
         &mut self.tail
     }
 
+    /// The buffer to append a frame to, with room for its head and for a payload that is to follow.
+    pub(crate) fn frame(&mut self, head: usize, payload: usize) -> &mut Vec<u8> {
+        let room = if payload < SHARE_FROM { head + payload } else { head };
+        let tail = self.buffer();
+        tail.reserve(room);
+        tail
+    }
+
     /// Appends a payload, sharing it when it is large.
+    #[inline]
     pub fn payload(&mut self, payload: &Bytes) {
         if payload.len() < SHARE_FROM {
             self.tail.extend_from_slice(payload);
@@ -45,11 +61,13 @@ impl Transmit {
     }
 
     /// Bytes that wait.
+    #[inline]
     pub fn len(&self) -> usize {
         self.segment_bytes + self.tail.len() - self.tail_start
     }
 
     /// Whether nothing waits.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -84,7 +102,9 @@ impl Transmit {
         }
         self.tail_start = (self.tail_start + written).min(self.tail.len());
         if self.is_empty() {
-            *self = Self::default();
+            // A little more, lest a buffer that is nearly large enough grow to twice its size each time.
+            let lately = (self.tail.len() * 9 / 8).div_ceil(KIB).min(MOST_KIB) as u8;
+            *self = Self { lately, ..Self::default() };
         }
     }
 

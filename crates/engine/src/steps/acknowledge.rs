@@ -7,6 +7,7 @@ use windrose_event::{ConnectionId, Directive, Now, Outcome, Tag};
 
 impl Engine {
     /// Settles a debt: the sender is told the worst that its event's targets said.
+    #[inline]
     pub(crate) fn acknowledge(&mut self, now: Now, receipt: Receipt) {
         let (listener, promise, heard) = (receipt.listener, receipt.promise, receipt.heard);
         let took = now.moment.since(receipt.received);

@@ -36,6 +36,7 @@ pub(crate) struct Audience {
 
 impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
+    #[inline]
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
         let Delivered { event, mut receipt, from, targets, subscribers, had, topic } = routed.into_parts();
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
@@ -307,7 +308,7 @@ impl Engine {
             expiry: None,
             details: Some(Box::new(details)),
         };
-        let answer = self.make_event(now, &origin, publication);
+        let answer = self.make_event(now, origin, publication);
         if !is_reply {
             self.distribute(now, &answer, None, None);
         } else if let Some(address) = ReplyAddress::parse(address) {

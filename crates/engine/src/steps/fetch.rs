@@ -66,7 +66,7 @@ impl Engine {
             expiry: None,
             details: None,
         };
-        let event = self.make_event(now, &value.origin, publication);
+        let event = self.make_event(now, value.origin.clone(), publication);
         self.remember(now, &event, None);
     }
 

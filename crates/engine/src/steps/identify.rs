@@ -37,6 +37,11 @@ impl Identified {
         self.listener
     }
 
+    /// Gives away who it is and by which road it came.
+    pub(crate) fn into_origin(self) -> Arc<Origin> {
+        self.origin
+    }
+
     /// Who it is and by which road it came.
     pub(crate) const fn origin(&self) -> &Arc<Origin> {
         &self.origin

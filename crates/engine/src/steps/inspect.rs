@@ -4,7 +4,7 @@ use crate::counts::ListenerIndex;
 use crate::engine::Engine;
 use crate::receipts::{Debtor, Receipt};
 use crate::requests::ReplyAddress;
-use crate::sessions::{Inbound, Pending, Ticket};
+use crate::sessions::{Inbound, Pending, SessionKey, Ticket};
 use crate::steps::identify::Identified;
 use crate::steps::state::is_announcement;
 use crate::topics::TopicKey;
@@ -100,15 +100,15 @@ impl Engine {
         }
         if !is_reply && !is_permitted {
             topic = topic.or_else(|| self.enter_topic(&publication.address));
-            if let Some(topic) = topic.filter(|_| origin.protocol != Origin::FETCHED) {
+            if let Some(topic) = topic.filter(|_| by.origin().protocol != Origin::FETCHED) {
                 self.topics.permit(topic, by.connection());
             }
         }
-        let event = self.make_event(now, by.origin(), publication);
+        let (connection, session) = (by.connection(), by.session());
+        let event = self.make_event(now, by.into_origin(), publication);
         if exactly_once {
-            let ticket = self.remember_inbound(&by, tag, event.id);
-            receipt.debtor =
-                Debtor::Session { session: by.session(), connection: by.connection(), tag, ticket };
+            let ticket = self.remember_inbound(session, connection, tag, event.id);
+            receipt.debtor = Debtor::Session { session, connection, tag, ticket };
         }
         if is_reply {
             // Whoever knows the address was asked: no rule is needed, and nobody else is told.
@@ -118,7 +118,7 @@ impl Engine {
             return None;
         }
         let had = before == Before::Interrupted;
-        Some(Inspected { event, receipt, from: Some(by.connection()), had, topic })
+        Some(Inspected { event, receipt, from: Some(connection), had, topic })
     }
 
     /// Inspects a request: like a publication that names where its one reply goes.
@@ -143,8 +143,9 @@ impl Engine {
             details.correlation = Some(token.to_be_bytes().to_vec().into());
         }
         publication.retain = false;
-        let event = self.make_event(now, by.origin(), publication);
-        Some(Inspected { event, receipt, from: Some(by.connection()), had: false, topic: None })
+        let connection = by.connection();
+        let event = self.make_event(now, by.into_origin(), publication);
+        Some(Inspected { event, receipt, from: Some(connection), had: false, topic: None })
     }
 
     /// Inspects a will, by the rules as they are now.
@@ -161,7 +162,7 @@ impl Engine {
         }
         self.counts.at(listener).events_in += 1;
         let receipt = self.receipts.issue(Debtor::Nobody, listener, now.moment);
-        let event = self.make_event(now, origin, will.publication);
+        let event = self.make_event(now, origin.clone(), will.publication);
         Some(Inspected { event, receipt, from: None, had: false, topic: None })
     }
 
@@ -212,10 +213,11 @@ impl Engine {
     }
 
     /// An event as the node knows it.
+    #[inline]
     pub(crate) fn make_event(
         &mut self,
         now: Now,
-        origin: &Arc<Origin>,
+        origin: Arc<Origin>,
         publication: Publication,
     ) -> Arc<Event> {
         let (time, id) = self.ids.next(now.wall);
@@ -223,7 +225,7 @@ impl Engine {
             id,
             time,
             address: publication.address,
-            origin: origin.clone(),
+            origin,
             assurance: publication.assurance,
             retain: publication.retain,
             expires: publication.expiry.map(|expiry| time + expiry),
@@ -264,13 +266,19 @@ impl Engine {
         }
     }
 
-    fn remember_inbound(&mut self, by: &Identified, tag: Tag, event: EventId) -> Ticket {
+    fn remember_inbound(
+        &mut self,
+        session: SessionKey,
+        connection: ConnectionId,
+        tag: Tag,
+        event: EventId,
+    ) -> Ticket {
         let ticket = self.next_ticket();
-        if let Some(session) = self.sessions.get_mut(by.session()) {
-            let pending = Pending { ticket, event, connection: Some(by.connection()) };
+        if let Some(session) = self.sessions.get_mut(session) {
+            let pending = Pending { ticket, event, connection: Some(connection) };
             session.inbound.get_or_insert_default().insert(tag, Inbound::Pending(pending));
         }
-        self.record_taken(by.session(), tag, event);
+        self.record_taken(session, tag, event);
         ticket
     }
 

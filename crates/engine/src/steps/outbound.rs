@@ -3,13 +3,14 @@
 use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::{Output, ShardId, ShardMessage};
-use crate::sessions::{Awaits, Next, Offered, Parcel, SessionKey};
+use crate::sessions::{Awaits, Next, Offered, Parcel, QueueBounds, SessionKey};
 use crate::steps::journal::Row;
 use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
 use windrose_event::{
     Assurance, Cause, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Rejection, Tag, is_system,
 };
+use windrose_policy::Limits;
 
 /// Last values that a session gets at once; then others have their turn.
 const CATCH_UP_AT_ONCE: usize = 256;
@@ -47,7 +48,6 @@ impl Engine {
 
     /// Sends a parcel to a session, or lets it wait there.
     fn enqueue(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
-        let bounds = self.queue_bounds();
         let Some(session) = self.sessions.get_mut(key) else { return };
         if self.snapshot.access.withholds(&session.origin.identity, &parcel.event.address) {
             return;
@@ -63,6 +63,7 @@ impl Engine {
             }
             connection => connection,
         };
+        let bounds = queue_bounds(&self.snapshot.limits);
         let mut row = Row::new(self.gate.as_deref_mut(), session.journaled());
         let copy = row.copy(&parcel);
         let outbox = session.outbox.get_or_insert_default();
@@ -299,6 +300,15 @@ impl Engine {
                  'limits.session_queue_bytes' allow ('limits.session_queue_full' says which is dropped)"
             );
         }
+    }
+}
+
+/// Bounds on what waits for one session.
+fn queue_bounds(limits: &Limits) -> QueueBounds {
+    QueueBounds {
+        events: limits.session_queue_events as usize,
+        bytes: limits.session_queue_bytes,
+        full: limits.session_queue_full,
     }
 }
 

@@ -56,6 +56,7 @@ impl Routed {
 
 impl Engine {
     /// Picks an event's targets. One that no route matches is for subscribers only.
+    #[inline]
     pub(crate) fn route(&mut self, now: Now, inspected: Inspected) -> Routed {
         let Passed { event, receipt, from, had, topic } = inspected.into_parts();
         let mut targets = SmallVec::new();

@@ -49,7 +49,7 @@ impl Engine {
                 expiry: None,
                 details: None,
             };
-            let event = self.make_event(now, &origin, publication);
+            let event = self.make_event(now, origin.clone(), publication);
             self.own.remember(now, &event, UNBOUNDED);
             self.tell_state(now, &event);
         }

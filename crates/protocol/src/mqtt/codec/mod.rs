@@ -18,6 +18,7 @@ pub(super) use packet::decode_body;
 pub use packet::{Ack, Auth, Disconnect, Packet, decode, encode};
 pub use properties::Properties;
 pub use publish::Publish;
+pub(crate) use publish::PublishView;
 pub(super) use publish::{TopicAlias, can_say, seconds_left, write_publish};
 pub use read::{CodecError, FixedHeader, fixed_header};
 pub use subscribe::{Suback, Subscribe, SubscribeFilter, Unsubscribe};

@@ -9,7 +9,7 @@ use super::write::{put_binary, put_u16, put_u32, put_variable, variable_length};
 use super::{Version, assurance, kind};
 use crate::Transmit;
 use bytes::Bytes;
-use windrose_event::{Assurance, Delivery, Event, Text, Timestamp};
+use windrose_event::{Address, Assurance, Delivery, Event, Text, Timestamp};
 
 /// PUBLISH. The topic may be empty only if a topic alias stands for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,21 +30,56 @@ pub struct Publish {
     pub payload: Bytes,
 }
 
-impl Publish {
-    pub(super) fn read(flags: u8, body: &[u8], version: Version) -> Result<Self, CodecError> {
+/// A PUBLISH where it lies, its topic not looked at yet.
+pub(crate) struct PublishView<'a> {
+    pub(crate) dup: bool,
+    pub(crate) qos: Assurance,
+    pub(crate) retain: bool,
+    pub(crate) topic: &'a [u8],
+    pub(crate) packet_id: u16,
+    pub(crate) properties: Option<Box<Properties>>,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> PublishView<'a> {
+    #[inline]
+    pub(crate) fn read(flags: u8, body: &'a [u8], version: Version) -> Result<Self, CodecError> {
         let qos = assurance(flags >> 1 & 3).ok_or(CodecError::malformed("PUBLISH has QoS 3"))?;
         let dup = flags & 8 != 0;
         if dup && qos == Assurance::AtMostOnce {
             return Err(CodecError::malformed("PUBLISH has DUP with QoS 0"));
         }
         let mut reader = Reader::new(body);
-        let topic = reader.text()?;
+        let topic = reader.field()?;
         let packet_id = if qos == Assurance::AtMostOnce { 0 } else { reader.packet_id()? };
         let properties = match version {
             Version::V3 => None,
             Version::V5 => Properties::read(&mut reader, properties::PUBLISH)?,
         };
         Ok(Self { dup, qos, retain: flags & 1 != 0, topic, packet_id, properties, payload: reader.rest() })
+    }
+
+    /// The topic as an address; `None` if it is empty.
+    #[inline]
+    pub(crate) fn address(&self) -> Result<Option<Address>, CodecError> {
+        if self.topic.is_empty() {
+            return Ok(None);
+        }
+        if let Some(address) = Address::from_plain_ascii(self.topic) {
+            return Ok(Some(address));
+        }
+        // Not 0x90, which is for names that are well-formed and not accepted (MQTT 5 §3.3.2.1).
+        let address = Address::new(Reader::text_of(self.topic)?);
+        address.map(Some).map_err(|_| CodecError::malformed("a topic name contains a wildcard"))
+    }
+}
+
+impl Publish {
+    pub(super) fn read(flags: u8, body: &[u8], version: Version) -> Result<Self, CodecError> {
+        let PublishView { dup, qos, retain, topic, packet_id, properties, payload } =
+            PublishView::read(flags, body, version)?;
+        let (topic, payload) = (Reader::text_of(topic)?, Bytes::copy_from_slice(payload));
+        Ok(Self { dup, qos, retain, topic, packet_id, properties, payload })
     }
 
     pub(super) fn write(&self, version: Version, out: &mut Vec<u8>) {
@@ -106,8 +141,7 @@ pub(crate) fn write_publish(
     if 1 + variable_length(remaining) + remaining > maximum || remaining > 268_435_455 {
         return false;
     }
-    let out = transmit.buffer();
-    out.reserve(remaining - event.payload.len() + 5);
+    let out = transmit.frame(remaining - event.payload.len() + 5, event.payload.len());
     out.push(kind::PUBLISH << 4 | flags(delivery.again && acknowledged, delivery.assurance, delivery.retain));
     put_variable(out, remaining);
     put_binary(out, topic);

@@ -3,7 +3,7 @@
 use crate::mqtt::ReasonCode;
 use bytes::Bytes;
 use std::fmt;
-use windrose_event::{Text, is_plain_ascii};
+use windrose_event::Text;
 
 /// Why bytes are no packet: the reason code to close with, and what is wrong in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,8 +173,8 @@ impl<'a> Reader<'a> {
     }
 
     /// All that is left.
-    pub(crate) fn rest(&mut self) -> Bytes {
-        Bytes::copy_from_slice(std::mem::take(&mut self.bytes))
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.bytes)
     }
 
     /// Binary data (MQTT 5 §1.5.6), where it lies.
@@ -196,8 +196,11 @@ impl<'a> Reader<'a> {
 
     /// The text that is these bytes.
     pub(super) fn text_of(bytes: &[u8]) -> Result<Text, CodecError> {
+        if let Some(text) = Text::from_plain_ascii(bytes) {
+            return Ok(text);
+        }
         let text = Text::copy_from_utf8(bytes).map_err(|_| CodecError::malformed("a string is not UTF-8"))?;
-        if !is_plain_ascii(bytes) && !is_plain(&text) {
+        if !is_plain(&text) {
             return Err(CodecError::malformed("a string contains a control character or a noncharacter"));
         }
         Ok(text)

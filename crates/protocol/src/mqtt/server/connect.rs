@@ -148,8 +148,9 @@ impl Server {
 
     /// Whether an address has no more levels than the policy allows.
     pub(super) fn is_shallow(&self, address: &Address) -> bool {
-        let slashes = address.as_bytes().iter().filter(|&&byte| byte == b'/').count();
-        slashes < usize::from(self.config.address_levels)
+        let (path, most) = (address.as_bytes(), usize::from(self.config.address_levels));
+        // It can have at most one level more than it has bytes: most are short enough not to be looked at.
+        path.len() < most || path.iter().filter(|&&byte| byte == b'/').count() < most
     }
 }
 

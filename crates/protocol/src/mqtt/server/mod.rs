@@ -289,7 +289,14 @@ impl Server {
         }
     }
 
+    /// Whether there is something to poll.
+    #[inline]
+    pub fn has_output(&self) -> bool {
+        !self.outputs.is_empty()
+    }
+
     /// The next output, if any.
+    #[inline]
     pub fn poll_output(&mut self) -> Option<Output> {
         let output = self.outputs.pop_front();
         if output.is_none() && self.outputs.capacity() > 0 {
@@ -300,11 +307,13 @@ impl Server {
     }
 
     /// Control packets since this was last asked.
+    #[inline]
     pub fn take_packets(&mut self) -> Packets {
         std::mem::take(&mut self.packets)
     }
 
     /// What waits to be written.
+    #[inline]
     pub fn transmit(&mut self) -> &mut Transmit {
         &mut self.transmit
     }
@@ -336,6 +345,7 @@ impl Server {
     }
 
     /// How the connection ended, once it has.
+    #[inline]
     pub fn close_cause(&self) -> Option<&CloseCause> {
         self.close_cause.as_ref()
     }

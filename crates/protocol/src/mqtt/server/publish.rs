@@ -4,22 +4,14 @@ use super::Server;
 use super::connect::{describe, says_truly};
 use super::unsettled::Handshake;
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, Publish, Version, kind};
+use crate::mqtt::codec::{Ack, CodecError, Packet, Properties, PublishView, Version, kind};
 use crate::mqtt::reason::{is_clients, settled};
-use windrose_event::{
-    Address, Assurance, Cause, CloseCause, Intent, Outcome, Publication, Rejection, Tag, Text,
-};
+use bytes::Bytes;
+use windrose_event::{Assurance, Cause, CloseCause, Intent, Outcome, Publication, Rejection, Tag, Text};
 
 impl Server {
-    pub(super) fn publish(&mut self, publish: Publish) -> Result<(), CodecError> {
-        let named = if publish.topic.is_empty() {
-            None
-        } else {
-            // Not 0x90, which is for names that are well-formed and not accepted (MQTT 5 §3.3.2.1).
-            let address = Address::new(publish.topic)
-                .map_err(|_| CodecError::malformed("a topic name contains a wildcard"))?;
-            Some(address)
-        };
+    pub(super) fn publish(&mut self, publish: PublishView<'_>) -> Result<(), CodecError> {
+        let named = publish.address()?;
         let properties = publish.properties;
         let alias = properties.as_ref().and_then(|properties| properties.topic_alias);
         let address = match (alias, named) {
@@ -39,7 +31,7 @@ impl Server {
         self.check_offered(publish.qos, publish.retain)?;
         let mut publication = Publication {
             address,
-            payload: publish.payload,
+            payload: Bytes::copy_from_slice(publish.payload),
             assurance: self.capped(publish.qos),
             retain: publish.retain,
             expiry: None,

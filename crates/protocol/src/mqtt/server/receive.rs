@@ -2,7 +2,9 @@
 
 use super::{Server, State};
 use crate::mqtt::ReasonCode;
-use crate::mqtt::codec::{Ack, CodecError, Dialect, FixedHeader, Packet, decode_body, fixed_header, kind};
+use crate::mqtt::codec::{
+    Ack, CodecError, Dialect, FixedHeader, Packet, PublishView, decode_body, fixed_header, kind,
+};
 use windrose_event::Now;
 
 /// Bytes that a client may send beyond one packet before its CONNECT is answered.
@@ -107,10 +109,13 @@ impl Server {
             }
         }
         let header = if self.legacy { without_legacy_flags(header) } else { header };
+        // Read where it lies: there are more of these than of all others.
+        if header.kind() == kind::PUBLISH {
+            return self.publish(PublishView::read(header.flags(), body, self.version)?);
+        }
         match decode_body(header, body, self.version)? {
             Packet::Connect(connect) if self.state == State::Fresh => self.connect(*connect),
             Packet::Connect(_) => Err(CodecError::protocol("CONNECT came twice")),
-            Packet::Publish(publish) => self.publish(publish),
             Packet::Puback(ack) | Packet::Pubrec(ack) | Packet::Pubrel(ack) | Packet::Pubcomp(ack) => {
                 self.acknowledged(header.kind(), &ack)
             }
@@ -122,9 +127,11 @@ impl Server {
                 Ok(())
             }
             Packet::Disconnect(disconnect) => self.disconnect(disconnect),
-            Packet::Connack(_) | Packet::Suback(_) | Packet::Unsuback(_) | Packet::Pingresp => {
-                Err(UNEXPECTED)
-            }
+            Packet::Publish(_)
+            | Packet::Connack(_)
+            | Packet::Suback(_)
+            | Packet::Unsuback(_)
+            | Packet::Pingresp => Err(UNEXPECTED),
             Packet::Auth(auth) => self.auth(auth),
         }
     }

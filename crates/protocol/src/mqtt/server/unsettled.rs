@@ -46,8 +46,12 @@ impl Unsettled {
 
     /// Takes out the publication of QoS 1 that has this identifier. `false`: there is none.
     pub(super) fn take_puback(&mut self, id: u16) -> bool {
-        let Some(index) = self.pubacks.iter().position(|known| *known == id) else { return false };
-        self.pubacks.remove(index);
+        if self.pubacks.front() == Some(&id) {
+            self.pubacks.pop_front();
+        } else {
+            let Some(index) = self.pubacks.iter().position(|known| *known == id) else { return false };
+            self.pubacks.remove(index);
+        }
         // A sender of one at a time keeps its few bytes; memory of a burst is given back.
         if self.pubacks.is_empty() && self.pubacks.capacity() > 16 {
             self.pubacks = VecDeque::new();
