@@ -118,7 +118,10 @@ impl Queue {
 
     /// Keeps the first entry of each row one that is still here, and most of the others too.
     fn trim(&mut self) {
-        let Self { again, fresh, deadlines, .. } = self;
+        let Self { again, fresh, deadlines, jobs, .. } = self;
+        if again.len() + fresh.len() == jobs.len() {
+            return;
+        }
         for row in [again, fresh] {
             let is_here = |ticket: &Ticket| deadlines.contains_key(&(ticket.deadline, ticket.number));
             while row.front().is_some_and(|ticket| !is_here(ticket)) {

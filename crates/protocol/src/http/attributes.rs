@@ -98,50 +98,70 @@ impl<'a> Name<'a> {
     }
 }
 
+/// A part of an attribute's value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Piece<'a> {
+    /// Characters that headers and JSON take as they are. Most of what is written is of this kind.
+    Plain(&'a [u8]),
+    /// Any text, in UTF-8.
+    Text(&'a [u8]),
+}
+
+impl<'a> Piece<'a> {
+    /// What a sender gave, or what is written if it gave nothing.
+    fn given_or(given: Option<&'a str>, ours: &'a [u8]) -> Self {
+        given.map_or(Self::Plain(ours), |given| Self::Text(given.as_bytes()))
+    }
+
+    /// What [`segment`] made of a name.
+    fn segment(segment: &'a str) -> Self {
+        if segment.contains('%') { Self::Text(segment.as_bytes()) } else { Self::Plain(segment.as_bytes()) }
+    }
+}
+
 /// Calls `write` with each attribute's name and the pieces of its value.
-pub(super) fn each(node: &str, event: &Event, mut write: impl FnMut(Name<'_>, &[&str])) {
+pub(super) fn each(node: &str, event: &Event, mut write: impl FnMut(Name<'_>, &[Piece<'_>])) {
     let headers = event.headers();
     let given = Given::read(headers);
-    write(Name::SpecVersion, &["1.0"]);
-    match given.id {
-        Some(id) => write(Name::Id, &[id]),
-        None => write(Name::Id, &[text(&uuid(event.id))]),
-    }
+    write(Name::SpecVersion, &[Piece::Plain(b"1.0")]);
+    write(Name::Id, &[Piece::given_or(given.id, &uuid(event.id))]);
     match given.source {
-        Some(source) => write(Name::Source, &[source]),
+        Some(source) => write(Name::Source, &[Piece::Text(source.as_bytes())]),
         None => {
             let (kind, name) = source(event);
-            write(Name::Source, &["windrose://", &segment(node), kind, &segment(name)]);
+            let (node, name) = (segment(node), segment(name));
+            let (node, name) = (Piece::segment(&node), Piece::segment(&name));
+            write(Name::Source, &[Piece::Plain(b"windrose://"), node, Piece::Plain(kind.as_bytes()), name]);
         }
     }
-    write(Name::Type, &[given.kind.unwrap_or(DEFAULT_TYPE)]);
-    write(Name::Subject, &[given.subject.unwrap_or(event.address.as_str())]);
-    match given.time {
-        Some(time) => write(Name::Time, &[time]),
-        None => write(Name::Time, &[text(&time::rfc3339(event.time))]),
-    }
+    write(Name::Type, &[Piece::given_or(given.kind, DEFAULT_TYPE.as_bytes())]);
+    let address = event.address.as_bytes();
+    write(Name::Subject, &[Piece::Text(given.subject.map_or(address, str::as_bytes))]);
+    write(Name::Time, &[Piece::given_or(given.time, &time::rfc3339(event.time))]);
+    let mut text = |name: Name<'_>, text: &str| write(name, &[Piece::Text(text.as_bytes())]);
     if let Some(schema) = given.schema {
-        write(Name::DataSchema, &[schema]);
+        text(Name::DataSchema, schema);
     }
     let identity = &event.origin.identity;
     if let Some(device) = identity.device() {
-        write(Name::DeviceId, &[device]);
+        text(Name::DeviceId, device);
     }
     if let Some(owner) = identity.owner() {
-        write(Name::OwnerId, &[owner]);
+        text(Name::OwnerId, owner);
     }
-    write(Name::Protocol, &[event.origin.protocol]);
+    text(Name::Protocol, event.origin.protocol);
     if given.subject.is_some() {
-        write(Name::Address, &[event.address.as_str()]);
+        write(Name::Address, &[Piece::Text(address)]);
     }
+    let mut text = |name: Name<'_>, text: &str| write(name, &[Piece::Text(text.as_bytes())]);
     if let Some(parent) = given.traceparent {
-        write(Name::TraceParent, &[parent]);
+        text(Name::TraceParent, parent);
         if let Some(state) = given.tracestate {
-            write(Name::TraceState, &[state]);
+            text(Name::TraceState, state);
         }
     }
     if !headers.is_empty() {
-        named_values(headers, given.bare, &mut write);
+        named_values(headers, given.bare, &mut text);
     }
 }
 
@@ -152,7 +172,7 @@ pub(super) fn with_type_and_id<T>(event: &Event, read: impl FnOnce(&str, &str) -
     read(given.kind.unwrap_or(DEFAULT_TYPE), given.id.unwrap_or(text(&ours)))
 }
 
-fn named_values(headers: &[(Text, Text)], bare: bool, write: &mut impl FnMut(Name<'_>, &[&str])) {
+fn named_values(headers: &[(Text, Text)], bare: bool, write: &mut impl FnMut(Name<'_>, &str)) {
     let mut room = MAX_VALUE_BYTES;
     let headers = headers.get(..MAX_VALUES).unwrap_or(headers);
     for (index, (name, value)) in headers.iter().enumerate() {
@@ -168,7 +188,7 @@ fn named_values(headers: &[(Text, Text)], bare: bool, write: &mut impl FnMut(Nam
         let Some(left) = room.checked_sub(word.len() + value.len()) else { continue };
         if !repeated {
             room = left;
-            write(name, &[value]);
+            write(name, value);
         }
     }
 }

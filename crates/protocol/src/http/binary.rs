@@ -1,6 +1,6 @@
 //! Binary mode: attributes as headers, payload as body (CloudEvents HTTP binding §3.1).
 
-use super::attributes::{Name, each};
+use super::attributes::{Name, Piece, each};
 use super::envelope;
 use super::media::PayloadType;
 use bytes::Bytes;
@@ -20,9 +20,7 @@ pub fn write_binary(node: &str, event: &Event, headers: &mut HeaderMap) -> Bytes
     let mut spans: SmallVec<[(HeaderName, usize); 16]> = SmallVec::new();
     each(node, event, |name, pieces| {
         let Some(header) = header(name) else { return };
-        for piece in pieces {
-            encode(piece.as_bytes(), &mut values);
-        }
+        write_value(pieces, &mut values);
         spans.push((header, values.len()));
     });
     let values = Bytes::from(values);
@@ -53,9 +51,7 @@ pub fn write_binary_lines(node: &str, event: &Event, lines: &mut Vec<u8>) -> Byt
         if write_name(name, lines).is_none() {
             return;
         }
-        for piece in pieces {
-            encode(piece.as_bytes(), lines);
-        }
+        write_value(pieces, lines);
         lines.extend_from_slice(b"\r\n");
         let twin = match name {
             Name::TraceParent => &TRACEPARENT,
@@ -63,7 +59,7 @@ pub fn write_binary_lines(node: &str, event: &Event, lines: &mut Vec<u8>) -> Byt
             _ => return,
         };
         write_line_start(twin, lines);
-        pieces.iter().for_each(|piece| encode(piece.as_bytes(), lines));
+        write_value(pieces, lines);
         lines.extend_from_slice(b"\r\n");
     });
     event.payload.clone()
@@ -104,6 +100,15 @@ pub fn write_content_type(event: &Event, headers: &mut HeaderMap) {
     };
     if let Some(value) = value {
         headers.insert(CONTENT_TYPE, value);
+    }
+}
+
+fn write_value(pieces: &[Piece<'_>], out: &mut Vec<u8>) {
+    for piece in pieces {
+        match piece {
+            Piece::Plain(bytes) => out.extend_from_slice(bytes),
+            Piece::Text(text) => encode(text, out),
+        }
     }
 }
 

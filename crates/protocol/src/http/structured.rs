@@ -1,6 +1,6 @@
 //! Structured and batch mode: events as JSON (CloudEvents JSON format; HTTP binding §3.2 and §3.3).
 
-use super::attributes::each;
+use super::attributes::{Piece, each};
 use super::envelope;
 use super::media::{self, PayloadType};
 use base64::Engine as _;
@@ -21,14 +21,17 @@ pub fn write_structured(node: &str, event: &Event, out: &mut Vec<u8>) {
         out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
         out.extend_from_slice(b"\":\"");
         for piece in pieces {
-            escape(piece, out);
+            match piece {
+                Piece::Plain(bytes) => out.extend_from_slice(bytes),
+                Piece::Text(text) => escape(text, out),
+            }
         }
         out.push(b'"');
     });
     if !event.payload.is_empty() {
         let content_type = PayloadType::of(event);
         out.extend_from_slice(b",\"datacontenttype\":\"");
-        escape(content_type.as_str(), out);
+        escape(content_type.as_str().as_bytes(), out);
         out.push(b'"');
         data(content_type.as_str(), &event.payload, out);
     }
@@ -57,7 +60,7 @@ fn data(content_type: &str, payload: &[u8], out: &mut Vec<u8>) {
         && let Ok(text) = std::str::from_utf8(payload)
     {
         out.extend_from_slice(b",\"data\":\"");
-        escape(text, out);
+        escape(text.as_bytes(), out);
         out.push(b'"');
     } else {
         out.extend_from_slice(b",\"data_base64\":\"");
@@ -72,8 +75,8 @@ fn data(content_type: &str, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes text inside a JSON string (RFC 8259 §7).
-fn escape(text: &str, out: &mut Vec<u8>) {
-    for byte in text.bytes() {
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for &byte in text {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
