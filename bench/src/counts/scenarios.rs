@@ -86,9 +86,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "churn-qos0",
-        about: "as pairs-qos0, two pairs, while other things come and subscribe to what is their own",
-        units: 4_000,
-        run: |n| Traffic { groups: 2, churn: true, ..Traffic::PAIR }.run(n),
+        about: "as pairs-qos0, one message a read; with every hundred another thing comes and subscribes, uncounted",
+        units: 8_000,
+        run: |n| Traffic { groups: 100, batch: 1, churn: true, ..Traffic::PAIR }.run(n),
     },
     Scenario {
         name: "rest-qos1",

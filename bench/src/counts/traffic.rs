@@ -10,7 +10,7 @@ use windrose_event::ConnectionId;
 const LEVEL: u8 = 4;
 
 /// Messages of one read, as in the cases.
-const BATCH: u16 = 16;
+const BATCH: usize = 16;
 
 /// Connections that are ready in the same turn.
 const READY: usize = 8;
@@ -32,6 +32,8 @@ pub(super) struct Traffic {
     pub(super) publishers: usize,
     /// Subscribers in each group.
     pub(super) subscribers: usize,
+    /// Messages of one read.
+    pub(super) batch: usize,
     /// Subscriptions that never match, every other one with a wildcard.
     pub(super) others: usize,
     /// Other things come and go: with every round one subscribes to what is its own, which is not counted.
@@ -42,8 +44,16 @@ pub(super) struct Traffic {
 
 impl Traffic {
     /// One publisher, one subscriber, QoS 0.
-    pub(super) const PAIR: Self =
-        Self { qos: 0, groups: 1, publishers: 1, subscribers: 1, others: 0, churn: false, rest: false };
+    pub(super) const PAIR: Self = Self {
+        qos: 0,
+        groups: 1,
+        publishers: 1,
+        subscribers: 1,
+        batch: BATCH,
+        others: 0,
+        churn: false,
+        rest: false,
+    };
 
     /// Runs until at least so many messages were delivered and counted; says how many.
     pub(super) fn run(&self, units: u64) -> Result<u64> {
@@ -60,7 +70,13 @@ impl Traffic {
                 let root = if self.rest { "rest" } else { "bench" };
                 let topic = format!("{root}/{group}/{number}");
                 let (frame, id_at) = packet::publish(LEVEL, &topic, self.qos, &packet::payload(PAYLOAD));
-                crowd.publishers.push(Publisher { id, frame, id_at, next: 1 });
+                crowd.publishers.push(Publisher {
+                    id,
+                    frames: frame.repeat(self.batch),
+                    length: frame.len(),
+                    id_at,
+                    next: 1,
+                });
             }
         }
         // What only the first messages need is not counted.
@@ -84,16 +100,18 @@ impl Traffic {
 
 struct Publisher {
     id: ConnectionId,
-    frame: Vec<u8>,
+    /// What it says in a turn: as many frames as it sends at once.
+    frames: Vec<u8>,
+    length: usize,
     id_at: Option<usize>,
     next: u16,
 }
 
 impl Publisher {
     fn batch(&mut self) -> Vec<u8> {
-        let mut bytes = self.frame.repeat(usize::from(BATCH));
+        let mut bytes = self.frames.clone();
         let Some(at) = self.id_at else { return bytes };
-        for frame in bytes.chunks_mut(self.frame.len()) {
+        for frame in bytes.chunks_mut(self.length) {
             if let Some(place) = frame.get_mut(at..at + 2) {
                 place.copy_from_slice(&self.next.to_be_bytes());
             }

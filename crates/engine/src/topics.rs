@@ -3,7 +3,7 @@
 //! Things publish to the same few addresses again and again. Who wants an event, which routes it takes and whether its
 //! sender may publish there are looked up once for each address, and again when subscriptions or the document change.
 
-use crate::subscriptions::Matches;
+use crate::subscriptions::{Begins, Changes, Matches};
 use rustc_hash::FxHasher;
 use smallvec::SmallVec;
 use std::hash::Hasher;
@@ -32,10 +32,12 @@ struct Topic {
     permitted: Option<ConnectionId>,
     /// Routes that match, in the document's order.
     routes: SmallVec<[u32; 2]>,
-    /// Who wants its events, as of `changes`.
+    /// Who wants its events, as of `stamp`.
     matches: Matches,
+    /// Which changes of subscriptions concern it.
+    begins: Begins,
     /// The state of the subscriptions that `matches` is of.
-    changes: Option<u64>,
+    stamp: Option<u64>,
     /// Whether it was asked for since another address wanted its place.
     used: bool,
 }
@@ -84,7 +86,8 @@ impl Topics {
             permitted: None,
             routes: SmallVec::from_slice(routes),
             matches: Matches::default(),
-            changes: None,
+            begins: Begins::of(address),
+            stamp: None,
             used: true,
         };
         let key = self.place(topic.hash);
@@ -151,8 +154,8 @@ impl Topics {
     /// Takes out who wants an address's events, if that is known and subscriptions have not changed since; it is to be given
     /// back.
     #[inline]
-    pub(crate) fn lend(&mut self, key: TopicKey, changes: u64) -> Option<Matches> {
-        let topic = self.get_mut(key).filter(|topic| topic.changes == Some(changes))?;
+    pub(crate) fn lend(&mut self, key: TopicKey, changes: &Changes) -> Option<Matches> {
+        let topic = self.get_mut(key).filter(|topic| topic.stamp == Some(changes.stamp(topic.begins)))?;
         Some(std::mem::take(&mut topic.matches))
     }
 
@@ -165,10 +168,10 @@ impl Topics {
     }
 
     /// Remembers who wants an address's events, if they are not many.
-    pub(crate) fn remember(&mut self, key: TopicKey, changes: u64, matches: &Matches) {
+    pub(crate) fn remember(&mut self, key: TopicKey, changes: &Changes, matches: &Matches) {
         if let Some(topic) = self.get_mut(key) {
             let is_wide = matches.plain.len() + matches.groups.len() > WIDEST;
-            topic.changes = (!is_wide).then_some(changes);
+            topic.stamp = (!is_wide).then(|| changes.stamp(topic.begins));
             topic.matches = if is_wide { Matches::default() } else { matches.clone() };
         }
     }
@@ -193,6 +196,7 @@ fn hash(address: &[u8]) -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use windrose_event::Filter;
 
     const fn connection(slot: u32) -> ConnectionId {
         ConnectionId { slot, generation: 0 }
@@ -209,12 +213,14 @@ mod tests {
         assert!(!topics.permits(key, connection(1)));
         topics.permit(key, connection(1));
         assert!(topics.permits(key, connection(1)) && !topics.permits(key, connection(2)));
-        assert!(topics.lend(key, 7).is_none());
-        topics.remember(key, 7, &Matches { groups: vec![(1, 2)], ..Matches::default() });
-        assert!(topics.lend(key, 8).is_none(), "a subscription came since");
-        let matches = topics.lend(key, 7).unwrap();
+        let mut changes = Changes::default();
+        assert!(topics.lend(key, &changes).is_none());
+        topics.remember(key, &changes, &Matches { groups: vec![(1, 2)], ..Matches::default() });
+        let matches = topics.lend(key, &changes).unwrap();
         topics.give_back(key, matches);
-        assert_eq!(topics.lend(key, 7).unwrap().groups, [(1, 2)]);
+        assert_eq!(topics.lend(key, &changes).unwrap().groups, [(1, 2)]);
+        changes.note(&Filter::new("a/#").unwrap());
+        assert!(topics.lend(key, &changes).is_none(), "a subscription came since");
         topics.clear();
         assert_eq!(topics.find(b"a"), None);
     }

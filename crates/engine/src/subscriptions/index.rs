@@ -1,6 +1,7 @@
 //! The index of all subscriptions: this shard's sessions, and what the other shards said that theirs want.
 
 use super::audience::Audience;
+use super::changes::Changes;
 use super::shared::{Group, Headcount};
 use super::trie::Place;
 use super::{Change, Picked, ShardSet, ShareKey, Subscriber, Trie};
@@ -38,13 +39,13 @@ impl Matches {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     trie: Trie<Audience>,
-    changes: u64,
+    changes: Changes,
 }
 
 impl Index {
     /// Adds or replaces a session's own subscription. Says what to tell the other shards, if anything.
     pub(crate) fn subscribe(&mut self, filter: &Filter, subscriber: Subscriber) -> Option<Change> {
-        self.changes += 1;
+        self.changes.note(filter);
         let plain = &mut self.trie.value_or_default(filter).plain;
         let first = plain.is_empty();
         plain.insert(subscriber);
@@ -59,7 +60,7 @@ impl Index {
 
     /// Removes a session's own subscription.
     pub(crate) fn unsubscribe(&mut self, filter: &Filter, session: SessionKey) -> Option<Change> {
-        self.changes += 1;
+        self.changes.note(filter);
         let place = self.trie.find(filter)?;
         let audience = self.trie.value_mut(place)?;
         if audience.plain.is_empty() {
@@ -73,7 +74,7 @@ impl Index {
 
     /// Adds a session to a group, or replaces its options.
     pub(crate) fn join(&mut self, key: &Arc<ShareKey>, subscriber: Subscriber, connected: bool) -> Change {
-        self.changes += 1;
+        self.changes.note(&key.filter);
         let group = self.trie.value_or_default(&key.filter).group_or_new(key);
         group.insert(subscriber, connected);
         Change(group.headcount())
@@ -106,7 +107,7 @@ impl Index {
         if count.members == 0 && self.trie.find(filter).is_none() {
             return;
         }
-        self.changes += 1;
+        self.changes.note(filter);
         let audience = self.trie.value_or_default(filter);
         match group {
             None if count.members > 0 => audience.others_mut().shards.insert(from),
@@ -139,9 +140,9 @@ impl Index {
         group.map_or_else(Vec::new, |group| group.ranks())
     }
 
-    /// How often what [`Index::collect`] finds may have changed.
-    pub(crate) const fn changes(&self) -> u64 {
-        self.changes
+    /// How often what [`Index::collect`] finds may have changed, by address.
+    pub(crate) const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Finds all who want an event at `address`.
@@ -195,7 +196,7 @@ impl Index {
     }
 
     fn change_group(&mut self, key: &ShareKey, change: impl FnOnce(&mut Group)) -> Option<Change> {
-        self.changes += 1;
+        self.changes.note(&key.filter);
         let group = self.named(&key.group, &key.filter)?;
         let before = group.headcount();
         change(group);

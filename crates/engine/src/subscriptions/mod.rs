@@ -1,11 +1,13 @@
 //! Subscriptions: who wants what, here and on the other shards.
 
 mod audience;
+mod changes;
 mod index;
 mod shared;
 mod trie;
 
 pub(crate) use audience::{ShardSet, Subscriber};
+pub(crate) use changes::{Begins, Changes};
 pub(crate) use index::{Index, Matches};
 pub(crate) use shared::{Change, Headcount, Picked, ShareKey};
 pub(crate) use trie::Trie;
