@@ -55,7 +55,7 @@ pub(crate) struct Connection {
     /// Whether the registry has not come to an end with what it says of itself.
     pub(crate) conversing: bool,
     /// What the registry tells it besides, until its session is open.
-    pub(crate) data: Option<Bytes>,
+    pub(crate) data: Option<Box<Bytes>>,
     /// The record that it waits for with a word that nothing may overtake.
     pub(crate) in_order_until: u64,
 }

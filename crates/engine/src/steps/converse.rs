@@ -44,7 +44,7 @@ impl Engine {
             }
             (Stage::Open { .. }, Step::Refused(refusal)) => self.not_reidentified(now, id, &refusal),
             (_, Step::Known { identity, data }) => {
-                connection.data = data;
+                connection.data = data.map(Box::new);
                 self.identified(now, id, Ok(identity));
             }
             (_, Step::Refused(refusal)) => self.identified(now, id, Err(refusal)),

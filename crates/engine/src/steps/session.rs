@@ -88,7 +88,7 @@ impl Engine {
             return;
         };
         let tally = connection.tally;
-        let data = connection.data.take();
+        let data = connection.data.take().map(|data| *data);
         let open = opening.open;
         let origin = Arc::new(Origin {
             identity: opening.identity,

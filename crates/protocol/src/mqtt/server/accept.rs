@@ -20,7 +20,7 @@ impl Server {
         let mut properties = None;
         if self.version == Version::V5 {
             properties = Some(Box::new(Properties {
-                session_expiry_interval: (accepted.keep != self.asked_keep).then(|| seconds(accepted.keep)),
+                session_expiry_interval: Some(seconds(accepted.keep)).filter(|keep| *keep != self.asked_keep),
                 receive_maximum: (self.receive_maximum < u16::MAX).then_some(self.receive_maximum),
                 maximum_packet_size: (self.config.packet_bytes < LARGEST_PACKET)
                     .then_some(self.config.packet_bytes),
@@ -78,6 +78,7 @@ impl Server {
     }
 }
 
-fn seconds(duration: Duration) -> u32 {
+/// Whole seconds; the largest number stands for ever.
+pub(super) fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,6 @@
 //! CONNECT and its answer (MQTT 5 §3.1, §3.2).
 
+use super::accept::seconds;
 use super::aliases::Given;
 use super::auth::Authentication;
 use super::{Server, State};
@@ -39,7 +40,7 @@ impl Server {
             (Version::V5, seconds) => Duration::from_secs(seconds.unwrap_or(0).into()),
         };
         self.expires_at_once = keep.is_zero();
-        self.asked_keep = keep;
+        self.asked_keep = seconds(keep);
 
         let mut claim = self.claim.take().map(|claim| *claim).unwrap_or_default();
         let session = (!connect.client_id.is_empty()).then(|| Arc::<str>::from(connect.client_id.as_str()));

@@ -28,7 +28,7 @@ pub(super) use connect::{describe, says_truly};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use subscribe::Asked;
+use subscribe::AskedList;
 use unsettled::Unsettled;
 use windrose_event::{Assurance, Claim, Close, CloseCause, Directive, Intent, Moment, Now, Outcome};
 
@@ -129,8 +129,8 @@ pub struct Server {
     keep_alive_capped: bool,
     /// Whether CONNECT asked for Response Information (MQTT 5 §3.1.2.11.6).
     asks_response_information: bool,
-    /// The expiry that CONNECT asked for.
-    asked_keep: Duration,
+    /// The expiry that CONNECT asked for, in seconds; `u32::MAX`: none.
+    asked_keep: u32,
     /// Seconds; zero: no bound.
     keep_alive: u16,
     /// The largest packet that the client takes.
@@ -154,8 +154,8 @@ pub struct Server {
     /// Topic aliases towards a client that takes some.
     given: Option<Box<Given>>,
     /// Subscribes whose own part of the answer waits for the engine's.
-    asked: Vec<Asked>,
-    close_cause: Option<CloseCause>,
+    asked: Option<Box<AskedList>>,
+    close_cause: Option<Box<CloseCause>>,
 }
 
 impl Server {
@@ -173,7 +173,7 @@ impl Server {
             expires_at_once: true,
             keep_alive_capped: false,
             asks_response_information: false,
-            asked_keep: Duration::ZERO,
+            asked_keep: 0,
             keep_alive: 0,
             maximum_packet_size: u32::MAX,
             receive_maximum: u16::MAX,
@@ -187,7 +187,7 @@ impl Server {
             aliases: None,
             authentication: None,
             given: None,
-            asked: Vec::new(),
+            asked: None,
             close_cause: None,
         }
     }
@@ -347,13 +347,13 @@ impl Server {
     /// How the connection ended, once it has.
     #[inline]
     pub fn close_cause(&self) -> Option<&CloseCause> {
-        self.close_cause.as_ref()
+        self.close_cause.as_deref()
     }
 
     /// A client that said good-bye right after its publications may still get the acknowledgements that were settled in
     /// the same turn: they are written before the transport is closed.
     fn acknowledge_late(&mut self, directive: Directive) {
-        if self.close_cause != Some(CloseCause::Goodbye) {
+        if self.close_cause() != Some(&CloseCause::Goodbye) {
             return;
         }
         match directive {
@@ -379,7 +379,7 @@ impl Server {
 
     fn close_transport(&mut self, cause: CloseCause) {
         self.state = State::Closed;
-        self.close_cause = Some(cause);
+        self.close_cause = Some(Box::new(cause));
         self.partial = Vec::new();
         self.outputs.push_back(Output::Close);
     }

@@ -7,10 +7,14 @@ use crate::mqtt::reason::not_subscribed;
 use windrose_event::{Assurance, Filter, Intent, Rejection, SubscriptionRequest, Tag, Text};
 
 /// A SUBSCRIBE or UNSUBSCRIBE some of whose filters are not fit to be asked for: which ones have their code already.
-pub(super) struct Asked {
+struct Asked {
     tag: Tag,
     codes: Vec<Option<ReasonCode>>,
 }
+
+/// Those of them whose own part of the answer waits for the engine's.
+#[derive(Default)]
+pub(super) struct AskedList(Vec<Asked>);
 
 impl Server {
     pub(super) fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), CodecError> {
@@ -82,19 +86,20 @@ impl Server {
 
     fn remember(&mut self, tag: Tag, codes: Vec<Option<ReasonCode>>) {
         if codes.iter().any(Option::is_some) {
-            self.asked.push(Asked { tag, codes });
+            self.asked.get_or_insert_default().0.push(Asked { tag, codes });
         }
     }
 
     /// Puts the engine's codes where this machine has none.
     fn merge(&mut self, tag: Tag, theirs: impl Iterator<Item = ReasonCode>) -> Vec<ReasonCode> {
-        let Some(index) = self.asked.iter().position(|asked| asked.tag == tag) else {
+        let Some(AskedList(all)) = self.asked.as_deref_mut() else { return theirs.collect() };
+        let Some(index) = all.iter().position(|asked| asked.tag == tag) else {
             return theirs.collect();
         };
         let mut theirs = theirs;
-        let ours = self.asked.remove(index).codes;
-        if self.asked.is_empty() {
-            self.asked = Vec::new();
+        let ours = all.remove(index).codes;
+        if all.is_empty() {
+            self.asked = None;
         }
         ours.into_iter().filter_map(|code| code.or_else(|| theirs.next())).collect()
     }

@@ -8,7 +8,7 @@ use windrose_event::Outcome;
 fn assert_idle(server: &Server) {
     assert_eq!(server.partial.capacity(), 0);
     assert_eq!(server.outputs.capacity(), 0);
-    assert_eq!(server.asked.capacity(), 0);
+    assert!(server.asked.is_none());
     assert!(server.unsettled.is_small());
     assert!(server.claim.is_none() && server.aliases.is_none());
 }
