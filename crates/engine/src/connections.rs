@@ -3,6 +3,7 @@
 use crate::brakes::Brake;
 use crate::counts::ListenerIndex;
 use crate::sessions::SessionKey;
+use crate::table::Table;
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::net::SocketAddr;
@@ -97,8 +98,7 @@ impl Connection {
 /// All connections by slot. Words for a slot's former tenants find nobody.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    slots: Vec<Option<Connection>>,
-    count: usize,
+    slots: Table<Connection>,
     opened: usize,
 }
 
@@ -106,37 +106,31 @@ impl Connections {
     /// Enters a connection.
     pub(crate) fn insert(&mut self, id: ConnectionId, mut connection: Connection) {
         connection.generation = id.generation;
-        let slot = id.slot as usize;
-        if self.slots.len() <= slot {
-            self.slots.resize_with(slot + 1, || None);
-        }
-        self.count += 1;
-        self.slots[slot] = Some(connection);
+        self.slots.put(id.slot, connection);
     }
 
     /// The slot's present tenant.
     pub(crate) fn tenant(&self, slot: u32) -> Option<ConnectionId> {
-        let connection = self.slots.get(slot as usize)?.as_ref()?;
+        let connection = self.slots.get(slot)?;
         Some(ConnectionId { slot, generation: connection.generation })
     }
 
     /// A connection.
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection> {
-        let connection = self.slots.get(id.slot as usize)?.as_ref()?;
+        let connection = self.slots.get(id.slot)?;
         (connection.generation == id.generation).then_some(connection)
     }
 
     /// A connection, to be changed.
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let connection = self.slots.get_mut(id.slot as usize)?.as_mut()?;
+        let connection = self.slots.get_mut(id.slot)?;
         (connection.generation == id.generation).then_some(connection)
     }
 
     /// Takes a connection out.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         self.get(id)?;
-        let connection = self.slots.get_mut(id.slot as usize)?.take()?;
-        self.count -= 1;
+        let connection = self.slots.take(id.slot)?;
         self.opened -= usize::from(connection.session().is_some());
         Some(connection)
     }
@@ -152,7 +146,7 @@ impl Connections {
 
     /// Connections, open or not.
     pub(crate) const fn len(&self) -> usize {
-        self.count
+        self.slots.len()
     }
 
     /// Connections whose sessions are open.
@@ -162,12 +156,8 @@ impl Connections {
 
     /// All connections' names.
     pub(crate) fn ids(&self) -> Vec<ConnectionId> {
-        (0u32..)
-            .zip(&self.slots)
-            .filter_map(|(slot, entry)| {
-                let generation = entry.as_ref()?.generation;
-                Some(ConnectionId { slot, generation })
-            })
-            .collect()
+        let id =
+            |(slot, connection): (u32, &Connection)| ConnectionId { slot, generation: connection.generation };
+        self.slots.iter().map(id).collect()
     }
 }

@@ -13,9 +13,9 @@ pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, Pending, same_principal}
 pub(crate) use takeovers::{Claimed, Stage, Takeovers};
 
 use crate::io::ShardId;
+use crate::table::Table;
 use crate::timers::Timers;
 use rustc_hash::FxHashMap;
-use slab::Slab;
 use std::sync::Arc;
 use windrose_event::Moment;
 
@@ -28,7 +28,10 @@ pub(crate) type Ticket = u64;
 /// This shard's sessions, by key and by name.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    table: Slab<Session>,
+    table: Table<Session>,
+    /// Keys that were in use, and the first that never was.
+    free: Vec<SessionKey>,
+    fresh: SessionKey,
     names: FxHashMap<Arc<str>, SessionKey>,
     /// What stays for a moment of sessions that were handed over.
     ghosts: FxHashMap<Arc<str>, SessionKey>,
@@ -40,7 +43,11 @@ impl Sessions {
     pub(crate) fn insert(&mut self, session: Session) -> SessionKey {
         let name = (!session.ephemeral).then(|| session.name.clone());
         // Bounded by `limits.sessions` and `limits.connections`, both of 32 bits.
-        let key = self.table.insert(session) as SessionKey;
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.fresh += 1;
+            self.fresh - 1
+        });
+        self.table.put(key, session);
         if let Some(name) = name {
             self.names.insert(name, key);
         }
@@ -49,7 +56,8 @@ impl Sessions {
 
     /// Takes a session out, with its name and timer.
     pub(crate) fn remove(&mut self, key: SessionKey) -> Option<Session> {
-        let mut session = self.table.try_remove(key as usize)?;
+        let mut session = self.table.take(key)?;
+        self.free.push(key);
         let names = if session.moved_to.is_some() { &mut self.ghosts } else { &mut self.names };
         if names.get(&session.name) == Some(&key) {
             names.remove(&session.name);
@@ -62,7 +70,7 @@ impl Sessions {
 
     /// Takes a session out for another shard, and leaves a ghost in its place until `until`.
     pub(crate) fn hand_over(&mut self, key: SessionKey, to: ShardId, until: Moment) -> Option<Session> {
-        let place = self.table.get_mut(key as usize)?;
+        let place = self.table.get_mut(key)?;
         let ghost = place.ghost(to, until);
         let mut session = std::mem::replace(place, ghost);
         self.names.remove(&session.name);
@@ -86,12 +94,12 @@ impl Sessions {
 
     /// A session.
     pub(crate) fn get(&self, key: SessionKey) -> Option<&Session> {
-        self.table.get(key as usize)
+        self.table.get(key)
     }
 
     /// A session, to be changed.
     pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut Session> {
-        self.table.get_mut(key as usize)
+        self.table.get_mut(key)
     }
 
     /// How many there are.
@@ -101,7 +109,7 @@ impl Sessions {
 
     /// Enters a session's timer anew after what it waits for has changed.
     pub(crate) fn rearm(&mut self, key: SessionKey) {
-        let Some(session) = self.table.get_mut(key as usize) else { return };
+        let Some(session) = self.table.get_mut(key) else { return };
         let due = session.due();
         if due == session.timer {
             return;

@@ -72,11 +72,7 @@ impl Shard {
         let id = {
             let mut core = self.core.borrow_mut();
             let id = core.pump.connect_mqtt(now, self.mqtt_config(&listener), listener, claim);
-            let index = id.slot as usize;
-            if core.sockets.len() <= index {
-                core.sockets.resize_with(index + 1, || None);
-            }
-            core.sockets[index] = Some(Socket::new(id, stream, tls, websocket));
+            core.sockets.put(id.slot, Socket::new(id, stream, tls, websocket));
             id
         };
         self.act(now);

@@ -33,7 +33,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Tally};
+use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::{Listener, PoolProtocol, Snapshot};
 use windrose_protocol::mqtt;
@@ -80,7 +80,7 @@ pub(crate) struct Shard {
 struct Core {
     pump: Pump,
     /// By the connection's slot.
-    sockets: Vec<Option<Socket>>,
+    sockets: Table<Socket>,
     /// `limits.output_bytes`.
     output_bytes: usize,
     /// Bytes read and written since the start.
@@ -121,7 +121,7 @@ impl Shard {
             clock,
             core: RefCell::new(Core {
                 pump,
-                sockets: Vec::new(),
+                sockets: Table::default(),
                 output_bytes: snapshot.limits.output_bytes,
                 bytes_in: 0,
                 bytes_out: 0,
@@ -309,8 +309,8 @@ impl Shard {
         let now = self.now();
         let socket = {
             let mut core = self.core.borrow_mut();
-            let slot = core.sockets.get_mut(id.slot as usize);
-            let socket = slot.and_then(|slot| slot.take_if(|socket| socket.id == id));
+            let is_here = core.socket(id).is_some();
+            let socket = if is_here { core.sockets.take(id.slot) } else { None };
             core.pump.remove(now, id, cause);
             self.talks.borrow_mut().remove(&id);
             socket

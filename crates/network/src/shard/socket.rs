@@ -159,7 +159,7 @@ impl Shard {
     pub(super) fn flush(self: &Rc<Self>, now: Now, id: ConnectionId) {
         let mut core = self.core.borrow_mut();
         let core = &mut *core;
-        let Some(socket) = core.sockets.get_mut(id.slot as usize).and_then(Option::as_mut) else { return };
+        let Some(socket) = core.sockets.get_mut(id.slot) else { return };
         if socket.id != id || socket.broken {
             return;
         }
@@ -216,6 +216,6 @@ impl Shard {
 
 impl super::Core {
     pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        self.sockets.get_mut(id.slot as usize)?.as_mut().filter(|socket| socket.id == id)
+        self.sockets.get_mut(id.slot).filter(|socket| socket.id == id)
     }
 }
