@@ -16,6 +16,7 @@ use crate::certificates::PemFiles;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 pub(crate) use windrose::Windrose;
 
@@ -145,9 +146,23 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
     peers
 }
 
+/// Where servers listen: ports that Linux gives to no connection by itself, or one of the thousands that clients make
+/// might take a port before a server that is slow to start listens on it.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// An address on the loopback interface that nobody listens on.
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Runs beside this one begin elsewhere.
+    let begin = std::process::id() as usize * 97;
+    for _ in PORTS {
+        let next = begin + usize::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + u16::try_from(next % PORTS.len())?;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    Err("no port is free for a server".into())
 }
 
 /// Finds a program on `PATH`, or where distributions put servers.

@@ -79,6 +79,7 @@ impl Peer for RabbitMq {
         command.args(["-c", "epmd -address 127.0.0.1 & exec \"$0\""]).arg(&self.script);
         command
             .env("HOME", &setup.folder)
+            .env("ERL_CRASH_DUMP", format!("{folder}/erl_crash.dump"))
             .env("RABBITMQ_NODENAME", "windrose-bench@localhost")
             .env("RABBITMQ_MNESIA_BASE", format!("{folder}/mnesia"))
             .env("RABBITMQ_LOG_BASE", format!("{folder}/log"))
