@@ -46,10 +46,14 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut plot = Plot::default();
     for case in cases {
         let mut rounds = Vec::new();
-        for _ in 0..case.rounds(arguments.rounds.max(1)) {
-            let suitable = servers.iter().filter(|server| case.suits(server.as_ref(), &conditions));
-            rounds
-                .push(suitable.map(|server| measure(case, server.as_ref(), &conditions)).collect::<Round>());
+        for round in 0..case.rounds(arguments.rounds.max(1)) {
+            let mut suitable: Vec<&dyn Peer> = servers.iter().map(AsRef::as_ref).collect();
+            suitable.retain(|server| case.suits(*server, &conditions));
+            // Nobody is always the first one, or always after the same one.
+            let first = round.checked_rem(suitable.len()).unwrap_or(0);
+            suitable.rotate_left(first);
+            let samples = suitable.into_iter().map(|server| measure(case, server, &conditions));
+            rounds.push(samples.collect::<Round>());
         }
         println!("{}", report.add(case, &rounds));
         report::points(case, &rounds).into_iter().for_each(|(server, point)| plot.add(server, point));
