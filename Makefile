@@ -2,10 +2,10 @@
 # Nothing here sets compiler flags: what make builds, plain cargo need not build again.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench fuzz
+.PHONY: help run test lint bench fuzz release
 
 help: ## Show this.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Install what is missing, build, and run examples/quickstart.yaml with a sample service and a sample thing.
 	@scripts/setup run
@@ -23,6 +23,10 @@ lint: ## Check format, lints and dependencies only.
 bench: ## Measure; ARGS are handed to the program, such as ARGS=--help.
 	@scripts/setup bench
 	cargo run --profile quick --package windrose-bench -- $(ARGS)
+
+release: ## Build target/release/windrose for use, fitted to what it does under load if llvm-profdata is here.
+	@scripts/setup run
+	@scripts/release
 
 fuzz: ## Try random inputs for long: of TARGET for TIME seconds (see fuzz/), or of all property tests, CASES each.
 	@scripts/setup run

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long a server may take to end when it is told to, before it is killed.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(60);
 
@@ -63,10 +66,26 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Ends it without a warning.
+    pub(crate) fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // Some servers are a script that has started several programs: none of them may outlive it.
         let family = procfs::family(self.child.id());
+        // By its own will if it can: a build that counts what it does writes that down at its end.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        }
+        let patience = Instant::now() + LAST_WORDS;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         if let Some((_, descendants)) = family.split_first().filter(|(_, rest)| !rest.is_empty()) {
             let pids = descendants.iter().map(ToString::to_string);

@@ -71,8 +71,7 @@ fn run(peer: &dyn Peer, mut setup: Setup, conditions: &Conditions) -> Result<Sam
         }
         Ok(())
     })?;
-    // Dropped, it is killed.
-    drop(server);
+    server.kill();
     let begun = Instant::now();
     let mut server = Server::start(peer, &setup)?;
     let seconds = begun.elapsed().as_secs_f64();

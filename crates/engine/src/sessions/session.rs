@@ -174,6 +174,11 @@ impl Session {
         self.outbox.as_ref().map_or(room.open, |outbox| outbox.has_room(room))
     }
 
+    /// Whether anything waits to be sent.
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.catch_up.is_empty() || self.outbox.as_ref().is_some_and(|outbox| !outbox.is_drained())
+    }
+
     /// Whether last values wait that could be delivered at once.
     pub(crate) fn can_catch_up(&self) -> bool {
         !self.catch_up.is_empty() && self.ungranted == 0 && self.has_room()

@@ -282,7 +282,9 @@ impl Engine {
         Row::new(self.gate.as_deref_mut(), session.journaled()).done(position);
         self.counts.queued -= 1;
         self.counts.at(session.listener).events_out[outcome.rank()] += 1;
-        self.pump(now, key);
+        if session.has_waiting() {
+            self.pump(now, key);
+        }
     }
 
     /// The peer does not know what it has of us: its next connection sorts it out.

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use windrose_event::{ConnectionId, Now};
 
 /// So much for one connection is written at once: putting it off would only grow memory, and save nothing.
-const AT_ONCE: usize = 16 * 1024;
+const AT_ONCE: usize = 64 * 1024;
 
 impl Shard {
     /// Writes what waits for a connection at the end of this turn of the runtime, or now if it is much.
