@@ -149,7 +149,7 @@ pub(super) fn each(node: &str, event: &Event, mut write: impl FnMut(Name<'_>, &[
     if let Some(owner) = identity.owner() {
         text(Name::OwnerId, owner);
     }
-    text(Name::Protocol, event.origin.protocol);
+    write(Name::Protocol, &[Piece::Plain(event.origin.protocol.as_bytes())]);
     if given.subject.is_some() {
         write(Name::Address, &[Piece::Text(address)]);
     }

@@ -2,7 +2,7 @@
 
 use super::attributes::{Name, Piece, each};
 use super::envelope;
-use super::media::PayloadType;
+use super::media::{JSON, PayloadType};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -96,6 +96,7 @@ fn write_line_start(name: &HeaderName, lines: &mut Vec<u8>) {
 pub fn write_content_type(event: &Event, headers: &mut HeaderMap) {
     let value = match PayloadType::of(event) {
         PayloadType::Given(text) => HeaderValue::from_maybe_shared(text.clone().into_bytes()).ok(),
+        PayloadType::Json => Some(HeaderValue::from_static(JSON)),
         PayloadType::Guessed(text) => Some(HeaderValue::from_static(text)),
     };
     if let Some(value) = value {

@@ -50,7 +50,9 @@ fn ends_with(text: &str, end: &str) -> bool {
 pub(super) enum PayloadType<'a> {
     /// The sender's own word.
     Given(&'a Text),
-    /// What the payload shows.
+    /// JSON, as the payload shows: it has been parsed.
+    Json,
+    /// What is left if it is not.
     Guessed(&'static str),
 }
 
@@ -61,9 +63,10 @@ impl<'a> PayloadType<'a> {
         if let Some(given) = event.content_type().filter(|given| is_media_type(given.as_bytes())) {
             return Self::Given(given);
         }
-        Self::Guessed(if looks_like_json(&event.payload) {
-            JSON
-        } else if event.details.as_ref().is_some_and(|details| details.is_text == Some(true)) {
+        if looks_like_json(&event.payload) {
+            return Self::Json;
+        }
+        Self::Guessed(if event.details.as_ref().is_some_and(|details| details.is_text == Some(true)) {
             TEXT
         } else {
             OCTETS
@@ -73,6 +76,7 @@ impl<'a> PayloadType<'a> {
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Given(text) => text.as_str(),
+            Self::Json => JSON,
             Self::Guessed(text) => text,
         }
     }

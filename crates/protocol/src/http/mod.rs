@@ -2,9 +2,9 @@
 //!
 //! North, an [`Event`](windrose_event::Event) becomes a CloudEvent 1.0.2 in a request to a service, in one of the modes
 //! of the HTTP protocol binding: [`write_binary`] (§3.1), [`write_structured`] (§3.2) and [`write_batch`] (§3.3); the
-//! service's answer becomes an outcome by [`read_outcome`]. South, a request becomes what is published by
-//! [`read_body`] and [`Wishes`]; outcomes become [`Problem`]s; subscriptions are written as server-sent events by
-//! [`write_frame`].
+//! service's answer, which on HTTP/1.1 a [`ResponseReader`] reads, becomes an outcome by [`read_outcome`]. South, a
+//! request becomes what is published by [`read_body`] and [`Wishes`]; outcomes become [`Problem`]s; subscriptions are
+//! written as server-sent events by [`write_frame`].
 //!
 //! # Attributes
 //!

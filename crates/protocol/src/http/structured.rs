@@ -18,7 +18,9 @@ pub fn write_structured(node: &str, event: &Event, out: &mut Vec<u8>) {
         out.push(separator);
         separator = b',';
         out.push(b'"');
-        out.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+        let start = out.len();
+        out.extend_from_slice(name.as_bytes());
+        out[start..].make_ascii_lowercase();
         out.extend_from_slice(b"\":\"");
         for piece in pieces {
             match piece {
@@ -33,7 +35,12 @@ pub fn write_structured(node: &str, event: &Event, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"datacontenttype\":\"");
         escape(content_type.as_str().as_bytes(), out);
         out.push(b'"');
-        data(content_type.as_str(), &event.payload, out);
+        if content_type == PayloadType::Json {
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(&event.payload);
+        } else {
+            data(content_type.as_str(), &event.payload, out);
+        }
     }
     out.push(b'}');
 }
@@ -75,21 +82,26 @@ fn data(content_type: &str, payload: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes text inside a JSON string (RFC 8259 §7).
-fn escape(text: &[u8], out: &mut Vec<u8>) {
-    for &byte in text {
+fn escape(mut text: &[u8], out: &mut Vec<u8>) {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    while let Some(position) = text.iter().position(is_special) {
+        let (plain, rest) = text.split_at(position);
+        out.extend_from_slice(plain);
+        let Some((byte, rest)) = rest.split_first() else { break };
         match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 => {
+            byte => {
                 out.extend_from_slice(b"\\u00");
                 let hex = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
                 out.extend_from_slice(&[hex(byte >> 4), hex(byte & 0xf)]);
             }
-            byte => out.push(byte),
         }
+        text = rest;
     }
+    out.extend_from_slice(text);
 }
 
 #[cfg(test)]
