@@ -55,14 +55,14 @@ impl Candidates {
         self.others.is_empty().then_some(&self.first)
     }
 
+    /// The only one, if it speaks MQTT without WebSocket.
+    pub(crate) fn only_mqtt(&self) -> Option<&Arc<Listener>> {
+        self.only().filter(|listener| kind(listener) == (Protocol::Mqtt, Transport::Tcp))
+    }
+
     /// The only one, if all that it needs is the connection itself.
     pub(crate) fn plain_mqtt(&self) -> Option<&Arc<Listener>> {
-        let plain = |listener: &Listener| {
-            listener.tls.is_none()
-                && !listener.proxy_protocol
-                && kind(listener) == (Protocol::Mqtt, Transport::Tcp)
-        };
-        self.only().filter(|listener| plain(listener))
+        self.only_mqtt().filter(|listener| listener.tls.is_none() && !listener.proxy_protocol)
     }
 
     /// All of them.

@@ -28,6 +28,12 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes that are read and thrown away meanwhile.
 const LINGER_BYTES: usize = 1 << 20;
 
+/// That more follows at once, where the system can be told.
+#[cfg(target_os = "linux")]
+const MORE_FOLLOWS: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const MORE_FOLLOWS: libc::c_int = 0;
+
 /// Drives one MQTT connection until it is closed.
 pub(super) struct Driver {
     shard: Rc<Shard>,
@@ -138,10 +144,10 @@ impl Shard {
                 break;
             }
         }
-        // Answers of TLS itself (key updates) have no machine to ask for their flush.
+        // Words of TLS itself (session tickets, key updates) have no machine to ask for their flush.
         let wants_write = self.core.borrow_mut().socket(id).is_some_and(|socket| socket.tls_wants_write());
         if wants_write {
-            self.flush(now, id);
+            self.write_later(now, id);
         }
         drop(plain);
         self.act(now);
@@ -249,18 +255,19 @@ impl Driver {
     fn close(&mut self) {
         let now = self.shard.now();
         let said_goodbye = {
-            let mut core = self.shard.core.borrow_mut();
-            let core = &mut *core;
-            if let Some(socket) = core.socket(self.id)
-                && let Some(tls) = &mut socket.tls
-            {
-                tls.send_close_notify();
-            }
+            let core = self.shard.core.borrow();
             let machine = core.pump.machine(self.id);
             machine.and_then(|machine| machine.close_cause()) == Some(&CloseCause::Goodbye)
         };
         self.shard.flush(now, self.id);
-        let Some(socket) = self.shard.remove(self.id, CloseCause::Ours) else { return };
+        let Some(mut socket) = self.shard.remove(self.id, CloseCause::Ours) else { return };
+        if let Some(tls) = &mut socket.tls {
+            // TLS's last word leaves in one packet with the end of the stream.
+            let mut last = Vec::new();
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut last);
+            let _ = SockRef::from(&socket.stream).send_with_flags(&last, MORE_FOLLOWS);
+        }
         // What carries MQTT has words of its own to say after MQTT's last.
         if said_goodbye && socket.tls.is_none() && socket.websocket.is_none() {
             return;

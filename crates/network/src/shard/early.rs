@@ -64,6 +64,13 @@ impl<S: AsyncRead + Unpin> Early<S> {
     }
 }
 
+impl Early<TcpStream> {
+    /// Takes it apart after a handshake: what was read early is not decrypted yet.
+    pub(super) fn secured_by(self, tls: Box<ServerConnection>) -> Parts {
+        Parts { stream: self.stream, tls: Some(tls), sealed: self.early }
+    }
+}
+
 impl Transport for Early<TcpStream> {
     fn into_parts(self) -> (Parts, BytesMut) {
         (Parts { stream: self.stream, tls: None, sealed: BytesMut::new() }, self.early)

@@ -9,11 +9,13 @@ use super::candidates::Candidates;
 use super::early::{Early, Transport};
 use super::upgrade::{Choice, choose};
 use crate::http::server::{ConnectionFacts, serve};
-use crate::tls::{certificate_claim, read_hello, refuse_name};
+use crate::tls::{certificate_claim, read_hello, refuse_name, shake_hands};
+use rustls_pki_types::CertificateDer;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::StartHandshake;
@@ -139,15 +141,41 @@ impl Visitor {
             self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };
+        if let Some(listener) = candidates.only_mqtt() {
+            // Nothing is to be found out any more: no stream is needed that others could read.
+            let shaken = match accepted.into_connection(config) {
+                Ok(mut tls) => {
+                    let shaken = tokio::time::timeout_at(deadline, shake_hands(&mut stream, &mut tls)).await;
+                    shaken.map(|shaken| shaken.map(|()| Box::new(tls)))
+                }
+                Err((error, mut alert)) => {
+                    let mut words = Vec::new();
+                    let _ = alert.write_all(&mut words);
+                    let _ = stream.write_all(&words).await;
+                    Ok(Err(io::Error::new(io::ErrorKind::InvalidData, error)))
+                }
+            };
+            let Some(tls) = self.shaken(&candidates, shaken) else { return };
+            self.recognise(tls.peer_certificates());
+            let claim = claim(listener, self.peer, self.certificate);
+            drop(self.guest);
+            self.shard.enter_mqtt(stream.secured_by(tls), &mut [], None, Arc::clone(listener), claim);
+            return;
+        }
         let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
         let shaken = tokio::time::timeout_at(deadline, handshake).await;
         let Some(stream) = self.shaken(&candidates, shaken) else { return };
-        // What a proxy tells of a client comes first: the certificate of this TLS would be the proxy's own.
-        let own = || stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        if self.certificate.is_none() {
-            self.certificate = own().and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
-        }
+        self.recognise(stream.get_ref().1.peer_certificates());
         self.enter(candidates, Early::new(stream)).await;
+    }
+
+    /// Takes note of the client's certificate. What a proxy tells of a client comes first: the certificate of this TLS
+    /// would be the proxy's own.
+    fn recognise(&mut self, certificates: Option<&[CertificateDer<'_>]>) {
+        if self.certificate.is_none() {
+            let own = certificates.and_then(<[_]>::first);
+            self.certificate = own.and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
+        }
     }
 
     /// `None`: the handshake failed, which is counted and told.

@@ -1,5 +1,6 @@
 //! The server's side of a TLS handshake: the first words are read before it is decided who answers them.
 
+use rustls::ServerConnection;
 use rustls::server::{Accepted, Acceptor};
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,6 +38,45 @@ pub(crate) async fn read_hello<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S
             }
         }
     }
+}
+
+/// Answers a client's first words until both sides have shown who they are. What is then still to be written (session
+/// tickets) and to be read (the client's next words, most often) is left in the connection: it can go out with the first
+/// answer. The caller bounds the time. An error has been told to the peer by an alert, as far as it listens.
+pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    connection: &mut ServerConnection,
+) -> io::Result<()> {
+    let mut room = Vec::with_capacity(ROOM);
+    while connection.is_handshaking() {
+        write_all(stream, connection, &mut room).await?;
+        room.clear();
+        if stream.read_buf(&mut room).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the peer left amid the handshake"));
+        }
+        let mut bytes = room.as_slice();
+        while !bytes.is_empty() {
+            connection.read_tls(&mut bytes)?;
+            if let Err(error) = connection.process_new_packets() {
+                let _ = write_all(stream, connection, &mut room).await;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes what TLS has to say, by way of `room`.
+async fn write_all<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    connection: &mut ServerConnection,
+    room: &mut Vec<u8>,
+) -> io::Result<()> {
+    room.clear();
+    while connection.wants_write() {
+        connection.write_tls(room)?;
+    }
+    stream.write_all(room).await
 }
 
 /// Tells a client that there is no server of the name that it asked for.

@@ -7,5 +7,5 @@ mod material;
 mod suites;
 
 pub use certificate::certificate_claim;
-pub(crate) use handshake::{read_hello, refuse_name};
+pub(crate) use handshake::{read_hello, refuse_name, shake_hands};
 pub use material::{TlsError, TlsTable, TlsTableUpdate};
