@@ -22,12 +22,19 @@ pub(crate) struct BrakedCredit {
     line: VecDeque<ConnectionId>,
     /// Entries of `line` whose connections are gone.
     gone: usize,
+    /// Permits that may stay in use though nothing is in flight: whoever gives them back does so when there are more.
+    kept: u32,
 }
 
 impl BrakedCredit {
     /// `limit` permits, none in use.
     pub(crate) const fn new(limit: u32) -> Self {
-        Self { credit: Credit::new(limit), line: VecDeque::new(), gone: 0 }
+        Self { credit: Credit::new(limit), line: VecDeque::new(), gone: 0, kept: 0 }
+    }
+
+    /// Up to so many permits may be given back late.
+    pub(crate) fn set_kept(&mut self, kept: u32) {
+        self.kept = kept;
     }
 
     /// Takes a permit. `false`: brake the source.
@@ -60,7 +67,7 @@ impl BrakedCredit {
         if waiting == 0 || !self.credit.available() {
             return 0;
         }
-        waiting.div_ceil(self.credit.used() as usize + 1).max(permits as usize)
+        waiting.div_ceil(self.credit.used().saturating_sub(self.kept) as usize + 1).max(permits as usize)
     }
 
     /// Puts a connection at the end of the line. It must not be in it.
@@ -115,6 +122,18 @@ mod tests {
             assert_eq!(braked.pop(), Some(connection(slot)), "in the order of waiting");
         }
         assert_eq!(braked.give(1), 2, "nothing is in flight: all go on");
+    }
+
+    #[test]
+    fn permits_that_come_back_late_keep_nobody_waiting() {
+        let mut braked = BrakedCredit::new(16);
+        braked.set_kept(1);
+        while braked.take() {}
+        for slot in 0..5 {
+            braked.wait(connection(slot));
+        }
+        let released = (0..15).map(|_| braked.give(1)).last();
+        assert_eq!(released, Some(5), "one is kept back, and nothing is in flight");
     }
 
     #[test]

@@ -265,10 +265,11 @@ impl Engine {
         for (key, releases) in pools {
             self.release(Brake::Pool(key), releases);
         }
-        let queue = self.limits().shard_queue.max(1);
-        for shard in self.shards.others() {
-            let releases = self.shards.credit_mut(shard).map_or(0, |credit| credit.resize(queue));
+        for (shard, releases) in self.shards.resize(self.limits().shard_queue) {
             self.release(Brake::Shard(shard), releases);
+        }
+        if self.draining {
+            self.shards.settle();
         }
     }
 

@@ -56,12 +56,17 @@ struct Peer {
     seen: Option<EventId>,
 }
 
+/// Of how many permits one may be kept back: word of each event that was taken would wake the other shard for nothing.
+const KEPT: u32 = 8;
+
 /// This shard's dealings with the others.
 #[derive(Debug)]
 pub(crate) struct Shards {
     seat: Seat,
     peers: Vec<Peer>,
     dirty: bool,
+    /// So many permits that are owed go back even if nothing else goes there; all shards have the same.
+    enough: u32,
 }
 
 impl Shards {
@@ -69,7 +74,33 @@ impl Shards {
     pub(crate) fn new(seat: Seat, queue: u32) -> Self {
         let peer =
             |_| Peer { credit: BrakedCredit::new(queue.max(1)), batch: Vec::new(), owed: 0, seen: None };
-        Self { seat, peers: (0..seat.shards).map(peer).collect(), dirty: false }
+        let mut shards = Self { seat, peers: (0..seat.shards).map(peer).collect(), dirty: false, enough: 1 };
+        shards.set_enough(queue / KEPT);
+        shards
+    }
+
+    /// As many events may be on their way to one shard from now on. Returns how many connections to release now for
+    /// each.
+    pub(crate) fn resize(&mut self, queue: u32) -> Vec<(ShardId, usize)> {
+        self.set_enough(queue / KEPT);
+        (0u16..)
+            .map(ShardId)
+            .zip(&mut self.peers)
+            .map(|(id, peer)| (id, peer.credit.resize(queue.max(1))))
+            .collect()
+    }
+
+    /// The node shuts down: from now on nothing is kept back, so that everybody learns that nothing is on its way.
+    pub(crate) fn settle(&mut self) {
+        self.set_enough(1);
+    }
+
+    fn set_enough(&mut self, enough: u32) {
+        self.enough = enough.max(1);
+        for peer in &mut self.peers {
+            peer.credit.set_kept(self.enough - 1);
+        }
+        self.unbrake();
     }
 
     /// This shard.
@@ -132,7 +163,7 @@ impl Shards {
         self.dirty |= self.peers.iter().any(|peer| peer.owed > 0);
     }
 
-    /// Events of another shard were taken: it gets its credit back at the turn's end.
+    /// Events of another shard were taken: it gets its credit back with what goes there next, or when it is much.
     pub(crate) fn took(&mut self, from: ShardId, events: u32) {
         if let Some(peer) = self.peers.get_mut(usize::from(from.0)) {
             peer.owed += events;
@@ -168,15 +199,16 @@ impl Shards {
             return;
         }
         for (shard, peer) in (0u16..).map(ShardId).zip(&mut self.peers) {
-            if !peer.batch.is_empty() {
+            let goes = !peer.batch.is_empty();
+            if goes {
                 let message = ShardMessage::Events(std::mem::take(&mut peer.batch));
                 outputs.push_back(Output::Shard { to: shard, message });
             }
             if braked {
                 continue;
             }
-            let owed = std::mem::take(&mut peer.owed);
-            if owed > 0 {
+            if peer.owed >= if goes { 1 } else { self.enough } {
+                let owed = std::mem::take(&mut peer.owed);
                 outputs.push_back(Output::Shard { to: shard, message: ShardMessage::Credit(owed) });
             }
         }

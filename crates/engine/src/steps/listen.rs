@@ -116,6 +116,7 @@ impl Engine {
     /// The node shuts down: nothing new is read, and who has all its answers is told to leave.
     pub(crate) fn drain(&mut self, now: Now) {
         self.draining = true;
+        self.shards.settle();
         for id in self.connections.ids() {
             self.refresh(id);
             self.leave_if_drained(now, id);
