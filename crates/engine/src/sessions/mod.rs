@@ -15,7 +15,9 @@ pub(crate) use takeovers::{Claimed, Stage, Takeovers};
 use crate::io::ShardId;
 use crate::table::Table;
 use crate::timers::Timers;
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use windrose_event::Moment;
 
@@ -32,7 +34,8 @@ pub(crate) struct Sessions {
     /// Keys that were in use, and the first that never was.
     free: Vec<SessionKey>,
     fresh: SessionKey,
-    names: FxHashMap<Arc<str>, SessionKey>,
+    /// Keys by the names of their sessions, which are not stored once more.
+    names: HashTable<SessionKey>,
     /// What stays for a moment of sessions that were handed over.
     ghosts: FxHashMap<Arc<str>, SessionKey>,
     timers: Timers<SessionKey>,
@@ -41,15 +44,15 @@ pub(crate) struct Sessions {
 impl Sessions {
     /// Enters a session. One that is ephemeral cannot be found by its name.
     pub(crate) fn insert(&mut self, session: Session) -> SessionKey {
-        let name = (!session.ephemeral).then(|| session.name.clone());
+        let is_named = !session.ephemeral;
         // Bounded by `limits.sessions` and `limits.connections`, both of 32 bits.
         let key = self.free.pop().unwrap_or_else(|| {
             self.fresh += 1;
             self.fresh - 1
         });
         self.table.put(key, session);
-        if let Some(name) = name {
-            self.names.insert(name, key);
+        if is_named {
+            self.enter_name(key);
         }
         key
     }
@@ -58,9 +61,10 @@ impl Sessions {
     pub(crate) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let mut session = self.table.take(key)?;
         self.free.push(key);
-        let names = if session.moved_to.is_some() { &mut self.ghosts } else { &mut self.names };
-        if names.get(&session.name) == Some(&key) {
-            names.remove(&session.name);
+        if session.moved_to.is_none() {
+            self.forget_name(&session.name, key);
+        } else if self.ghosts.get(&session.name) == Some(&key) {
+            self.ghosts.remove(&session.name);
         }
         if let Some(due) = session.timer.take() {
             self.timers.remove(due, key);
@@ -73,7 +77,7 @@ impl Sessions {
         let place = self.table.get_mut(key)?;
         let ghost = place.ghost(to, until);
         let mut session = std::mem::replace(place, ghost);
-        self.names.remove(&session.name);
+        self.forget_name(&session.name, key);
         self.ghosts.insert(session.name.clone(), key);
         if let Some(due) = session.timer.take() {
             self.timers.remove(due, key);
@@ -89,7 +93,27 @@ impl Sessions {
 
     /// The session of that name.
     pub(crate) fn find(&self, name: &str) -> Option<SessionKey> {
-        self.names.get(name).copied()
+        let has_it = |key: &SessionKey| self.table.get(*key).is_some_and(|session| *session.name == *name);
+        self.names.find(hash(name), has_it).copied()
+    }
+
+    /// Lets a session be found by its name, and none that had the name before.
+    fn enter_name(&mut self, key: SessionKey) {
+        let Some(session) = self.table.get(key) else { return };
+        if let Some(former) = self.find(&session.name) {
+            self.forget_name(&session.name.clone(), former);
+        }
+        let Some(session) = self.table.get(key) else { return };
+        let table = &self.table;
+        let rehash = |key: &SessionKey| table.get(*key).map_or(0, |session| hash(&session.name));
+        self.names.insert_unique(hash(&session.name), key, rehash);
+    }
+
+    /// Lets a session not be found by its name any more.
+    fn forget_name(&mut self, name: &str, key: SessionKey) {
+        if let Ok(entry) = self.names.find_entry(hash(name), |known| *known == key) {
+            entry.remove();
+        }
     }
 
     /// A session.
@@ -135,4 +159,8 @@ impl Sessions {
     pub(crate) fn next_timeout(&self) -> Option<Moment> {
         self.timers.next()
     }
+}
+
+fn hash(name: &str) -> u64 {
+    FxBuildHasher.hash_one(name)
 }
