@@ -116,9 +116,12 @@ fn write_value(pieces: &[Piece<'_>], out: &mut Vec<u8>) {
 /// Writes a value as CloudEvents HTTP binding §3.1.3.2 does: what is not visible ASCII, `"` and `%` in percent-encoding.
 fn encode(mut value: &[u8], out: &mut Vec<u8>) {
     let is_plain = |byte: u8| (byte > b' ') & (byte < 0x7f) & (byte != b'"') & (byte != b'%');
-    // Nearly all values are plain as a whole; asked of every byte, without stopping, it is done for many at once.
-    while !value.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
-        let position = value.iter().position(|byte| !is_plain(*byte)).unwrap_or_default();
+    // Nearly all values are plain as a whole; asked of every byte, without stopping, it is done for many at once. Once only,
+    // lest a long value that is not costs its length for each of its bytes.
+    if value.iter().fold(true, |plain, byte| plain & is_plain(*byte)) {
+        return out.extend_from_slice(value);
+    }
+    while let Some(position) = value.iter().position(|byte| !is_plain(*byte)) {
         let (plain, rest) = value.split_at(position);
         out.extend_from_slice(plain);
         let Some((byte, rest)) = rest.split_first() else { break };
