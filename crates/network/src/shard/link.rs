@@ -47,9 +47,14 @@ impl Link {
         self.local.pending.borrow().is_empty()
     }
 
+    /// Whether [`Link::flush`] would send something now.
+    pub(crate) fn wants_flush(&self) -> bool {
+        !self.is_empty() && !self.local.waiting.get()
+    }
+
     /// Sends the batch, or has it sent when there is room.
     pub(crate) fn flush(&self, from: ShardId) {
-        if self.is_empty() || self.local.waiting.get() {
+        if !self.wants_flush() {
             return;
         }
         let batch = self.local.pending.take();

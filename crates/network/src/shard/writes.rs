@@ -3,7 +3,7 @@
 //! A subscriber gets events from many publishers, and a publisher gets many acknowledgements from a service's answers.
 //! Written at once, each would be a system call of its own, and system calls are most of what an event costs.
 
-use super::Shard;
+use super::{Link, Shard};
 use std::rc::Rc;
 use windrose_event::{ConnectionId, Now};
 
@@ -29,9 +29,10 @@ impl Shard {
         self.flush(now, id);
     }
 
-    /// Lets the batches for other shards leave at the end of this turn.
+    /// Lets the batches for other shards leave at the end of this turn. One that waits for room leaves by itself: to ask for it
+    /// again and again would keep the shard busy with nothing else.
     pub(super) fn send_later(&self) {
-        if self.links.iter().flatten().any(|link| !link.is_empty()) {
+        if self.links.iter().flatten().any(Link::wants_flush) {
             self.writes.notify_one();
         }
     }
