@@ -35,6 +35,23 @@ fn a_reload_changes_what_is_allowed_between_two_events() {
     assert!(settled[0].1.is_accepted() && !settled[1].1.is_accepted(), "{settled:?}");
 }
 
+/// What is remembered of an address that somebody may publish to is nobody else's permission.
+#[test]
+fn one_that_may_publish_to_an_address_lets_nobody_else() {
+    let mut node = Node::new(RULES);
+    let owner = node.open(0, as_device(open("car-7"), "car-7"));
+    let other = node.open(0, as_device(open("car-8"), "car-8"));
+    node.accepted(owner);
+    node.accepted(other);
+    for tag in 1..4 {
+        for (sender, may) in [(owner, true), (other, false), (owner, true)] {
+            node.publish(sender, tag, "devices/car-7/telemetry", "x", Q1);
+            let settled = node.settled(sender);
+            assert_eq!(settled[0].1.is_accepted(), may, "{settled:?}");
+        }
+    }
+}
+
 #[test]
 fn nobody_listens_in_on_replies_whatever_the_rules() {
     let mut node = Node::new("access: [{who: anyone, may: [subscribe], on: [\"#\", \"$reply/#\"]}]");

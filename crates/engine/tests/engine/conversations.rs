@@ -2,6 +2,7 @@
 
 use crate::harness::*;
 use bytes::Bytes;
+use std::sync::Arc;
 use windrose_engine::Input;
 use windrose_event::{
     Claim, CloseReason, Directive, Identity, Intent, Open, Principal, Refusal, RefusalCause, Secret, Step,
@@ -88,6 +89,24 @@ fn a_session_goes_on_while_its_peer_proves_itself_anew() {
     respond(&mut node, peer, "second");
     answer(&mut node, peer, known("d"));
     assert!(matches!(node.said(peer)[..], [Directive::Reidentified { data: Some(_) }]));
+}
+
+#[test]
+fn what_a_peer_may_do_is_what_it_has_proved_last() {
+    let mut node = Node::new("access: [{who: \"group:crew\", may: [publish], on: a}]");
+    let peer = open_as_device(&mut node);
+    for (groups, may) in [(&["crew"][..], true), (&[], false), (&["crew"], true)] {
+        let Step::Known { mut identity, data } = known("d") else { panic!("known() is Known") };
+        identity.groups = groups.iter().map(|group| Arc::from(*group)).collect();
+        node.intent(peer, Intent::Reidentify(Box::new(claim())));
+        answer(&mut node, peer, Step::Known { identity, data });
+        for tag in 1..3 {
+            node.publish(peer, tag, "a", "x", Q1);
+        }
+        let settled = node.settled(peer);
+        assert_eq!(settled.len(), 2);
+        assert!(settled.iter().all(|settled| settled.1.is_accepted() == may), "{groups:?}: {settled:?}");
+    }
 }
 
 #[test]
