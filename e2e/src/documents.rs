@@ -1,5 +1,5 @@
 //! Parts of documents that many tests share. Ports and addresses come from the environment, as an operator would do it:
-//! [`crate::Node`] sets `MQTT`, `MQTTS`, `REST`, `RESTS` and `ADMIN`.
+//! [`crate::Node`] sets `MQTT`, `MQTTS`, `REST`, `RESTS`, `COAP`, `COAPS` and `ADMIN`.
 
 /// A node on loopback that lets anybody in and allows everything; a test appends pools, routes and limits.
 pub const OPEN: &str = r##"
@@ -39,4 +39,10 @@ pub fn over_websocket() -> bool {
 /// [`OPEN`] with a service behind it: [`DELIVERED`].
 pub fn delivered() -> String {
     open(DELIVERED)
+}
+
+/// [`OPEN`] with CoAP over UDP besides, and what a test appends.
+pub fn open_coap(more: &str) -> String {
+    let coap = "  - {name: coap, protocol: coap, bind: \"127.0.0.1:${COAP}\"}\nidentity:";
+    format!("{}{more}", OPEN.replacen("identity:", coap, 1))
 }

@@ -8,6 +8,7 @@
 pub mod binary;
 pub mod certs;
 pub mod clients;
+pub mod coap;
 pub mod documents;
 pub mod fleet;
 pub mod folder;

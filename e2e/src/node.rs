@@ -70,13 +70,15 @@ struct Ports {
     mqtts: Port,
     rest: Port,
     rests: Port,
+    coap: Port,
+    coaps: Port,
     admin: Port,
 }
 
 impl Ports {
     fn free() -> Self {
-        let [mqtt, mqtts, rest, rests, admin] = std::array::from_fn(|_| Port::free());
-        Self { mqtt, mqtts, rest, rests, admin }
+        let [mqtt, mqtts, rest, rests, coap, coaps, admin] = std::array::from_fn(|_| Port::free());
+        Self { mqtt, mqtts, rest, rests, coap, coaps, admin }
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
@@ -85,6 +87,8 @@ impl Ports {
             ("MQTTS", &self.mqtts),
             ("REST", &self.rest),
             ("RESTS", &self.rests),
+            ("COAP", &self.coap),
+            ("COAPS", &self.coaps),
             ("ADMIN", &self.admin),
         ];
         named.into_iter().map(|(name, port)| (name, port.number().to_string())).collect()
@@ -140,6 +144,16 @@ impl Node {
     /// Where it listens for HTTPS (`${RESTS}`).
     pub fn rests(&self) -> SocketAddr {
         self.ports.rests.address()
+    }
+
+    /// Where it listens for CoAP in plain text, over UDP and, if the document says so, TCP (`${COAP}`).
+    pub fn coap(&self) -> SocketAddr {
+        self.ports.coap.address()
+    }
+
+    /// Where it listens for CoAP over DTLS and, if the document says so, TLS (`${COAPS}`).
+    pub fn coaps(&self) -> SocketAddr {
+        self.ports.coaps.address()
     }
 
     /// The URL of a path on its REST listener.
