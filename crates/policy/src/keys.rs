@@ -109,13 +109,13 @@ record! {
     pub(crate) struct ListenerKeys {
         /// Its name in logs and metrics.
         name: Required<Name>,
-        /// What is spoken on it: `mqtt` (3.1, 3.1.1 and 5.0) or `http` (REST).
+        /// What is spoken on it: `mqtt` (3.1, 3.1.1 and 5.0), `coap` or `http` (REST).
         protocol: Required<Protocol>,
         /// Where it listens: an IP address and a port. Listeners may share one if something tells them apart.
         bind: Required<SocketAddr>,
-        /// What carries MQTT: `tcp` (the default) or `websocket`.
+        /// What carries MQTT: `tcp` (the default) or `websocket`; CoAP: `udp` (the default), `tcp` or `websocket`.
         transport: Optional<Transport>,
-        /// The path that WebSocket clients ask for. Default: `/mqtt`.
+        /// The path that WebSocket clients ask for. Default: `/mqtt`; CoAP: `/.well-known/coap`.
         path: Optional<String>,
         /// The server names (TLS SNI) that it is for, such as `mqtt.example` or `*.example`; left out, any.
         server_names: Optional<List<String>>,
@@ -123,13 +123,12 @@ record! {
         proxy_protocol: Optional<ProxyProtocol>,
         /// The entry of `tls` that it uses; left out, it is in plain text.
         tls: Optional<String>,
-        /// `allow` lets a listener without TLS listen elsewhere than on loopback.
+        /// CoAP over UDP: the entry of `tls` that DTLS uses, or `psk` for pre-shared keys only; left out, it is in plain text.
+        dtls: Optional<String>,
+        /// `allow` lets a listener without TLS or DTLS listen elsewhere than on loopback.
         plaintext: Optional<Plaintext>,
         /// What is particular to MQTT.
         mqtt: Optional<MqttKeys>,
-    }
-    later {
-        "dtls" => "CoAP and DTLS arrive later",
     }
 }
 
@@ -321,6 +320,10 @@ record! {
         keep_alive_max: Optional<Wait<1000>>,
         /// How long a peer may take to read what was written to it before it is cut. Default: `30s`.
         write_timeout: Optional<Wait<1>>,
+        /// CoAP: exchanges of the whole node that are remembered, so that a repeated message is not taken for a new one. Default: 2000000.
+        coap_exchanges: Optional<Count>,
+        /// CoAP: how long each is remembered (EXCHANGE_LIFETIME); shorter only if all clients repeat themselves for less long. Default: `247s`.
+        coap_exchange_lifetime: Optional<Wait<1000>>,
     }
     later {
         "connections_per_ip" => "bound the whole node for now: `connections`",
@@ -376,7 +379,8 @@ impl Words for ProxyProtocol {
 
 impl Words for Transport {
     const WHAT: &'static str = "a transport";
-    const WORDS: &'static [(&'static str, Self)] = &[("tcp", Self::Tcp), ("websocket", Self::WebSocket)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("tcp", Self::Tcp), ("websocket", Self::WebSocket), ("udp", Self::Udp)];
 }
 
 impl Words for Overlapping {
@@ -404,9 +408,10 @@ impl Words for PoolProtocol {
 
 impl Words for Protocol {
     const WHAT: &'static str = "a protocol";
-    const WORDS: &'static [(&'static str, Self)] = &[("mqtt", Self::Mqtt), ("http", Self::Http)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("mqtt", Self::Mqtt), ("http", Self::Http), ("coap", Self::Coap)];
     const LATER: &'static [(&'static str, &'static str)] =
-        &[("coap", "things speak MQTT or HTTP for now"), ("amqp", "things speak MQTT or HTTP for now")];
+        &[("amqp", "things speak MQTT, CoAP or HTTP for now")];
 }
 
 impl Words for ClientCertificate {

@@ -149,8 +149,26 @@ pub struct Listener {
     pub proxy_protocol: bool,
     /// The `tls` entry that it uses; `None` is plain text.
     pub tls: Option<Arc<str>>,
+    /// How its datagrams are secured; `None` is plain text.
+    pub dtls: Option<Dtls>,
     /// What is particular to MQTT.
     pub mqtt: MqttOptions,
+}
+
+impl Listener {
+    /// Whether datagrams carry it, not connections.
+    pub fn is_udp(&self) -> bool {
+        self.transport == Transport::Udp
+    }
+}
+
+/// `listeners[].dtls`: how datagrams are secured (RFC 6347, RFC 7252 §9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dtls {
+    /// With the keys that it shares with devices, and nothing else.
+    Psk,
+    /// With the certificates of this entry of `tls`, and with the keys that it shares with devices.
+    Entry(Arc<str>),
 }
 
 /// What carries a protocol.
@@ -159,8 +177,10 @@ pub enum Transport {
     /// TCP, with or without TLS.
     #[default]
     Tcp,
-    /// WebSocket (RFC 6455, MQTT 5 §6), with or without TLS.
+    /// WebSocket (RFC 6455, MQTT 5 §6, RFC 8323 §4), with or without TLS.
     WebSocket,
+    /// UDP, with or without DTLS.
+    Udp,
 }
 
 /// `listeners[].mqtt`.
@@ -206,6 +226,8 @@ pub enum Protocol {
     Mqtt,
     /// REST.
     Http,
+    /// CoAP (RFC 7252).
+    Coap,
 }
 
 impl Protocol {
@@ -214,6 +236,7 @@ impl Protocol {
         match self {
             Self::Mqtt => "mqtt",
             Self::Http => "http",
+            Self::Coap => "coap",
         }
     }
 }
@@ -457,6 +480,10 @@ pub struct Limits {
     pub keep_alive_max: Option<Duration>,
     /// How long a peer may take to read what was written to it before it is cut.
     pub write_timeout: Duration,
+    /// CoAP exchanges of the whole node that are remembered so that none is done twice (RFC 7252 §4.5).
+    pub coap_exchanges: u32,
+    /// How long each of them is (RFC 7252 §4.8.2, EXCHANGE_LIFETIME).
+    pub coap_exchange_lifetime: Duration,
 }
 
 impl Default for Limits {
@@ -484,6 +511,8 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             keep_alive_max: None,
             write_timeout: Duration::from_secs(30),
+            coap_exchanges: 2_000_000,
+            coap_exchange_lifetime: Duration::from_secs(247),
         }
     }
 }

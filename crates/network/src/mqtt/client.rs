@@ -229,6 +229,7 @@ impl BrokerClient {
             server_names: Vec::new(),
             proxy_protocol: false,
             tls: None,
+            dtls: None,
             mqtt: MqttOptions::default(),
         };
         Road {

@@ -30,7 +30,8 @@ pub(crate) struct Candidates {
 /// Every place of a document.
 pub(crate) fn candidates(snapshot: &Snapshot) -> BTreeMap<Place, Candidates> {
     let mut candidates: BTreeMap<Place, Candidates> = BTreeMap::new();
-    for listener in &snapshot.listeners {
+    // CoAP has no driver yet.
+    for listener in snapshot.listeners.iter().filter(|listener| listener.protocol != Protocol::Coap) {
         let place = Place::of(listener);
         match candidates.get_mut(&place) {
             Some(candidates) => candidates.others.push(Arc::clone(listener)),
@@ -156,6 +157,7 @@ mod tests {
             server_names: server_names.iter().map(|name| Arc::from(*name)).collect(),
             proxy_protocol: false,
             tls: None,
+            dtls: None,
             mqtt: MqttOptions::default(),
         })
     }

@@ -63,5 +63,7 @@ pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Lim
         body_timeout: duration!(body_timeout),
         keep_alive_max: keys.keep_alive_max.get().map(|wait| wait.0),
         write_timeout: duration!(write_timeout),
+        coap_exchanges: number!(coap_exchanges),
+        coap_exchange_lifetime: duration!(coap_exchange_lifetime),
     }
 }

@@ -5,12 +5,15 @@ use super::{Names, check_name, entries, unknown_name};
 use crate::document::{At, Located, Optional, Reading};
 use crate::keys::{AdminKeys, CertificateKeys, ListenerKeys, MqttKeys, TlsKeys};
 use crate::snapshot::{
-    Admin, CertificateFiles, ClientCertificate, Listener, MqttOptions, Overlapping, Protocol, Quirks,
+    Admin, CertificateFiles, ClientCertificate, Dtls, Listener, MqttOptions, Overlapping, Protocol, Quirks,
     TlsProfile, TlsVersion, Transport,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// `dtls: psk`: pre-shared keys, without certificates.
+const PSK: &str = "psk";
 
 /// The entries of `tls`. Those with mistakes have a name all the same, so that listeners may refer to them.
 pub(super) struct Tls {
@@ -119,28 +122,34 @@ fn listener(
         let names = tls.profiles.keys().map(|name| &**name);
         unknown_name("entry of `tls`", &profile.value, &profile.at, names, reading);
     }
-    if let (Some(_), Some(plaintext)) = (&keys.tls.0, &keys.plaintext.0) {
+    if let (Some(_), Some(plaintext)) = (keys.tls.0.as_ref().or(keys.dtls.0.as_ref()), &keys.plaintext.0) {
         reading
             .mistake(&plaintext.at, "the listener has TLS: nothing is in plain text")
             .help("take `plaintext` out");
     }
+    let protocol = keys.protocol.0.as_ref().map(|protocol| protocol.value);
+    let transport = transport(protocol, &keys.transport, reading);
+    if transport == Transport::Udp {
+        udp_has_no_streams(&keys, reading);
+    }
+    let dtls = dtls(&keys.dtls, protocol, transport, tls, reading);
     if let Some(bind) = &keys.bind.0 {
-        let open = keys.tls.0.is_none() && keys.plaintext.0.is_none() && !bind.value.ip().is_loopback();
+        let is_secured = keys.tls.0.is_some() || keys.dtls.0.is_some();
+        let open = !is_secured && keys.plaintext.0.is_none() && !bind.value.ip().is_loopback();
         if open {
-            let help =
-                "add `tls: NAME`, bind it to 127.0.0.1, or write `plaintext: allow` if the network is safe";
+            let help = match transport {
+                Transport::Udp => {
+                    "add `dtls: NAME` or `dtls: psk`, bind it to 127.0.0.1, or write `plaintext: allow` if the network is safe"
+                }
+                _ => {
+                    "add `tls: NAME`, bind it to 127.0.0.1, or write `plaintext: allow` if the network is safe"
+                }
+            };
             reading.mistake(&bind.at, "without TLS a listener may be on loopback only").help(help);
         }
     }
-    let protocol = keys.protocol.0.map(|protocol| protocol.value);
-    let is_mqtt = protocol != Some(Protocol::Http);
-    if let Some(transport) = &keys.transport.0
-        && !is_mqtt
-    {
-        reading.mistake(&transport.at, "only MQTT has a choice of transports").help("take `transport` out");
-    }
-    let transport = keys.transport.or(Transport::Tcp);
-    let path = path(keys.path, transport, reading);
+    let is_mqtt = !matches!(protocol, Some(Protocol::Http | Protocol::Coap));
+    let path = path(keys.path, protocol, transport, reading);
     let server_names =
         server_names(keys.server_names, keys.tls.0.is_some() || keys.proxy_protocol.0.is_some(), reading);
     let mqtt_at = keys.mqtt.at().cloned();
@@ -160,6 +169,7 @@ fn listener(
         server_names,
         proxy_protocol: keys.proxy_protocol.0.is_some(),
         tls: keys.tls.get().map(Into::into),
+        dtls,
         mqtt,
     };
     if let Some(at) = at {
@@ -168,10 +178,82 @@ fn listener(
     Some(listener)
 }
 
-/// The path of a WebSocket listener.
-fn path(path: Optional<String>, transport: Transport, reading: &mut Reading<'_>) -> Option<Arc<str>> {
+/// What carries the protocol: for CoAP UDP unless it says otherwise (RFC 7252 §3), for the others TCP.
+fn transport(protocol: Option<Protocol>, key: &Optional<Transport>, reading: &mut Reading<'_>) -> Transport {
+    let default = if protocol == Some(Protocol::Coap) { Transport::Udp } else { Transport::Tcp };
+    let Some(chosen) = &key.0 else { return default };
+    match (protocol, chosen.value) {
+        (Some(Protocol::Http), _) => {
+            reading
+                .mistake(&chosen.at, "only MQTT and CoAP have a choice of transports")
+                .help("take `transport` out");
+        }
+        (Some(Protocol::Mqtt), Transport::Udp) => {
+            reading
+                .mistake(&chosen.at, "MQTT needs a stream, which UDP is not")
+                .help("write `tcp` or `websocket`");
+        }
+        _ => {}
+    }
+    chosen.value
+}
+
+/// Notes what only makes sense for connections.
+fn udp_has_no_streams(keys: &ListenerKeys, reading: &mut Reading<'_>) {
+    if let Some(tls) = &keys.tls.0 {
+        reading
+            .mistake(&tls.at, "UDP is secured by DTLS, not by TLS")
+            .help(format!("write `dtls: {}`, or `transport: tcp`", tls.value));
+    }
+    for (at, what) in [(keys.proxy_protocol.at(), "proxy_protocol"), (keys.server_names.at(), "server_names")]
+    {
+        if let Some(at) = at {
+            let message = format!("`{what}` is for connections, which UDP has none of");
+            reading.mistake(at, message).help("take it out, or write `transport: tcp`");
+        }
+    }
+}
+
+/// How a listener of UDP is secured. `psk` is no name of an entry, so that it cannot be meant by mistake.
+fn dtls(
+    key: &Optional<String>,
+    protocol: Option<Protocol>,
+    transport: Transport,
+    tls: &Tls,
+    reading: &mut Reading<'_>,
+) -> Option<Dtls> {
+    let dtls = key.0.as_ref()?;
+    if protocol.is_some() && transport != Transport::Udp {
+        reading
+            .mistake(&dtls.at, "DTLS is for UDP only, which carries CoAP")
+            .help("write `tls: NAME` for what a connection carries");
+    }
+    let name = dtls.value.as_str();
+    if name == PSK {
+        if tls.profiles.contains_key(PSK) {
+            reading
+                .mistake(&dtls.at, "`psk` is pre-shared keys, and an entry of `tls` has that name")
+                .help("give the entry another name");
+        }
+        return Some(Dtls::Psk);
+    }
+    if !tls.profiles.contains_key(name) {
+        let names = tls.profiles.keys().map(|name| &**name).chain([PSK]);
+        unknown_name("entry of `tls`", name, &dtls.at, names, reading);
+    }
+    Some(Dtls::Entry(name.into()))
+}
+
+/// The path of a WebSocket listener (CoAP: RFC 8323 §8.1).
+fn path(
+    path: Optional<String>,
+    protocol: Option<Protocol>,
+    transport: Transport,
+    reading: &mut Reading<'_>,
+) -> Option<Arc<str>> {
     let Some(Located { value, at }) = path.0 else {
-        return (transport == Transport::WebSocket).then(|| "/mqtt".into());
+        let usual = if protocol == Some(Protocol::Coap) { "/.well-known/coap" } else { "/mqtt" };
+        return (transport == Transport::WebSocket).then(|| usual.into());
     };
     if transport != Transport::WebSocket {
         reading

@@ -21,11 +21,14 @@ impl Places {
     /// One more listener. Notes what keeps it from having its address, and remembers it.
     pub(super) fn take(&mut self, listener: &Listener, at: &At, reading: &mut Reading<'_>) {
         let port = listener.bind.port();
-        if let Some(admin) = self.admin.filter(|admin| overlap(*admin, listener.bind)) {
+        if let Some(admin) = self.admin.filter(|admin| !listener.is_udp() && overlap(*admin, listener.bind)) {
             let message = format!("port {port} is taken by the admin API on {admin}");
             reading.mistake(at, message).help("choose another port");
         }
-        let mut others = self.listeners.iter().filter(|other| overlap(other.bind, listener.bind));
+        let mut others = self
+            .listeners
+            .iter()
+            .filter(|other| other.is_udp() == listener.is_udp() && overlap(other.bind, listener.bind));
         if let Some((other, why)) = others.find_map(|other| Some((other, conflict(other, listener)?))) {
             let message = format!("port {port} is taken by {} on {}", other.name, other.bind);
             reading.mistake(at, message).help(format!("choose another port: {why}"));
@@ -65,11 +68,14 @@ fn conflict(one: &Listener, other: &Listener) -> Option<&'static str> {
         return Some("listeners of the same server name have the same entry of `tls`");
     }
     let same_first_words = match (one.protocol, other.protocol) {
-        (Protocol::Mqtt, Protocol::Mqtt) => one.transport == other.transport && one.path == other.path,
-        (one, other) => one == other,
+        (Protocol::Http, Protocol::Http) => true,
+        // Requests are text, and what begins MQTT or CoAP over TCP is not.
+        (Protocol::Http, _) | (_, Protocol::Http) => false,
+        _ => one.transport == other.transport && one.path == other.path,
     };
     same_first_words.then_some(match one.transport {
         Transport::WebSocket => "give one of them another `path`, or other `server_names`",
         Transport::Tcp => "nothing tells their clients apart; other `server_names` would, with TLS",
+        Transport::Udp => "nothing tells their datagrams apart",
     })
 }

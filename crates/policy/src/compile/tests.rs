@@ -376,7 +376,7 @@ fn listeners_share_an_address_if_something_tells_them_apart() {
         assert!(mistakes.to_string().contains(why), "{one} and {other}: {mistakes}");
     }
     for (keys, why) in [
-        ("protocol: http, transport: websocket", "only MQTT has a choice of transports"),
+        ("protocol: http, transport: websocket", "only MQTT and CoAP have a choice of transports"),
         ("protocol: mqtt, path: /x", "only WebSocket has a path"),
         ("protocol: mqtt, transport: websocket, path: x", "`x` is not a path"),
         ("protocol: mqtt, server_names: [a]", "without TLS a client does not say"),
@@ -388,6 +388,52 @@ fn listeners_share_an_address_if_something_tells_them_apart() {
         let mistakes = listeners(&[keys]).expect_err("there is a mistake");
         assert!(mistakes.to_string().contains(why), "{keys}: {mistakes}");
     }
+}
+
+#[test]
+fn coap_is_on_udp_and_beside_tcp() {
+    let compiled = |list: &str| {
+        let tls = "tls: {t: {certificate: c, key: k}}";
+        compile("edge.yaml", &format!("{tls}\nlisteners: [{list}]"), &empty)
+    };
+    let listeners = compiled(
+        "{name: a, protocol: coap, bind: '127.0.0.1:1'}, \
+         {name: b, protocol: coap, transport: tcp, bind: '127.0.0.1:1'}, \
+         {name: c, protocol: coap, dtls: psk, bind: '0.0.0.0:2'}, \
+         {name: d, protocol: coap, dtls: t, bind: '0.0.0.0:3'}, \
+         {name: e, protocol: coap, transport: websocket, bind: '127.0.0.1:1'}, \
+         {name: f, protocol: http, bind: '127.0.0.1:1'}, \
+         {name: g, protocol: coap, transport: tcp, tls: t, bind: '0.0.0.0:3'}",
+    );
+    let listeners = listeners.expect("datagrams and connections do not meet").listeners;
+    assert!(listeners[0].is_udp() && !listeners[1].is_udp());
+    assert_eq!(listeners[2].dtls, Some(Dtls::Psk));
+    assert_eq!(listeners[3].dtls, Some(Dtls::Entry("t".into())));
+    assert_eq!(listeners[4].path.as_deref(), Some("/.well-known/coap"));
+    for (keys, why) in [
+        ("protocol: coap, tls: t, bind: '127.0.0.1:1'", "write `dtls: t`"),
+        ("protocol: coap, bind: '0.0.0.0:1'", "add `dtls: NAME` or `dtls: psk`"),
+        ("protocol: coap, dtls: u, bind: '0.0.0.0:1'", "there is no entry of `tls` named `u`"),
+        ("protocol: coap, transport: tcp, dtls: t, bind: '0.0.0.0:1'", "DTLS is for UDP only"),
+        ("protocol: mqtt, dtls: t, bind: '127.0.0.1:1'", "DTLS is for UDP only"),
+        ("protocol: mqtt, transport: udp, bind: '127.0.0.1:1'", "MQTT needs a stream"),
+        ("protocol: coap, proxy_protocol: required, bind: '127.0.0.1:1'", "UDP has none of"),
+        ("protocol: coap, dtls: t, plaintext: allow, bind: '127.0.0.1:1'", "nothing is in plain text"),
+        (
+            "protocol: coap, dtls: psk, server_names: [a], bind: '127.0.0.1:1'",
+            "`server_names` is for connections",
+        ),
+    ] {
+        let mistakes = compiled(&format!("{{name: a, {keys}}}")).expect_err("there is a mistake");
+        assert!(mistakes.to_string().contains(why), "{keys}: {mistakes}");
+    }
+    let twice =
+        "{name: a, protocol: coap, bind: '127.0.0.1:1'}, {name: b, protocol: coap, bind: '127.0.0.1:1'}";
+    assert!(compiled(twice).expect_err("they clash").to_string().contains("nothing tells their datagrams"));
+    let streams = "{name: a, protocol: coap, transport: tcp, bind: '127.0.0.1:1'}, {name: b, protocol: mqtt, bind: '127.0.0.1:1'}";
+    assert!(compiled(streams).expect_err("they clash").to_string().contains("nothing tells their clients"));
+    let psk = "tls: {psk: {certificate: c, key: k}}\nlisteners: [{name: a, protocol: coap, dtls: psk, bind: '0.0.0.0:1'}]";
+    assert!(mistake(psk).contains("give the entry another name"));
 }
 
 #[test]
