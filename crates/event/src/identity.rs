@@ -123,6 +123,8 @@ pub struct Claim {
     pub response: Option<Secret>,
     /// A certificate that the transport verified against its authorities.
     pub certificate: Option<Arc<CertificateClaim>>,
+    /// The identity of a pre-shared key that the transport's handshake proved it has (RFC 4279 §2).
+    pub psk_identity: Option<Text>,
     /// The listener it came in by, as the document names it.
     pub listener: Arc<str>,
     /// Where it comes from, for the log.
@@ -137,6 +139,7 @@ impl Claim {
             && self.api_key.is_none()
             && self.method.is_none()
             && self.certificate.is_none()
+            && self.psk_identity.is_none()
     }
 }
 
@@ -235,6 +238,13 @@ pub trait Registry: Send + Sync {
     /// Begins a conversation by the claim's method; `None`: the method is not known. Must not wait.
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
         let _ = claim;
+        None
+    }
+
+    /// The pre-shared key that goes with an identity (RFC 4279 §2); `None`: nobody has that identity. Must not wait: a
+    /// handshake asks.
+    fn psk(&self, identity: &[u8]) -> Option<Secret> {
+        let _ = identity;
         None
     }
 }

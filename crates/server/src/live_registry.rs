@@ -1,7 +1,7 @@
 //! The registry in force: replaced whole by a reload, without a lock.
 
 use arc_swap::ArcSwap;
-use windrose_event::{Claim, Conversation, Registry, Verdict};
+use windrose_event::{Claim, Conversation, Registry, Secret, Verdict};
 use windrose_storage::FileRegistry;
 
 /// The registry that the document names now.
@@ -29,5 +29,9 @@ impl Registry for LiveRegistry {
 
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
         self.0.load().converse(claim)
+    }
+
+    fn psk(&self, identity: &[u8]) -> Option<Secret> {
+        self.0.load().psk(identity)
     }
 }

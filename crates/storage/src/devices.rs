@@ -3,12 +3,16 @@
 use crate::certificates::{Certificates, Mark};
 use crate::file::{FileError, load};
 use crate::passwords;
+use crate::pre_shared_keys::{PreSharedKeys, read_key};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use windrose_event::{Identity, Principal};
 use windrose_policy::document::{At, Concealed, Located, Optional, Reading, Required};
 use windrose_policy::record;
+
+/// The longest identity of a pre-shared key, in bytes.
+const MAX_PSK_IDENTITY: usize = 256;
 
 record! {
     /// Devices that may connect.
@@ -41,9 +45,9 @@ record! {
         password_hash: Optional<Concealed>,
         /// What its certificate is recognised by.
         certificate: Optional<CertificateKeys>,
-        /// The identity of a pre-shared key (for CoAP, later).
+        /// The identity that goes with a pre-shared key of DTLS.
         psk_identity: Optional<String>,
-        /// The file of the pre-shared key (for CoAP, later).
+        /// The file of the pre-shared key, from this file's folder if relative: the key's bytes, or `hex:` and the bytes in hex.
         psk_file: Optional<PathBuf>,
     }
 }
@@ -71,6 +75,8 @@ pub(crate) struct Devices {
     pub(crate) passwords: HashMap<Box<str>, (usize, Box<str>)>,
     /// Devices by certificate.
     pub(crate) certificates: Certificates,
+    /// Devices and keys, by the identity of a pre-shared key.
+    pub(crate) pre_shared_keys: PreSharedKeys,
     /// The ids of the devices of each owner, in ascending order.
     pub(crate) owned: BTreeMap<Arc<str>, Vec<Arc<str>>>,
 }
@@ -78,7 +84,8 @@ pub(crate) struct Devices {
 impl Devices {
     /// Reads the file: all of it or nothing.
     pub(crate) fn load(path: &Path) -> Result<Self, FileError> {
-        load(path, |keys: DevicesKeys, reading| Loader::default().devices(keys, reading))
+        let folder = path.parent().unwrap_or(Path::new(""));
+        load(path, |keys: DevicesKeys, reading| Loader::new(folder).devices(keys, reading))
     }
 }
 
@@ -127,14 +134,19 @@ impl Shared {
     }
 }
 
-#[derive(Default)]
-struct Loader {
+struct Loader<'f> {
+    /// The folder of the file that is loaded.
+    folder: &'f Path,
     devices: Devices,
     shared: Shared,
     ids: HashMap<Arc<str>, usize>,
 }
 
-impl Loader {
+impl<'f> Loader<'f> {
+    fn new(folder: &'f Path) -> Self {
+        Self { folder, devices: Devices::default(), shared: Shared::default(), ids: HashMap::new() }
+    }
+
     fn devices(mut self, keys: DevicesKeys, reading: &mut Reading<'_>) -> Devices {
         for device in keys.devices.0.map(|list| list.value).unwrap_or_default() {
             self.device(device.value, reading);
@@ -202,6 +214,41 @@ impl Loader {
         }
         if let Some(certificate) = keys.certificate.0 {
             self.certificate(device, certificate, reading);
+        }
+        match (keys.psk_identity.0, keys.psk_file.0) {
+            (Some(identity), Some(file)) => self.pre_shared_key(device, identity, &file, reading),
+            (None, None) => {}
+            _ => {
+                let help = "write `psk_identity` and `psk_file`";
+                reading.mistake(&at, "a pre-shared key has an identity and a file").help(help);
+            }
+        }
+    }
+
+    fn pre_shared_key(
+        &mut self,
+        device: usize,
+        identity: Located<String>,
+        file: &Located<PathBuf>,
+        reading: &mut Reading<'_>,
+    ) {
+        let key = match read_key(&self.folder.join(&file.value)) {
+            Ok(key) => key,
+            Err(problem) => {
+                let message = format!("{}: {problem}", file.value.display());
+                let help = "it holds the key's bytes (8 to 64), or `hex:` and the bytes in hex: \
+                            `printf hex:%s $(openssl rand -hex 16)` makes a good one";
+                reading.mistake(&file.at, message).help(help);
+                return;
+            }
+        };
+        // What DTLS can carry (RFC 4279 §2), less than anybody needs.
+        if identity.value.is_empty() || identity.value.len() > MAX_PSK_IDENTITY {
+            let message = format!("the identity of a pre-shared key has from 1 to {MAX_PSK_IDENTITY} bytes");
+            reading.mistake(&identity.at, message);
+        } else if !self.devices.pre_shared_keys.add(&identity.value, device, key) {
+            let message = format!("the identity `{}` is taken", identity.value.escape_debug());
+            reading.mistake(&identity.at, message).help("an identity has one key: choose another identity");
         }
     }
 

@@ -10,6 +10,7 @@ mod file;
 mod journal;
 mod local_files;
 mod passwords;
+mod pre_shared_keys;
 mod registry;
 mod verified;
 

@@ -12,7 +12,7 @@ use windrose_event::{Claim, Identity, Refusal, RefusalCause, Registry, Secret, V
 
 /// A registry in two files: devices with their credentials, and API keys.
 ///
-/// Everything that a claim brings is tried in this order: a certificate, a user name with a password, an API key.
+/// Everything that a claim brings is tried in this order: a pre-shared key, a certificate, a user name with a password, an API key.
 /// Whoever brings something that is wrong is refused, even where anonymous is allowed; only where there is no file to
 /// compare with, and anonymous is allowed, is what somebody brings not looked at. The client identifier of MQTT
 /// proves nothing and is not compared with the device's id.
@@ -82,6 +82,10 @@ impl Registry for FileRegistry {
             Decision::Password(login) => table.remembered(&login).unwrap_or_else(|| table.verify(&login)),
         }
     }
+
+    fn psk(&self, identity: &[u8]) -> Option<Secret> {
+        self.table.load().devices.pre_shared_keys.key(identity)
+    }
 }
 
 /// How a claim is decided.
@@ -138,6 +142,18 @@ impl Table {
             || self.ignores_api_keys && claim.api_key.is_some() && !is_device
         {
             return Decision::Told(Ok(Identity::anonymous()));
+        }
+        if let Some(identity) = &claim.psk_identity {
+            let device = self.devices.pre_shared_keys.device(identity.as_str().as_bytes());
+            return match device.and_then(|device| self.devices.identities.get(device)) {
+                Some(identity) => Decision::Told(Ok(identity.clone())),
+                // The handshake knew the identity: the file was loaded again since.
+                None => {
+                    let detail =
+                        format!("no device has the identity {:?} any more", shortened(identity.as_str()));
+                    refused(RefusalCause::BadCredentials, detail)
+                }
+            };
         }
         if let Some(certificate) = &claim.certificate {
             let device = self.devices.certificates.find(certificate);

@@ -70,6 +70,7 @@ fn keys_text() -> String {
 
 fn registry(allow_anonymous: bool) -> (Folder, FileRegistry) {
     let folder = Folder::new();
+    folder.write("car-7.key", "0123456789abcdef\n");
     let devices = folder.write("devices.yaml", &devices_text("secret"));
     let keys = folder.write("keys.yaml", &keys_text());
     let registry = FileRegistry::open(Some(&devices), Some(&keys), allow_anonymous).unwrap();
@@ -329,4 +330,28 @@ fn many_devices_load() {
     let registry = FileRegistry::open(Some(&folder.write("many.yaml", &text)), None, false).unwrap();
     assert_eq!(registry.devices(), 20_000);
     assert!(registry.identify(&login("car-19999", "x")).is_ok());
+}
+
+#[test]
+fn a_pre_shared_key_is_its_devices() {
+    let (_folder, registry) = registry(false);
+    assert_eq!(registry.psk(b"car-7").unwrap().reveal(), b"0123456789abcdef");
+    assert!(registry.psk(b"car-8").is_none());
+    let proven = |identity: &str| Claim { psk_identity: Some(identity.into()), ..Claim::default() };
+    assert!(!proven("car-7").is_anonymous());
+    let identity = registry.identify_at_once(&proven("car-7")).unwrap().unwrap();
+    assert_eq!(identity.device().unwrap().as_ref(), "car-7");
+    let refusal = registry.identify(&proven("car-8")).unwrap_err();
+    assert_eq!(refusal.cause, RefusalCause::BadCredentials);
+}
+
+#[test]
+fn a_pre_shared_key_without_its_file_is_a_mistake_with_its_place() {
+    let folder = Folder::new();
+    let text = "devices:\n  - id: a\n    credentials: [{psk_identity: a, psk_file: none.key}]\n  - id: b\n    credentials: [{psk_identity: b}]\n";
+    let devices = folder.write("devices.yaml", text);
+    let error = FileRegistry::open(Some(&devices), None, false).err().unwrap().to_string();
+    assert!(error.contains("none.key: cannot be read"), "{error}");
+    assert!(error.contains("devices.yaml:3:"), "{error}");
+    assert!(error.contains("a pre-shared key has an identity and a file"), "{error}");
 }
