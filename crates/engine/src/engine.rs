@@ -290,6 +290,9 @@ impl Engine {
             Intent::Complete { tag } => self.completed_by_peer(now, connection, tag),
             Intent::Settle { tag, outcome } => self.settled_by_peer(now, connection, tag, &outcome),
             Intent::Read { tag, address } => self.read(now, connection, tag, &address),
+            Intent::List { tag, filter, after, limit } => {
+                self.list(now, connection, tag, &filter, after.as_ref(), limit);
+            }
             Intent::Request(publish) => self.request(now, connection, publish),
             Intent::Close(close) => self.close(now, connection, &close),
         }

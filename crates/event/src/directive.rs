@@ -1,6 +1,6 @@
 //! Directives: what the engine tells a protocol machine to say to its peer.
 
-use crate::{Assurance, Event, Outcome, Refusal, Rejection, Tag};
+use crate::{Address, Assurance, Event, Outcome, Refusal, Rejection, Tag};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -67,6 +67,15 @@ pub enum Directive {
         tag: Tag,
         /// The last value, if there is one; or why it may not be read.
         value: Result<Option<Arc<Event>>, Rejection>,
+    },
+    /// The answer to a `List`.
+    Listed {
+        /// The request's tag.
+        tag: Tag,
+        /// Last values, in the order of their addresses.
+        events: Vec<Arc<Event>>,
+        /// Where to go on, if more may follow.
+        after: Option<Address>,
     },
     /// The answer to a `Request`: the thing's reply.
     Reply {

@@ -116,7 +116,7 @@ impl Origin {
 
     /// Whether sessions of a protocol end with their connections, and nobody can ask for them by name.
     pub fn is_ephemeral(protocol: &str) -> bool {
-        matches!(protocol, "http" | Self::FETCHED)
+        matches!(protocol, "http" | "coap" | Self::FETCHED)
     }
 }
 

@@ -101,6 +101,17 @@ pub enum Intent {
         /// Whose last value.
         address: crate::Address,
     },
+    /// Look through last values, some at a time, for those that the peer may read. Answered by `Listed`.
+    List {
+        /// Pairs the answer.
+        tag: Tag,
+        /// Whose last values.
+        filter: Filter,
+        /// Where to go on: what an earlier `Listed` said.
+        after: Option<crate::Address>,
+        /// How many last values are looked at, at most; the engine may look at fewer.
+        limit: u16,
+    },
     /// Publish an event and wait for one answer to it. Answered by `Settle` with a worse outcome than `Accepted`, or by
     /// `Reply` once the answer comes; the caller owns the time limit.
     Request(Publish),

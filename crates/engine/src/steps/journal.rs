@@ -265,7 +265,7 @@ fn may_pass(directive: &Directive, in_order: bool) -> bool {
         // more, or by another tag, it does no harm. Exactly once its tag must be known after a restart.
         Directive::Deliver(delivery) => in_order && delivery.event.assurance != Assurance::ExactlyOnce,
         // Nobody relies on these.
-        Directive::Value { .. } | Directive::Reply { .. } => in_order,
+        Directive::Value { .. } | Directive::Listed { .. } | Directive::Reply { .. } => in_order,
         Directive::Refuse(_) => true,
         _ => false,
     }

@@ -12,6 +12,9 @@ use windrose_event::{
     SubscriptionRequest, Tag, Text,
 };
 
+/// Last values that are looked at for one question; then others have their turn.
+const LIST_AT_ONCE: usize = 256;
+
 impl Engine {
     /// Subscribes to what may be subscribed to, then sends the last values that the new subscriptions match.
     pub(crate) fn subscribe(
@@ -186,6 +189,28 @@ impl Engine {
             Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) })
         };
         self.direct(connection, Directive::Value { tag, value });
+    }
+
+    /// Lists some of the last values that match and may be read. What may not counts among those that are looked at, so
+    /// that no single question takes long.
+    pub(crate) fn list(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: Tag,
+        filter: &Filter,
+        after: Option<&Address>,
+        limit: u16,
+    ) {
+        let Some(by) = self.identify(connection) else { return };
+        let room = usize::from(limit).clamp(1, LIST_AT_ONCE);
+        let kept = self.last_values(filter.as_str());
+        let mut events = kept.matching(filter, after.map(Address::as_str), now.wall, room);
+        let after = events.last().filter(|_| events.len() >= room).map(|event| event.address.clone());
+        let access = &self.snapshot.access;
+        let identity = &by.origin().identity;
+        events.retain(|event| access.permits(identity, Permission::Read, &event.address));
+        self.direct(connection, Directive::Listed { tag, events, after });
     }
 
     /// Enters all subscriptions of a session that came from another shard.

@@ -2,8 +2,8 @@
 
 use crate::harness::*;
 use windrose_event::{
-    Address, Cause, Directive, Intent, Outcome, Publication, Publish, RetainedDelivery, SubscriptionRequest,
-    Tag,
+    Address, Cause, Directive, Filter, Intent, Outcome, Publication, Publish, RetainedDelivery,
+    SubscriptionRequest, Tag,
 };
 
 fn read(node: &mut Node, peer: Peer, address: &str) -> Option<String> {
@@ -145,4 +145,36 @@ fn a_connection_that_ends_before_its_answer_leaves_no_session_without_last_value
     let (again, accepted) = node.lasting(0, "listener");
     assert!(accepted.resumed);
     assert_eq!(node.payloads(again), ["x"]);
+}
+
+/// Addresses that are listed, some at a time.
+fn list(node: &mut Node, peer: Peer, filter: &str, limit: u16) -> Vec<Vec<String>> {
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let filter = Filter::new(filter).unwrap();
+        node.intent(peer, Intent::List { tag: Tag(4), filter, after, limit });
+        let Some(Directive::Listed { tag: Tag(4), events, after: next }) = node.next(peer) else {
+            panic!("nothing is listed")
+        };
+        pages.push(events.iter().map(|event| event.address.to_string()).collect());
+        after = next;
+        if after.is_none() {
+            return pages;
+        }
+    }
+}
+
+#[test]
+fn last_values_are_listed_some_at_a_time_and_only_those_that_may_be_read() {
+    let access =
+        "access: [{who: anyone, may: [publish], on: \"#\"}, {who: anyone, may: [read], on: \"open/#\"}]\n";
+    let mut node = Node::new(access);
+    let peer = node.client("peer");
+    for address in ["open/1", "closed/1", "closed/2", "open/2", "open/3/x"] {
+        node.retain(peer, address, "x");
+    }
+    assert_eq!(list(&mut node, peer, "#", 100), [["open/1", "open/2", "open/3/x"]]);
+    assert_eq!(list(&mut node, peer, "#", 2), [vec![], vec!["open/1", "open/2"], vec!["open/3/x"]]);
+    assert_eq!(list(&mut node, peer, "open/+", 100), [["open/1", "open/2"]]);
+    assert_eq!(list(&mut node, peer, "$SYS/#", 100), [Vec::<String>::new()]);
 }
