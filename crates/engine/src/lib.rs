@@ -13,6 +13,7 @@
 
 mod brakes;
 mod connections;
+mod content;
 mod counts;
 mod engine;
 mod grants;

@@ -253,6 +253,8 @@ record! {
         when: Optional<String>,
         /// Where they go; left out, to subscribers only.
         deliver: Optional<DeliverKeys>,
+        /// How payloads go to the pool: `json` makes JSON of CBOR and of SenML in CBOR, and CBOR of replies to those that sent it. Default: as they came.
+        r#as: Optional<Representation>,
         /// What an acknowledgement promises: `received` (we have it) or `delivered` (the service answered 2xx). Default: `delivered` if there is a pool, otherwise `received`.
         acknowledge: Optional<Promise>,
         /// How long delivery may take before the sender is told that it failed. Default: `30s`.
@@ -441,6 +443,17 @@ impl Words for HttpVersion {
     const WHAT: &'static str = "a version of HTTP";
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", Self::Auto), ("1.1", Self::Http1), ("2", Self::Http2)];
+}
+
+/// `as: json`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Representation {
+    Json,
+}
+
+impl Words for Representation {
+    const WHAT: &'static str = "a choice for `as`";
+    const WORDS: &'static [(&'static str, Self)] = &[("json", Self::Json)];
 }
 
 impl Words for Promise {

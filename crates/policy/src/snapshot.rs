@@ -393,6 +393,8 @@ pub struct Route {
     pub condition: Option<Condition>,
     /// Index in [`Snapshot::pools`] of where they go; `None` is to no pool (`deliver: {}`: subscribers only).
     pub pool: Option<usize>,
+    /// Whether payloads in CBOR go to the pool as JSON, and replies to them come back as CBOR (`as: json`).
+    pub as_json: bool,
     /// What an acknowledgement promises.
     pub acknowledge: Promise,
     /// How long delivery may take before the sender is told that it failed.

@@ -4,6 +4,7 @@ use super::batch;
 use super::member::Member;
 use super::{Desk, Flight, PoolKey, backoff, balance};
 use crate::brakes::BrakedCredit;
+use crate::content::Form;
 use crate::counts::RouteIndex;
 use crate::io::{Answer, Reply};
 use crate::receipts::ReceiptId;
@@ -20,6 +21,8 @@ use windrose_policy::{Pool, PoolProtocol};
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) event: Arc<Event>,
+    /// What its payload was in before it became JSON.
+    pub(crate) form: Option<Form>,
     /// The share in what is owed to the sender, if it waits for this.
     pub(crate) receipt: Option<ReceiptId>,
     pub(crate) route: RouteIndex,

@@ -9,6 +9,7 @@ use crate::pools::{Done, Job, PoolKey};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
 use crate::steps::route::{Delivered, Routed, Target};
+use crate::steps::transcode::{North, reply_in};
 use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
 use crate::topics::TopicKey;
 use smallvec::{SmallVec, smallvec};
@@ -38,7 +39,10 @@ impl Engine {
     /// Sends an event on its ways. Its receipt is settled now, or with the answers that its routes promised.
     #[inline]
     pub(crate) fn deliver(&mut self, now: Now, routed: Routed) {
-        let Delivered { event, mut receipt, from, targets, subscribers, had, topic } = routed.into_parts();
+        let Delivered { event, mut receipt, from, mut targets, subscribers, had, topic } =
+            routed.into_parts();
+        let json = self.transcode(now, &event, &mut targets, &mut receipt);
+        let north = North { event: &event, json };
         receipt.promise = targets.iter().map(|target| target.promise).max().unwrap_or(Promise::Received);
         let promised = |target: &&Target| target.promise == Promise::Delivered;
         let owed = targets.iter().filter(promised).count();
@@ -58,7 +62,7 @@ impl Engine {
                 self.keep_unheard(now, &event);
             }
             for target in targets {
-                self.send_to_pool(now, &event, target, None, from);
+                self.send_to_pool(now, &north, target, None, from);
             }
             return;
         }
@@ -69,14 +73,14 @@ impl Engine {
         }
         if owed == 0 {
             for target in targets {
-                self.send_to_pool(now, &event, target, None, from);
+                self.send_to_pool(now, &north, target, None, from);
             }
             return self.acknowledge(now, receipt);
         }
         let mut shares = self.receipts.keep(receipt, owed);
         for target in targets {
             let share = if target.promise == Promise::Delivered { shares.pop() } else { None };
-            self.send_to_pool(now, &event, target, share, from);
+            self.send_to_pool(now, &north, target, share, from);
         }
     }
 
@@ -242,13 +246,15 @@ impl Engine {
     fn send_to_pool(
         &mut self,
         now: Now,
-        event: &Arc<Event>,
+        north: &North<'_>,
         target: Target,
         receipt: Option<crate::receipts::ReceiptId>,
         from: Option<ConnectionId>,
     ) {
+        let (event, form) = north.to(&target);
         let job = Job {
             event: event.clone(),
+            form,
             receipt,
             route: target.route,
             deadline: now.moment + target.deadline,
@@ -273,6 +279,7 @@ impl Engine {
         if let Some(reply) = reply
             && job.event.reply_to().is_some()
         {
+            let reply = reply_in(job.form, reply);
             self.publish_reply(now, key, &job.event, reply);
         }
         let silent = job.receipt.as_ref().is_none_or(|id| self.receipts.is_silent(id));

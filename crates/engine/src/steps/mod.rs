@@ -19,6 +19,7 @@ mod session;
 pub(crate) mod state;
 mod subscribe;
 mod takeover;
+mod transcode;
 mod will;
 
 use crate::engine::Engine;

@@ -18,6 +18,8 @@ use windrose_policy::Promise;
 pub(super) struct Target {
     pub(super) pool: PoolKey,
     pub(super) route: RouteIndex,
+    /// Whether what is in CBOR goes there as JSON.
+    pub(super) as_json: bool,
     pub(super) promise: Promise,
     pub(super) deadline: Duration,
 }
@@ -88,6 +90,7 @@ impl Engine {
                 targets.push(Target {
                     pool,
                     route: prepared.tally,
+                    as_json: route.as_json,
                     promise: route.acknowledge,
                     deadline: route.deadline,
                 });

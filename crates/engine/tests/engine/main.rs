@@ -4,6 +4,7 @@
 
 mod access;
 mod chaos;
+mod content;
 mod conversations;
 mod credit;
 mod delivering;

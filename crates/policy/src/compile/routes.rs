@@ -51,12 +51,21 @@ fn route(keys: RouteKeys, pools: &Pools, names: &mut Names, reading: &mut Readin
             .mistake(&promise.at, "without a pool there is nobody whose answer could be waited for")
             .help(help);
     }
+    if let Some(at) = keys.r#as.at()
+        && !to_pool
+    {
+        let help = "add `deliver: {pool: NAME}`, or take `as` out";
+        reading
+            .mistake(at, "subscribers get payloads as they came: only pools get them otherwise")
+            .help(help);
+    }
     let promise = if to_pool { Promise::Delivered } else { Promise::Received };
     Some(Route {
         name: keys.name.0?.value.0.into(),
         filter: filter?,
         condition,
         pool,
+        as_json: keys.r#as.get().is_some(),
         acknowledge: keys.acknowledge.or(promise),
         deadline: keys.deadline.get().map_or(Duration::from_secs(30), |wait| wait.0),
         subscribers: keys.subscribers.or(true),

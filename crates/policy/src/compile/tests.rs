@@ -509,6 +509,8 @@ fn routes_lead_somewhere() {
     assert!(route("match: a, deliver: {pool: api}").contains("the document has no pool at all"));
     assert!(route("match: a, acknowledge: delivered").contains("nobody whose answer"));
     assert!(route("match: a, acknowledge: deliverd").contains("did you mean `delivered`?"));
+    assert!(route("match: a, as: json").contains("only pools get them otherwise"));
+    assert!(route("match: a, as: xml").contains("choice for `as`"));
     assert!(route("match: ''").contains("it is empty"));
     assert_eq!(
         mistake("routes:\n  - name: r\n    match: a\n    when: event.retain && sise > 4\n"),
