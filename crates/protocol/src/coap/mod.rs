@@ -3,10 +3,13 @@
 //! In layers, each of which knows only those under it: `codec` reads and writes bytes; `messaging` is the message layer of
 //! datagrams (RFC 7252 §4); `binding` is what requests and responses mean. `server` joins them.
 
+pub mod binding;
 pub mod codec;
 mod config;
 mod datagrams;
 mod exchange;
+pub mod format;
+pub mod link;
 mod output;
 mod remote;
 

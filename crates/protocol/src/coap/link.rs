@@ -1,0 +1,249 @@
+//! Links to last values, in CoRE Link Format (RFC 6690), and the queries that pick some of them.
+
+use super::format;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Write;
+use windrose_event::Event;
+
+/// What RFC 3986 §3.3 allows in a segment of a path stays as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'@');
+
+/// Attributes that a link has if the value's sender gave them as Uri-Query (RFC 6690 §3, RFC 8288 §3.4).
+const GIVEN: [&str; 3] = ["rt", "if", "title"];
+
+/// Which links are wanted (RFC 6690 §4.1). Of several conditions all must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkQuery(Vec<Condition>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Condition {
+    name: String,
+    /// `None`: the attribute is there, whatever it says.
+    value: Option<Wanted>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Exactly(String),
+    /// The pattern ended with `*`.
+    Prefix(String),
+}
+
+impl Wanted {
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Self::Exactly(wanted) => value == wanted,
+            Self::Prefix(wanted) => value.starts_with(wanted.as_str()),
+        }
+    }
+}
+
+impl LinkQuery {
+    /// Reads Uri-Query options.
+    pub fn parse<'a>(queries: impl Iterator<Item = &'a str>) -> Self {
+        let condition = |query: &'a str| {
+            let (name, value) =
+                query.split_once('=').map_or((query, None), |(name, value)| (name, Some(value)));
+            let value = value.map(|value| match value.strip_suffix('*') {
+                Some(prefix) => Wanted::Prefix(prefix.into()),
+                None => Wanted::Exactly(value.into()),
+            });
+            Condition { name: name.into(), value }
+        };
+        Self(queries.map(condition).collect())
+    }
+
+    /// Appends the link to a last value, behind a comma if it is not the first, if it is wanted. `false`: it is not.
+    pub fn write(&self, event: &Event, out: &mut String) -> bool {
+        let mut target = String::with_capacity(event.address.as_bytes().len() + 1);
+        for level in event.address.levels() {
+            target.push('/');
+            target.extend(utf8_percent_encode(level, SEGMENT));
+        }
+        let link = Link { event, target: &target, format: format_of(event) };
+        if !self.0.iter().all(|condition| link.meets(condition)) {
+            return false;
+        }
+        link.write(out);
+        true
+    }
+}
+
+/// The number of a value's content format, if its sender said what it is and there is one.
+pub fn format_of(event: &Event) -> Option<u16> {
+    match event.content_type() {
+        Some(media_type) => format::number(media_type),
+        None => event
+            .details
+            .as_ref()
+            .is_some_and(|details| details.is_text == Some(true))
+            .then_some(format::TEXT),
+    }
+}
+
+struct Link<'a> {
+    event: &'a Event,
+    target: &'a str,
+    format: Option<u16>,
+}
+
+impl Link<'_> {
+    fn given(&self, name: &str) -> Option<&str> {
+        let mut headers = self.event.headers().iter();
+        headers.find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    fn meets(&self, Condition { name, value }: &Condition) -> bool {
+        let is = |text: &str| value.as_ref().is_none_or(|wanted| wanted.matches(text));
+        match name.as_str() {
+            // As it is written, or as the address reads: clients undo the encoding of queries.
+            "href" => {
+                is(self.target)
+                    || value
+                        .as_ref()
+                        .is_some_and(|wanted| wanted.matches(&format!("/{}", self.event.address)))
+            }
+            "ct" => self.format.is_some_and(|format| is(&format.to_string())),
+            "sz" => is(&self.event.payload.len().to_string()),
+            "obs" => value.is_none(),
+            "title" => self.given("title").is_some_and(is),
+            // A list of values: one that matches is enough (RFC 6690 §4.1).
+            "rt" | "if" => self.given(name).is_some_and(|given| given.split(' ').any(is)),
+            _ => false,
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        // Writing to a string does not fail.
+        let _ = write!(out, "<{}>", self.target);
+        for name in GIVEN {
+            if let Some(value) = self.given(name) {
+                let _ = write!(out, ";{name}=");
+                quote(value, out);
+            }
+        }
+        if let Some(format) = self.format {
+            let _ = write!(out, ";ct={format}");
+        }
+        let _ = write!(out, ";sz={};obs", self.event.payload.len());
+    }
+}
+
+/// A quoted string (RFC 2616 §2.2, by RFC 6690 §2).
+fn quote(value: &str, out: &mut String) {
+    out.push('"');
+    for character in value.chars().filter(|character| !character.is_control()) {
+        if matches!(character, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(character);
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use windrose_event::{Address, Assurance, Details, EventId, Identity, Origin, Timestamp};
+
+    fn event(address: &str, content_type: Option<&str>, headers: &[(&str, &str)]) -> Event {
+        let details = Details {
+            content_type: content_type.map(Into::into),
+            headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            ..Details::default()
+        };
+        Event {
+            id: EventId::new(Timestamp::default(), 0, 0),
+            time: Timestamp::default(),
+            address: Address::new(address).unwrap(),
+            origin: Arc::new(Origin {
+                identity: Identity::anonymous(),
+                session: "s".into(),
+                protocol: "test",
+                listener: "l".into(),
+            }),
+            assurance: Assurance::AtMostOnce,
+            retain: true,
+            expires: None,
+            payload: Bytes::from_static(b"21.5"),
+            details: Some(Box::new(details)),
+        }
+    }
+
+    /// The links of some values that a query picks.
+    fn links(query: &[&str]) -> String {
+        let all = [
+            event(
+                "sensors/temp",
+                Some("application/json"),
+                &[("rt", "temperature-c core.s"), ("if", "sensor")],
+            ),
+            event("sensors/light", None, &[("rt", "light-lux")]),
+            event("a b/\"c\"", Some("image/webp"), &[("title", "say \"hi\"\n")]),
+        ];
+        let mut out = String::new();
+        let query = LinkQuery::parse(query.iter().copied());
+        for event in &all {
+            query.write(event, &mut out);
+        }
+        out
+    }
+
+    const TEMP: &str = "</sensors/temp>;rt=\"temperature-c core.s\";if=\"sensor\";ct=50;sz=4;obs";
+    const LIGHT: &str = "</sensors/light>;rt=\"light-lux\";sz=4;obs";
+    const ODD: &str = "</a%20b/%22c%22>;title=\"say \\\"hi\\\"\";sz=4;obs";
+
+    #[test]
+    fn links_are_written_with_what_is_known_of_their_values() {
+        assert_eq!(links(&[]), format!("{TEMP},{LIGHT},{ODD}"));
+    }
+
+    #[test]
+    fn queries_pick_links() {
+        // RFC 6690 §4.1 and §5, their examples among them.
+        for (query, expected) in [
+            (&["rt=light-lux"][..], LIGHT),
+            (&["rt=core.s"], TEMP),
+            (&["rt=temperature*"], TEMP),
+            (&["rt=temperature"], ""),
+            (&["if=sensor"], TEMP),
+            (&["href=/sensors/light"], LIGHT),
+            (&["href=/sensors*", "rt=light*"], LIGHT),
+            (&["href=/a b*"], ODD),
+            (&["href=/a%20b*"], ODD),
+            (&["ct=50"], TEMP),
+            (&["ct=5"], ""),
+            (&["title=say*"], ODD),
+            (&["sz=5"], ""),
+            (&["obs", "rt=light-lux"], LIGHT),
+            (&["colour=red"], ""),
+            (&["=", "*"], ""),
+        ] {
+            assert_eq!(links(query), expected, "{query:?}");
+        }
+        assert_eq!(links(&["rt=*"]), format!("{TEMP},{LIGHT}"));
+        assert_eq!(links(&["sz=4"]), links(&[]));
+    }
+}
