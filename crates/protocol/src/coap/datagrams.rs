@@ -50,4 +50,11 @@ impl Datagrams {
     pub fn last(&self) -> &[u8] {
         self.entries.last().and_then(|(_, range)| self.bytes.get(range.clone())).unwrap_or_default()
     }
+
+    /// Takes the last one back.
+    pub fn retract(&mut self) {
+        if let Some((_, range)) = self.entries.pop() {
+            self.bytes.truncate(range.start);
+        }
+    }
 }

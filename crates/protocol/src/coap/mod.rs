@@ -10,11 +10,16 @@ mod datagrams;
 mod exchange;
 pub mod format;
 pub mod link;
+mod messaging;
 mod output;
 mod remote;
+mod server;
+mod sources;
 
 pub use config::ServerConfig;
 pub use datagrams::Datagrams;
 pub use exchange::{Request, Response, Token};
-pub use output::{Counts, Output};
+pub use output::{Counts, Mishap, Output};
 pub use remote::{Lane, Remote, SessionId};
+pub use server::Server;
+pub use sources::{Echo, Sources};

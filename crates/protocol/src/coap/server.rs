@@ -1,0 +1,195 @@
+//! The server's side of one socket of datagrams, plain or of DTLS sessions: all its endpoints in one machine.
+//!
+//! It joins the message layer, which knows of no meaning, and the binding, which knows of no messages.
+//!
+//! **Mutate (a batch of datagrams at most), then drain [`Server::poll_output`] until it has nothing, and send
+//! [`Server::datagrams`].**
+
+#[cfg(test)]
+mod tests;
+
+use super::binding::{self, Asker, Binding, Fate, Notice};
+use super::codec::{Code, Kind, Message, option};
+use super::messaging::{Chance, Messaging, Received, Settings, TimedOut};
+use super::{
+    Counts, Datagrams, Lane, Mishap, Output, Remote, Request, Response, ServerConfig, SessionId, Sources,
+};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::{Claim, Directive, Moment, Now};
+
+/// What a response has besides its payload and token, at most, as far as it is counted on.
+const RESPONSE_OVERHEAD: usize = 40;
+
+/// The largest payload of a block (RFC 7959 §2.2).
+const BLOCK_MAX: usize = 1_024;
+
+/// The server's side of one socket.
+#[derive(Debug)]
+pub struct Server {
+    messaging: Messaging<Notice>,
+    binding: Binding,
+    /// What was wrong, until it is told.
+    mishaps: VecDeque<Output>,
+    /// When it was mutated last.
+    now: Now,
+}
+
+impl Server {
+    /// A machine without endpoints. `sources` is shared by all that sources may be met at; the seed is chance that peers cannot
+    /// know.
+    pub fn new(config: Arc<ServerConfig>, sources: Arc<Sources>, seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let messaging = Messaging::new(Settings::from(&*config), sources, chance.next());
+        Self {
+            messaging,
+            binding: Binding::new(config, chance.next()),
+            mishaps: VecDeque::new(),
+            now: Now::default(),
+        }
+    }
+
+    /// Takes a datagram; of a session what was in it, decrypted.
+    pub fn handle_datagram(&mut self, now: Now, remote: Remote, bytes: &[u8]) {
+        self.now = now;
+        match self.messaging.receive(now, remote, bytes) {
+            Received::Nothing => {}
+            Received::Request { ask, message } => self.handle_request(now, remote, ask, &message),
+            Received::Response { ask, about, .. } => {
+                // Nothing was asked: nobody knows the token (RFC 7252 §5.3.2). A notification may be acknowledged by such.
+                if let Some(ask) = ask {
+                    self.messaging.reject(now, ask);
+                }
+                if let Some(notice) = about {
+                    self.binding.handle_notified(now, remote, notice, Fate::Acknowledged);
+                }
+                self.mishap(remote, Mishap::Token, "a response to what was not asked");
+            }
+            Received::Acknowledged(notice) => {
+                self.binding.handle_notified(now, remote, notice, Fate::Acknowledged);
+            }
+            Received::Reset(notice) => self.binding.handle_notified(now, remote, notice, Fate::Reset),
+            Received::Mishap(mishap, detail) => self.tell(remote, mishap, detail),
+        }
+    }
+
+    fn handle_request(&mut self, now: Now, remote: Remote, ask: u32, message: &Message<'_>) {
+        let confirmable = message.kind == Kind::Con;
+        if let Some(number) = message.options.unknown_critical() {
+            // RFC 7252 §5.4.1: answered if confirmable, rejected otherwise.
+            match confirmable {
+                true => self.messaging.respond(now, ask, bad_option(number)),
+                false => self.messaging.reject(now, ask),
+            }
+            return self.mishap(
+                remote,
+                Mishap::Option,
+                "a critical option is not known, or not as it may be",
+            );
+        }
+        if let Some(echo) = message.options.get(option::ECHO) {
+            self.messaging.handle_echo(now, &remote, echo);
+        }
+        let credit = self.messaging.credit(now, &remote);
+        let room = credit.saturating_sub(RESPONSE_OVERHEAD + message.token.len()).min(BLOCK_MAX) as u32;
+        let request = Request {
+            code: message.code,
+            token: message.token,
+            options: message.options,
+            payload: message.payload,
+            confirmable,
+        };
+        self.binding.handle_request(now, Asker { remote, ask, room }, &request);
+    }
+
+    /// A DTLS session begins: its requests bear this claim.
+    pub fn handle_session(&mut self, now: Now, session: SessionId, claim: Claim) {
+        self.now = now;
+        self.binding.handle_session(now, session, claim);
+    }
+
+    /// A DTLS session has ended.
+    pub fn handle_session_end(&mut self, now: Now, session: SessionId) {
+        self.now = now;
+        self.messaging.forget_endpoint(&Remote::Session(session));
+        self.binding.handle_session_end(now, session);
+    }
+
+    /// Takes the engine's word for a lane.
+    pub fn handle_directive(&mut self, now: Now, lane: Lane, directive: Directive) {
+        self.now = now;
+        self.binding.handle_directive(now, lane, directive);
+    }
+
+    /// Credit for what a lane publishes is gone, or back: meanwhile its requests are answered by 4.29 (RFC 8516).
+    pub fn handle_brake(&mut self, now: Now, lane: Lane, paused: bool) {
+        self.now = now;
+        self.binding.handle_brake(now, lane, paused);
+    }
+
+    /// Acts on [`Server::next_timeout`].
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
+        while let Some(TimedOut { remote, about }) = self.messaging.poll_timeout(now) {
+            self.binding.handle_notified(now, remote, about, Fate::TimedOut);
+        }
+        self.binding.handle_timeout(now);
+    }
+
+    /// When [`Server::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        [self.messaging.next_timeout(), self.binding.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// The next output, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        let now = self.now;
+        while let Some(output) = self.binding.poll_output() {
+            match output {
+                binding::Output::Respond { ask, response: Some(response) } => {
+                    self.messaging.respond(now, ask, response);
+                }
+                binding::Output::Respond { ask, response: None } => self.messaging.acknowledge(now, ask),
+                binding::Output::Notify { remote, token, response, confirmable, notice } => {
+                    let sent = self.messaging.send(now, remote, confirmable, token, response, Some(notice));
+                    if sent.is_err() {
+                        self.binding.handle_notified(now, remote, notice, Fate::TimedOut);
+                    }
+                }
+                binding::Output::Connect { lane, remote } => return Some(Output::Connect { lane, remote }),
+                binding::Output::Intent { lane, intent } => return Some(Output::Intent { lane, intent }),
+                binding::Output::Disconnect { lane } => return Some(Output::Disconnect { lane }),
+            }
+        }
+        self.mishaps.pop_front()
+    }
+
+    /// What waits to be sent.
+    pub fn datagrams(&mut self) -> &mut Datagrams {
+        self.messaging.datagrams()
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> Counts {
+        self.messaging.counts()
+    }
+
+    /// What is remembered now: exchanges, messages that wait for an answer, endpoints to which something is under way.
+    pub fn held(&self) -> [usize; 3] {
+        self.messaging.held()
+    }
+
+    fn mishap(&mut self, remote: Remote, mishap: Mishap, detail: &'static str) {
+        self.messaging.note(mishap);
+        self.tell(remote, mishap, detail);
+    }
+
+    fn tell(&mut self, remote: Remote, mishap: Mishap, detail: &'static str) {
+        self.mishaps.push_back(Output::Mishap { remote, cause: mishap.name(), detail });
+    }
+}
+
+/// 4.02, which names the option (RFC 7252 §5.4.1).
+fn bad_option(number: u16) -> Response {
+    Response::diagnostic(Code::BAD_OPTION, format!("option {number} is not known, or not as it may be"))
+}
