@@ -6,6 +6,7 @@
 mod clock;
 mod dial;
 mod directory;
+pub mod dtls;
 pub mod exchange;
 pub mod http;
 mod listen;

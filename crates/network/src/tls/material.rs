@@ -2,11 +2,13 @@
 
 use super::certificate::dns_names;
 use super::suites::{prefers_chacha, provider};
+use crate::dtls::Profile;
 use arc_swap::ArcSwap;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
@@ -51,6 +53,8 @@ struct Entry {
     /// Sessions may be resumed only among configurations that trust the same client authorities.
     trust: [u8; 32],
     ticketer: Arc<dyn ProducesTickets>,
+    /// The same for DTLS.
+    dtls: Arc<Profile>,
 }
 
 #[derive(Clone)]
@@ -80,6 +84,11 @@ impl TlsTable {
         let entry = entries.get(name)?;
         let configs = if prefers_chacha(hello.cipher_suites()) { &entry.theirs } else { &entry.ours };
         Some(Arc::clone(if http { &configs.http } else { &configs.plain }))
+    }
+
+    /// An entry's certificates for DTLS, and what it asks of clients'.
+    pub fn dtls(&self, name: &str) -> Option<Arc<Profile>> {
+        self.entries.load().get(name).map(|entry| Arc::clone(&entry.dtls))
     }
 
     /// Reads everything that the document's `tls` names, by `read`, and checks it. Reports every entry that fails.
@@ -144,6 +153,7 @@ fn entry(
         .map_err(|error| fail(&nowhere, error.to_string()))?;
 
     let mut trust = Sha256::new();
+    let mut clients: Option<Arc<dyn ClientCertVerifier>> = None;
     let builder = match &profile.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
@@ -163,6 +173,7 @@ fn entry(
                 ClientCertificate::Optional => verifier.allow_unauthenticated(),
             };
             let verifier = verifier.build().map_err(|error| fail(path, error.to_string()))?;
+            clients = Some(Arc::clone(&verifier));
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -173,6 +184,8 @@ fn entry(
         Some(before) => Arc::clone(&before.ticketer),
         None => Ticketer::new().map_err(|error| fail(&nowhere, format!("no session tickets: {error}")))?,
     };
+    let is_required = profile.client_certificate == ClientCertificate::Required;
+    let dtls = Arc::new(Profile::new(resolver.certificates.clone(), clients, is_required));
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.
@@ -182,6 +195,7 @@ fn entry(
         theirs: Configs::new(config, false),
         trust,
         ticketer,
+        dtls,
     })
 }
 
@@ -202,7 +216,7 @@ impl ResolvesServerCert for BySni {
 }
 
 /// Whether a certificate's name, perhaps `*.example.org`, is for `asked` (RFC 6125 §6.4.3).
-fn covers(name: &str, asked: &str) -> bool {
+pub(crate) fn covers(name: &str, asked: &str) -> bool {
     match name.strip_prefix("*.") {
         None => name.eq_ignore_ascii_case(asked),
         Some(domain) => asked.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(domain)),

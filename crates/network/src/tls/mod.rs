@@ -8,4 +8,5 @@ mod suites;
 
 pub use certificate::certificate_claim;
 pub(crate) use handshake::{read_hello, refuse_name, shake_hands};
+pub(crate) use material::covers;
 pub use material::{TlsError, TlsTable, TlsTableUpdate};

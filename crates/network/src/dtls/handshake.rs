@@ -1,0 +1,398 @@
+//! A handshake as the server (RFC 6347 §4.2, RFC 5246 §7.3), from the ClientHello that brought a cookie to the last flight.
+
+use super::assembly::Assembly;
+use super::credentials::{Credentials, Profile, client_schemes, verify_signature};
+use super::flight::{Flight, Numbers};
+use super::hello::{Heard, speaks_our_version};
+use super::message::{Alert, Failure, Fragment, kind, whole};
+use super::prf::{CLIENT_FINISHED, Master, SERVER_FINISHED, psk_premaster};
+use super::record::{self, Position, Window};
+use super::server_hello::{Choice, choose, server_hello};
+use super::suite::{Exchange, Key, Suite};
+use super::wire::{Reader, put_vec8, put_vec16, put_vec24};
+use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, agree};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::rand;
+use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
+use windrose_event::{Text, Timestamp};
+
+/// The longest record that is kept because its keys are not there yet: a Finished message is.
+const MAX_EARLY: usize = 128;
+/// The key that stands for that of an unknown identity, so that it fails where a wrong key does (RFC 4279 §2).
+const NOBODYS_KEY_BYTES: usize = 16;
+
+/// What a client has to say next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Certificate,
+    KeyExchange,
+    CertificateVerify,
+    Finished,
+}
+
+/// Both directions' keys.
+pub(super) struct Keys {
+    pub(super) open: Key,
+    pub(super) seal: Key,
+}
+
+/// A handshake on its way.
+pub(super) struct Handshake {
+    suite: Suite,
+    client_random: [u8; 32],
+    server_random: [u8; 32],
+    extended: bool,
+    /// Every message so far.
+    transcript: Vec<u8>,
+    assembly: Assembly,
+    expected: Expected,
+    next_message: u16,
+    private: Option<PrivateKey>,
+    profile: Option<Arc<Profile>>,
+    chain: Vec<CertificateDer<'static>>,
+    identity: Option<Text>,
+    master: Option<Master>,
+    pub(super) keys: Option<Keys>,
+    pub(super) window: Window,
+    pub(super) numbers: Numbers,
+    pub(super) flight: Flight,
+    /// A protected record that overtook what its keys come from.
+    early: Option<(Position, Vec<u8>)>,
+}
+
+/// What a datagram did to a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More has to come.
+    Waiting,
+    /// The client repeats what was answered: the answer was lost.
+    Repeated,
+    /// The client has proved what it claims; the last flight is to be sent.
+    Done,
+}
+
+/// Who the handshake proved to be there.
+pub(super) struct Proof {
+    pub(super) identity: Option<Text>,
+    pub(super) certificate: Option<CertificateDer<'static>>,
+}
+
+impl Handshake {
+    /// Answers a ClientHello whose cookie is right: [`Handshake::flight`] is what to send.
+    pub(super) fn begin(heard: &Heard<'_>, credentials: &dyn Credentials) -> Result<Self, Failure> {
+        let hello = &heard.hello;
+        if !speaks_our_version(hello) {
+            let detail = format!("it speaks version {:02x?} of DTLS at most, older than 1.2", hello.version);
+            return Err(Failure::new(Alert::PROTOCOL_VERSION, "version", detail));
+        }
+        let Choice { suite, group, signing, profile } = choose(hello, credentials)?;
+        let mut server_random = [0; 32];
+        rand::fill(&mut server_random).map_err(|_| Failure::internal("make random numbers"))?;
+        let mut handshake = Self {
+            suite,
+            client_random: hello.random,
+            server_random,
+            extended: hello.extensions.extended_master_secret,
+            transcript: heard.message(),
+            assembly: Assembly::new(heard.sequence.wrapping_add(1)),
+            expected: Expected::KeyExchange,
+            // Our first message has the number of the client's: what came before was not kept.
+            next_message: heard.sequence,
+            private: None,
+            profile,
+            chain: Vec::new(),
+            identity: None,
+            master: None,
+            keys: None,
+            window: Window::default(),
+            numbers: Numbers { plain: heard.position.number(), sealed: 0 },
+            flight: Flight::default(),
+            early: None,
+        };
+        handshake.say(kind::SERVER_HELLO, &server_hello(&server_random, suite, &hello.extensions));
+        if let Some((certified, _)) = &signing {
+            let mut chain = Vec::new();
+            certified.cert.iter().for_each(|certificate| put_vec24(&mut chain, certificate));
+            let mut body = Vec::with_capacity(3 + chain.len());
+            put_vec24(&mut body, &chain);
+            handshake.say(kind::CERTIFICATE, &body);
+        }
+        if suite.exchange.is_ephemeral() {
+            let broken = || Failure::internal("make a key for Diffie-Hellman");
+            let private = PrivateKey::generate(group.algorithm).map_err(|_| broken())?;
+            let public = private.compute_public_key().map_err(|_| broken())?;
+            // A named curve (RFC 8422 §5.4).
+            let mut parameters = vec![3];
+            parameters.extend_from_slice(&group.code.to_be_bytes());
+            put_vec8(&mut parameters, public.as_ref());
+            let mut body = Vec::with_capacity(256);
+            if suite.exchange == Exchange::EcdhePsk {
+                // No hint which identity is wanted.
+                put_vec16(&mut body, &[]);
+            }
+            body.extend_from_slice(&parameters);
+            if let Some((_, signer)) = &signing {
+                let message = [&hello.random[..], &server_random, &parameters].concat();
+                let signature =
+                    signer.sign(&message).map_err(|_| Failure::internal("sign with the listener's key"))?;
+                body.extend_from_slice(&u16::from(signer.scheme()).to_be_bytes());
+                put_vec16(&mut body, &signature);
+            }
+            handshake.say(kind::SERVER_KEY_EXCHANGE, &body);
+            handshake.private = Some(private);
+        }
+        if signing.is_some() && handshake.profile.as_ref().is_some_and(|profile| profile.asks_clients()) {
+            handshake.expected = Expected::Certificate;
+            handshake.say(kind::CERTIFICATE_REQUEST, &certificate_request());
+        }
+        handshake.say(kind::SERVER_HELLO_DONE, &[]);
+        Ok(handshake)
+    }
+
+    /// The suite, for logs.
+    pub(super) fn suite(&self) -> &'static str {
+        self.suite.name
+    }
+
+    /// Takes a record of handshake messages.
+    pub(super) fn handle_record(
+        &mut self,
+        now: Timestamp,
+        position: Position,
+        payload: &mut [u8],
+        credentials: &dyn Credentials,
+    ) -> Result<Progress, Failure> {
+        let repeated = match position.epoch() {
+            0 => {
+                let mut from = Reader::new(payload);
+                let mut repeated = false;
+                while !from.is_empty() {
+                    let Some(fragment) = Fragment::read(&mut from) else { break };
+                    // A Finished in plain is nobody's.
+                    if fragment.kind != kind::FINISHED {
+                        repeated |= self.assembly.push(&fragment);
+                    }
+                }
+                repeated
+            }
+            1 => self.handle_protected(position, payload)?,
+            _ => false,
+        };
+        while let Some((message, sequence, body)) = self.assembly.pop() {
+            self.handle_message(now, message, sequence, &body, credentials)?;
+            if message == kind::FINISHED {
+                return Ok(Progress::Done);
+            }
+            if message == kind::CLIENT_KEY_EXCHANGE
+                && let Some((position, mut payload)) = self.early.take()
+            {
+                self.handle_protected(position, &mut payload)?;
+            }
+        }
+        Ok(if repeated { Progress::Repeated } else { Progress::Waiting })
+    }
+
+    /// Takes a record under the new keys; whether it repeats an earlier one.
+    fn handle_protected(&mut self, position: Position, payload: &mut [u8]) -> Result<bool, Failure> {
+        let Some(keys) = &self.keys else {
+            if payload.len() <= MAX_EARLY && self.early.is_none() {
+                self.early = Some((position, payload.to_vec()));
+            }
+            return Ok(false);
+        };
+        if !self.window.is_new(position.number()) {
+            return Ok(false);
+        }
+        let Some(plain) = keys.open.open(record::kind::HANDSHAKE, position, payload) else {
+            let detail = match &self.identity {
+                Some(identity) => format!(
+                    "the key of the identity {:?} is wrong, or nobody has that identity",
+                    shortened(identity.as_str())
+                ),
+                None => "its last words cannot be decrypted".to_owned(),
+            };
+            return Err(Failure::new(Alert::DECRYPT_ERROR, "wrong_key", detail));
+        };
+        self.window.accept(position.number());
+        let mut repeated = false;
+        let mut from = Reader::new(plain);
+        while let Some(fragment) = Fragment::read(&mut from) {
+            if fragment.kind == kind::FINISHED {
+                repeated |= self.assembly.push(&fragment);
+            }
+        }
+        Ok(repeated)
+    }
+
+    fn handle_message(
+        &mut self,
+        now: Timestamp,
+        message: u8,
+        sequence: u16,
+        body: &[u8],
+        credentials: &dyn Credentials,
+    ) -> Result<(), Failure> {
+        let before = self.transcript.len();
+        self.transcript.extend_from_slice(&whole(message, sequence, body));
+        match (self.expected, message) {
+            (Expected::Certificate, kind::CERTIFICATE) => self.handle_certificate(now, body),
+            (Expected::KeyExchange, kind::CLIENT_KEY_EXCHANGE) => self.handle_key_exchange(body, credentials),
+            (Expected::CertificateVerify, kind::CERTIFICATE_VERIFY) => {
+                self.handle_certificate_verify(before, body)
+            }
+            (Expected::Finished, kind::FINISHED) => self.handle_finished(before, body),
+            (expected, _) => {
+                let detail =
+                    format!("it sent a handshake message of type {message} where {expected:?} was due");
+                Err(Failure::new(Alert::UNEXPECTED_MESSAGE, "unexpected_message", detail))
+            }
+        }
+    }
+
+    /// RFC 5246 §7.4.6.
+    fn handle_certificate(&mut self, now: Timestamp, body: &[u8]) -> Result<(), Failure> {
+        let mut from = Reader::new(body);
+        let mut list = Reader::new(from.vec24().ok_or_else(|| Failure::malformed("certificate"))?);
+        while !list.is_empty() {
+            let certificate = list.vec24().ok_or_else(|| Failure::malformed("certificate"))?;
+            self.chain.push(CertificateDer::from(certificate.to_vec()));
+        }
+        let Some(profile) = &self.profile else { return Err(Failure::internal("verify certificates")) };
+        if self.chain.is_empty() {
+            if profile.requires_certificate() {
+                let detail = "it has no certificate, and the document says `client_certificate: required`";
+                return Err(Failure::new(Alert::HANDSHAKE_FAILURE, "no_certificate", detail));
+            }
+        } else {
+            profile.verify_chain(&self.chain, now)?;
+        }
+        self.expected = Expected::KeyExchange;
+        Ok(())
+    }
+
+    /// RFC 5246 §7.4.7, RFC 4279 §2, RFC 5489 §2, RFC 8422 §5.7.
+    fn handle_key_exchange(&mut self, body: &[u8], credentials: &dyn Credentials) -> Result<(), Failure> {
+        let malformed = || Failure::malformed("key exchange");
+        let mut from = Reader::new(body);
+        let psk = if self.suite.exchange.has_psk() {
+            let identity = from.vec16().ok_or_else(malformed)?;
+            Some(self.find_psk(identity, credentials)?)
+        } else {
+            None
+        };
+        let shared = if self.suite.exchange.is_ephemeral() {
+            let public = from.vec8().ok_or_else(malformed)?;
+            let private = self.private.take().ok_or_else(|| Failure::internal("agree on a secret"))?;
+            let bad = || {
+                let detail = "its share of Diffie-Hellman is not a point of the curve";
+                Failure::new(Alert::ILLEGAL_PARAMETER, "malformed", detail)
+            };
+            let public = UnparsedPublicKey::new(private.algorithm(), public);
+            Some(agree(&private, public, bad(), |secret| Ok(secret.to_vec()))?)
+        } else {
+            None
+        };
+        if !from.is_empty() {
+            return Err(malformed());
+        }
+        let premaster = match (&psk, &shared) {
+            (Some(psk), shared) => psk_premaster(shared.as_deref(), psk),
+            (None, Some(shared)) => shared.clone(),
+            (None, None) => return Err(Failure::internal("agree on a secret")),
+        };
+        let master = match self.extended {
+            true => Master::extended(&premaster, &self.transcript),
+            false => Master::new(&premaster, &self.client_random, &self.server_random),
+        };
+        let keys = master.and_then(|master| {
+            let bytes = self.suite.protection.key_block_bytes();
+            let block = master.key_block(&self.client_random, &self.server_random, bytes)?;
+            let (open, seal) = Key::pair(self.suite.protection, block.as_ref())?;
+            Some((master, Keys { open, seal }))
+        });
+        let (master, keys) = keys.ok_or_else(|| Failure::internal("derive keys"))?;
+        (self.master, self.keys) = (Some(master), Some(keys));
+        self.expected = if self.chain.is_empty() { Expected::Finished } else { Expected::CertificateVerify };
+        Ok(())
+    }
+
+    /// The key of an identity; for an unknown one, a key that nobody has.
+    fn find_psk(&mut self, identity: &[u8], credentials: &dyn Credentials) -> Result<Vec<u8>, Failure> {
+        let known = credentials.psk(identity);
+        let text = Text::copy_from_utf8(identity).ok();
+        let said = || Text::from(shortened(&identity.escape_ascii().to_string()).as_str());
+        let is_known = known.is_some() && text.is_some();
+        self.identity = Some(text.unwrap_or_else(said));
+        match known.filter(|_| is_known) {
+            Some(key) => Ok(key.reveal().to_vec()),
+            None => {
+                let mut key = vec![0; NOBODYS_KEY_BYTES];
+                rand::fill(&mut key).map_err(|_| Failure::internal("make random numbers"))?;
+                Ok(key)
+            }
+        }
+    }
+
+    /// RFC 5246 §7.4.8: the signature is over all messages before this one.
+    fn handle_certificate_verify(&mut self, before: usize, body: &[u8]) -> Result<(), Failure> {
+        let mut from = Reader::new(body);
+        let (Some(scheme), Some(signature), true) = (from.u16(), from.vec16(), from.is_empty()) else {
+            return Err(Failure::malformed("signature"));
+        };
+        let (Some(leaf), Some(message)) = (self.chain.first(), self.transcript.get(..before)) else {
+            return Err(Failure::internal("verify a signature"));
+        };
+        verify_signature(leaf, scheme, message, signature)?;
+        self.expected = Expected::Finished;
+        Ok(())
+    }
+
+    /// RFC 5246 §7.4.9: the client shows that it saw the same handshake; then we do.
+    fn handle_finished(&mut self, before: usize, body: &[u8]) -> Result<(), Failure> {
+        let broken = || Failure::internal("compute what a handshake ends with");
+        let (Some(master), Some(so_far)) = (&self.master, self.transcript.get(..before)) else {
+            return Err(broken());
+        };
+        let right = master.verify_data(CLIENT_FINISHED, so_far).ok_or_else(broken)?;
+        verify_slices_are_equal(&right, body).map_err(|_| {
+            let detail = "it saw another handshake than we did: somebody may be between us";
+            Failure::new(Alert::DECRYPT_ERROR, "wrong_finished", detail)
+        })?;
+        let data = master.verify_data(SERVER_FINISHED, &self.transcript).ok_or_else(broken)?;
+        self.flight = Flight::default();
+        self.flight.change_and_push(whole(kind::FINISHED, self.next_message, &data));
+        Ok(())
+    }
+
+    /// Adds a message of ours to the flight.
+    fn say(&mut self, message: u8, body: &[u8]) {
+        let message = whole(message, self.next_message, body);
+        self.next_message = self.next_message.wrapping_add(1);
+        self.transcript.extend_from_slice(&message);
+        self.flight.push(message);
+    }
+
+    /// Who is there. Only after [`Progress::Done`].
+    pub(super) fn proof(&mut self) -> Proof {
+        Proof {
+            identity: self.identity.take(),
+            certificate: std::mem::take(&mut self.chain).into_iter().next(),
+        }
+    }
+}
+
+/// The body of a CertificateRequest (RFC 5246 §7.4.4): certificates of ECDSA or RSA, of any authority.
+fn certificate_request() -> Vec<u8> {
+    let mut body = Vec::with_capacity(16);
+    put_vec8(&mut body, &[64, 1]);
+    let schemes: Vec<u8> = client_schemes().flat_map(u16::to_be_bytes).collect();
+    put_vec16(&mut body, &schemes);
+    put_vec16(&mut body, &[]);
+    body
+}
+
+/// What a peer said, no longer than a log line bears.
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
