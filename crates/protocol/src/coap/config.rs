@@ -1,5 +1,6 @@
 //! What the machines are told of the node's policy.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use std::time::Duration;
 pub struct ServerConfig {
     /// The listener's name, as the document has it: claims of anonymous endpoints bear it.
     pub listener: Arc<str>,
+    /// The one address that the socket has, if it has one: datagrams that come from there are not forged.
+    pub address: Option<IpAddr>,
     /// The largest payload that is taken, in bytes, when all its blocks are put together.
     pub payload_bytes: u32,
     /// Levels of an address or filter.
@@ -38,6 +41,7 @@ impl ServerConfig {
     pub fn new(listener: impl Into<Arc<str>>) -> Self {
         Self {
             listener: listener.into(),
+            address: None,
             payload_bytes: 262_144,
             address_levels: 32,
             token_bytes: 32,

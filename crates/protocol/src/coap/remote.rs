@@ -27,15 +27,6 @@ impl Remote {
         Self::Udp { peer, local: None }
     }
 
-    /// The address that what is sent to it may flood, as long as it has not shown that it wants it: that of a source which
-    /// anybody may have forged. Nobody outside can forge our own address.
-    pub(super) fn unproven(&self) -> Option<IpAddr> {
-        match self {
-            Self::Udp { peer, local } if *local != Some(peer.ip()) => Some(peer.ip()),
-            _ => None,
-        }
-    }
-
     /// The address, unless it is a session.
     pub const fn peer(&self) -> Option<SocketAddr> {
         match self {

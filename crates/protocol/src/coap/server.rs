@@ -49,6 +49,11 @@ impl Server {
         }
     }
 
+    /// The node's policy has changed; the socket is the same.
+    pub fn apply(&mut self, config: &Arc<ServerConfig>) {
+        self.messaging.apply(Settings::from(&**config));
+    }
+
     /// Takes a datagram; of a session what was in it, decrypted.
     pub fn handle_datagram(&mut self, now: Now, remote: Remote, bytes: &[u8]) {
         self.now = now;

@@ -117,6 +117,16 @@ impl Exchanges {
         }
     }
 
+    /// The bounds have changed.
+    pub(super) fn apply(&mut self, lifetime: Duration, most: usize) {
+        self.lifetime = lifetime;
+        self.most = most.clamp(1, 1 << 30);
+        while self.length > self.most {
+            self.forget_oldest();
+            self.forgotten += 1;
+        }
+    }
+
     /// How many are remembered.
     pub(super) fn len(&self) -> usize {
         self.length

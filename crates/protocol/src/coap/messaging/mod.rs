@@ -18,6 +18,7 @@ pub(super) use chance::Chance;
 use chance::{EndpointHash, Key};
 use exchanges::{Answer, Exchanges};
 use peers::{Due, Outgoing, Peers};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{Moment, Now};
@@ -31,6 +32,8 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// What the layer is told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings {
+    /// The one address that the socket has, if it has one.
+    pub(super) address: Option<IpAddr>,
     /// The longest token that is taken (RFC 8974).
     pub(super) token_bytes: u16,
     /// How many exchanges are remembered.
@@ -46,6 +49,7 @@ pub(super) struct Settings {
 impl From<&ServerConfig> for Settings {
     fn from(config: &ServerConfig) -> Self {
         Self {
+            address: config.address,
             token_bytes: config.token_bytes,
             exchanges: config.exchanges,
             exchange_lifetime: config.exchange_lifetime,
@@ -102,6 +106,7 @@ pub(super) struct Full;
 /// The message layer.
 #[derive(Debug)]
 pub(super) struct Messaging<T> {
+    address: Option<IpAddr>,
     token_bytes: u16,
     chance: Chance,
     key: Key,
@@ -120,6 +125,7 @@ impl<T: Copy> Messaging<T> {
         let key = Key::new(&mut chance);
         let exchanges = |lifetime| Exchanges::new(lifetime, settings.exchanges as usize, ANSWER_BYTES);
         Self {
+            address: settings.address,
             token_bytes: settings.token_bytes,
             chance,
             key,
@@ -131,6 +137,15 @@ impl<T: Copy> Messaging<T> {
             datagrams: Datagrams::default(),
             counts: Counts::default(),
         }
+    }
+
+    /// The settings have changed: what is known stays, as far as there is room for it.
+    pub(super) fn apply(&mut self, settings: Settings) {
+        self.address = settings.address;
+        self.token_bytes = settings.token_bytes;
+        self.confirmable.apply(settings.exchange_lifetime, settings.exchanges as usize);
+        let lifetime = settings.exchange_lifetime.saturating_sub(NON_LIFETIME_LESS);
+        self.non_confirmable.apply(lifetime, settings.exchanges as usize);
     }
 
     /// What waits to be sent.
@@ -156,7 +171,7 @@ impl<T: Copy> Messaging<T> {
 
     /// How many bytes a response may have for a source to get it now.
     pub(super) fn credit(&self, now: Now, remote: &Remote) -> usize {
-        match remote.unproven() {
+        match self.unproven(remote) {
             Some(source) => self.sources.credit(now.moment, source),
             None => usize::MAX,
         }
@@ -164,7 +179,7 @@ impl<T: Copy> Messaging<T> {
 
     /// A source has shown that it receives what we send, if this Echo value is ours (RFC 9175 §2.3).
     pub(super) fn handle_echo(&mut self, now: Now, remote: &Remote, echo: &[u8]) {
-        if let Some(source) = remote.unproven()
+        if let Some(source) = self.unproven(remote)
             && self.sources.verify(now.moment, source, echo)
         {
             self.sources.show(now.moment, source);
@@ -338,7 +353,7 @@ impl<T: Copy> Messaging<T> {
     fn withhold(&mut self, now: Now, ask: &Ask, kind: Kind, id: u16) {
         self.datagrams.retract();
         self.counts.withheld += 1;
-        let Some(source) = ask.remote.unproven() else { return };
+        let Some(source) = self.unproven(&ask.remote) else { return };
         let echo = self.sources.echo(now.moment, source);
         let response = Response::new(Code::UNAUTHORIZED).with(option::ECHO, &echo);
         let message = Outgoing::<T> { kind, id, token: ask.token.clone(), content: response, about: None };
@@ -346,9 +361,18 @@ impl<T: Copy> Messaging<T> {
         self.pay_or_retract(now, &ask.remote);
     }
 
+    /// The source that what is sent to it may flood, as long as it has not shown that it wants it: anybody may have forged its
+    /// address. Nobody outside can forge our own.
+    fn unproven(&self, remote: &Remote) -> Option<IpAddr> {
+        match remote {
+            Remote::Udp { peer, local } if local.or(self.address) != Some(peer.ip()) => Some(peer.ip()),
+            _ => None,
+        }
+    }
+
     /// Counts the last datagram as sent, if its source may be sent so much.
     fn pay(&mut self, now: Now, remote: &Remote) -> bool {
-        let is_paid = match remote.unproven() {
+        let is_paid = match self.unproven(remote) {
             Some(source) => self.sources.spend(now.moment, source, self.datagrams.last().len()),
             None => true,
         };

@@ -16,7 +16,7 @@ impl<T: Copy> Messaging<T> {
         bytes: &'a [u8],
     ) -> Received<'a, T> {
         self.counts.received += 1;
-        if let Some(source) = remote.unproven() {
+        if let Some(source) = self.unproven(&remote) {
             self.sources.received(now.moment, source, bytes.len());
         }
         let message = match Message::parse(bytes, self.token_bytes) {
@@ -172,7 +172,7 @@ impl<T: Copy> Messaging<T> {
 
     /// It has answered something of ours: it receives what is sent to its address.
     fn show(&self, now: Now, remote: &Remote) {
-        if let Some(source) = remote.unproven() {
+        if let Some(source) = self.unproven(remote) {
             self.sources.show(now.moment, source);
         }
     }
