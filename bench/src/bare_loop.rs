@@ -4,6 +4,8 @@
 //! for each of those. No access rules, no limits, no sessions, no metrics; QoS 0 of MQTT 3.1.1 only, and clients that
 //! never do anything wrong.
 
+mod datagrams;
+
 use crate::Result;
 use crate::load::packet;
 use std::cell::RefCell;
@@ -15,8 +17,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpListener;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::LocalSet;
 
 /// What a read takes at most.
@@ -27,6 +29,7 @@ pub(crate) fn main(address: SocketAddr) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind(address).await?;
+        tokio::task::spawn_local(datagrams::answer(UdpSocket::bind(address).await?));
         let broker = Rc::new(RefCell::new(Broker::default()));
         loop {
             let (stream, _) = listener.accept().await?;

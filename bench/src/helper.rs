@@ -26,6 +26,10 @@ pub(crate) enum Role {
     Latency,
     /// Sends plain HTTP requests.
     Http,
+    /// Posts as clients of CoAP do.
+    Coap,
+    /// Posts once from each of many addresses.
+    Endpoints,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -45,6 +49,8 @@ impl Role {
             Self::Storm => "storm",
             Self::Latency => "latency",
             Self::Http => "http",
+            Self::Coap => "coap",
+            Self::Endpoints => "endpoints",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

@@ -91,6 +91,8 @@ fn main() -> ExitCode {
         Some(helper::Role::Storm) => load::storm::main(),
         Some(helper::Role::Latency) => load::latency::main(),
         Some(helper::Role::Http) => load::http::main(),
+        Some(helper::Role::Coap) => load::coap::main(),
+        Some(helper::Role::Endpoints) => load::endpoints::main(),
         Some(helper::Role::Sink) => sink::main(),
         Some(helper::Role::Loop) => bare_loop::main(arguments.listen),
         Some(helper::Role::Counted) => counts::main(),

@@ -1,5 +1,6 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
+mod coap;
 mod idle;
 mod latency;
 mod many;
@@ -183,6 +184,21 @@ pub(crate) const CASES: &[Case] = &[
         measure: &storm::RESUMED,
     },
     Case {
+        name: "coap-post-64",
+        about: "64 clients of CoAP over UDP, a confirmable POST of 64 bytes each, then the next",
+        measure: &coap::Post { clients: 64 },
+    },
+    Case {
+        name: "coap-post-1k",
+        about: "the same with 1,000 clients",
+        measure: &coap::Post { clients: 1_000 },
+    },
+    Case {
+        name: "coap-endpoints-1m",
+        about: "1,000,000 CoAP endpoints that post once: memory while they are remembered, and after",
+        measure: &coap::Endpoints,
+    },
+    Case {
         name: "subscriptions-1m",
         about: "1,000,000 subscriptions of 1,000 sessions, half with wildcards; events beside them",
         measure: &many::Subscriptions,
@@ -325,7 +341,8 @@ impl Case {
     pub(crate) fn suits(&self, peer: &dyn Peer, conditions: &Conditions) -> bool {
         let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
         let needs: Vec<Need> = self.measure.needs().into_iter().chain(mqtt5).collect();
-        (peer.speaks_mqtt() || needs.contains(&Need::Forward)) && needs.iter().all(|need| peer.can(*need))
+        (peer.speaks_mqtt() || needs.contains(&Need::Forward) || needs.contains(&Need::Coap))
+            && needs.iter().all(|need| peer.can(*need))
     }
 
     /// Runs one round with a fresh server.
@@ -343,6 +360,7 @@ impl Case {
             rest: None,
             persistence: false,
             many: false,
+            coap: None,
             shards: None,
         };
         self.measure.run(peer, setup, conditions)

@@ -5,7 +5,9 @@
 
 mod caller;
 mod client;
+pub(crate) mod coap;
 mod dial;
+pub(crate) mod endpoints;
 mod histogram;
 pub(crate) mod http;
 pub(crate) mod idle;

@@ -21,8 +21,8 @@ impl Peer for BareLoop {
         false
     }
 
-    fn can(&self, _: Need) -> bool {
-        false
+    fn can(&self, need: Need) -> bool {
+        need == Need::Coap
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {

@@ -3,6 +3,7 @@
 mod bare_loop;
 mod flashmq;
 mod haproxy;
+mod libcoap;
 mod mosquitto;
 mod nanomq;
 mod nats;
@@ -17,6 +18,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 pub(crate) use windrose::Windrose;
 
@@ -69,6 +71,8 @@ pub(crate) enum Need {
     Rest,
     /// Sessions and messages outlive its process, each acknowledged only when it is on disk.
     Persistence,
+    /// CoAP over UDP.
+    Coap,
     /// It runs with as many shards as it is told, and reloads its document.
     Shards,
 }
@@ -92,6 +96,8 @@ pub(crate) struct Setup {
     pub(crate) persistence: bool,
     /// It has to keep millions of subscriptions and retained messages.
     pub(crate) many: bool,
+    /// It listens for CoAP at its address, too; and, if it is said, how long it remembers an exchange.
+    pub(crate) coap: Option<Option<Duration>>,
     /// How many threads handle events; as the server sees fit without it.
     pub(crate) shards: Option<u16>,
 }
@@ -135,6 +141,9 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
     if let Some((proxy, broker)) = program("haproxy").zip(program("mosquitto")) {
         let broker = mosquitto::Mosquitto { program: broker, nodelay: true };
         peers.push(Box::new(haproxy::HaProxy { program: proxy, broker }));
+    }
+    if let Some(program) = program("coap-server-notls") {
+        peers.push(Box::new(libcoap::LibCoap { program }));
     }
     if let Some(program) = program("nginx") {
         peers.push(Box::new(nginx::Nginx { program }));

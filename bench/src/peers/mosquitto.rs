@@ -25,7 +25,7 @@ impl Peer for Mosquitto {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Forward | Need::Rest | Need::Persistence | Need::Shards)
+        !matches!(need, Need::Forward | Need::Rest | Need::Persistence | Need::Shards | Need::Coap)
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {

@@ -73,16 +73,22 @@ fn document(setup: &Setup) -> Result<String> {
         events = if setup.persistence { 2_000_000 } else { 100_000 },
         bytes = if setup.persistence { 4_u64 << 30 } else { 64 << 20 },
         shards = setup.shards.map(|shards| format!(", shards: {shards}")).unwrap_or_default(),
-        many = if setup.many {
-            "  subscriptions_per_session: 1000000\n  retained_events: 2000000\n  retained_bytes: 4GiB\n"
-        } else {
-            ""
+        many = match (setup.many, setup.coap.flatten()) {
+            (true, _) => {
+                "  subscriptions_per_session: 1000000\n  retained_events: 2000000\n  retained_bytes: 4GiB\n"
+                    .to_owned()
+            }
+            (false, Some(lifetime)) => format!("  coap_exchange_lifetime: {}s\n", lifetime.as_secs()),
+            (false, None) => String::new(),
         },
         admin = free_address()?,
         address = setup.address,
         transport = if setup.websocket { ", transport: websocket" } else { "" },
         tls = if setup.tls.is_some() { ", tls: edge" } else { "" },
     );
+    if setup.coap.is_some() {
+        writeln!(text, "  - {{name: coap, protocol: coap, bind: '{}'}}", setup.address)?;
+    }
     if let Some(tls) = &setup.tls {
         let (certificate, key) = (tls.certificate.display(), tls.key.display());
         write!(text, "tls:\n  edge: {{certificate: '{certificate}', key: '{key}'}}\n")?;
