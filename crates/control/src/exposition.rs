@@ -18,6 +18,27 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// The first bound of every histogram, in seconds; each further bound is the double of the one before.
 const FIRST_BOUND: f64 = 50e-6;
 
+/// What is counted at sockets of datagrams: the metric, what it is, and its own label if it has one.
+const SOCKETS: &[(&str, &str, Option<&str>)] = &[
+    (metrics::COAP_DATAGRAMS, "Datagrams of CoAP", Some("direction")),
+    (metrics::COAP_REQUESTS, "Requests of CoAP, each counted once", None),
+    (metrics::COAP_DUPLICATES, "Messages of CoAP that came again", None),
+    (metrics::COAP_RETRANSMISSIONS, "Confirmable messages of CoAP that were sent again", None),
+    (metrics::COAP_TIMEOUTS, "Confirmable messages of CoAP that were given up", None),
+    (
+        metrics::COAP_FORGOTTEN,
+        "Exchanges of CoAP forgotten before their time: raise limits.coap_exchanges",
+        None,
+    ),
+    (
+        metrics::COAP_WITHHELD,
+        "Responses of CoAP that were larger than a source may be sent that has not shown itself",
+        None,
+    ),
+    (metrics::COAP_MISHAPS, "What peers of CoAP sent that they must not", Some("cause")),
+    (metrics::DATAGRAMS_LOST, "Datagrams lost on this side", Some("cause")),
+];
+
 /// Writes all metrics of the node. Counters carry the suffix `_total`, as OpenMetrics wants.
 pub fn exposition(
     version: &str,
@@ -57,6 +78,7 @@ impl Collector for Scrape {
         self.listeners(&mut page)?;
         self.routes(&mut page)?;
         self.pools(&mut page)?;
+        self.sockets(&mut page)?;
         self.node(&mut page)?;
         self.journal(&mut page)?;
         self.process(&mut page)
@@ -144,6 +166,26 @@ impl Scrape {
             "Seconds from sending to a pool's member to its answer",
             self.totals.pools.iter().map(|(name, pool)| ([("pool", &**name)], &pool.seconds)),
         )
+    }
+
+    /// Nothing where no listener is for datagrams.
+    fn sockets(&self, page: &mut Page<'_>) -> fmt::Result {
+        for (metric, help, own) in SOCKETS {
+            let Some(counts) = self.totals.sockets.get(metric) else { continue };
+            let counts = counts.iter().map(|((listener, label), count)| (&**listener, *label, *count));
+            match own {
+                Some(own) => {
+                    let labelled = counts
+                        .map(|(listener, label, count)| ([("listener", listener), (own, label)], count));
+                    page.counters(metric, help, labelled)?;
+                }
+                None => {
+                    let plain = counts.map(|(listener, _, count)| ([("listener", listener)], count));
+                    page.counters(metric, help, plain)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn node(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -13,6 +13,8 @@ pub(crate) struct Totals {
     pub(crate) listeners: BTreeMap<(Arc<str>, &'static str), Listener>,
     pub(crate) routes: BTreeMap<Arc<str>, Outcomes>,
     pub(crate) pools: BTreeMap<Arc<str>, Pool>,
+    /// By name of the metric, then by listener and the value of the metric's own label.
+    pub(crate) sockets: BTreeMap<&'static str, BTreeMap<(Arc<str>, &'static str), u64>>,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) subscriptions_refused: BTreeMap<&'static str, u64>,
     pub(crate) acknowledge: BTreeMap<&'static str, Histogram>,
@@ -80,6 +82,12 @@ impl Totals {
                 add_outcomes(ours.members.entry(member.clone()).or_default(), outcomes);
             }
             add_histogram(&mut ours.seconds, &theirs.seconds);
+        }
+        for socket in &tally.sockets {
+            for (metric, label, count) in &socket.counts {
+                let ours = self.sockets.entry(metric).or_default();
+                *ours.entry((socket.listener.clone(), label)).or_default() += count;
+            }
         }
         for (promise, theirs) in &tally.acknowledge {
             add_histogram(self.acknowledge.entry(promise).or_default(), theirs);

@@ -219,6 +219,7 @@ impl Engine {
         Tally {
             listeners: self.counts.listeners.clone(),
             routes: self.counts.routes.clone(),
+            sockets: Vec::new(),
             pools: self.pools.iter().map(|(_, pool)| pool.tally()).collect(),
             dropped: self.counts.dropped.clone(),
             subscriptions_refused: self.counts.subscriptions_refused.clone(),

@@ -10,6 +10,8 @@ pub struct Tally {
     pub routes: Vec<RouteTally>,
     /// By pool.
     pub pools: Vec<PoolTally>,
+    /// By listener of datagrams; the network counts them.
+    pub sockets: Vec<SocketTally>,
     /// Events dropped, by cause.
     pub dropped: Vec<(&'static str, u64)>,
     /// Subscriptions refused, by cause.
@@ -61,6 +63,15 @@ pub struct ListenerTally {
     pub settled: [u64; 5],
     /// Delivered to subscribers (settled by them, or sent at most once), by outcome rank.
     pub events_out: [u64; 5],
+}
+
+/// Counts of a socket of datagrams.
+#[derive(Clone, Debug, Default)]
+pub struct SocketTally {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// By name of the metric and the value of its own label, empty if it has none.
+    pub counts: Vec<(&'static str, &'static str, u64)>,
 }
 
 /// Counts of a route.

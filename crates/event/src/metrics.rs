@@ -40,6 +40,25 @@ pub const QUEUED: &str = "windrose_queued_events";
 pub const BYTES_IN: &str = "windrose_bytes_in";
 /// Bytes written to peers, as they went out, without HTTP.
 pub const BYTES_OUT: &str = "windrose_bytes_out";
+/// Datagrams of CoAP, by `listener`, `direction`.
+pub const COAP_DATAGRAMS: &str = "windrose_coap_datagrams";
+/// Requests of CoAP, each once, by `listener`.
+pub const COAP_REQUESTS: &str = "windrose_coap_requests";
+/// Messages of CoAP that came again, by `listener`.
+pub const COAP_DUPLICATES: &str = "windrose_coap_duplicates";
+/// Confirmable messages of CoAP sent again, by `listener`.
+pub const COAP_RETRANSMISSIONS: &str = "windrose_coap_retransmissions";
+/// Confirmable messages of CoAP given up, by `listener`.
+pub const COAP_TIMEOUTS: &str = "windrose_coap_timeouts";
+/// Exchanges of CoAP that were forgotten before their time, because there were too many, by `listener`.
+pub const COAP_FORGOTTEN: &str = "windrose_coap_forgotten";
+/// Responses of CoAP that were larger than their source may be sent, by `listener`.
+pub const COAP_WITHHELD: &str = "windrose_coap_withheld";
+/// What peers of CoAP sent that they must not, by `listener`, `cause`.
+pub const COAP_MISHAPS: &str = "windrose_coap_mishaps";
+/// Datagrams that were lost here, by `listener`, `cause`: `overflow` (they came faster than they were read), `too_large`, or
+/// `unsent`.
+pub const DATAGRAMS_LOST: &str = "windrose_datagrams_lost";
 /// Seconds from an event's receipt to its acknowledgement, by `promise`.
 pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
 /// Seconds from sending to a pool's member to its answer, by `pool`.

@@ -2,7 +2,7 @@
 
 use super::*;
 use std::collections::{HashMap, HashSet};
-use windrose_engine::{KeeperFigures, ListenerTally, PoolTally, RouteTally};
+use windrose_engine::{KeeperFigures, ListenerTally, PoolTally, RouteTally, SocketTally};
 
 fn histogram(counts: &[(usize, u64)], sum_micros: u64) -> Histogram {
     let mut histogram = Histogram { sum_micros, ..Histogram::default() };
@@ -103,6 +103,18 @@ fn shards_add_up_except_for_what_each_of_them_holds_whole() {
     assert_eq!(value(&text, r#"windrose_pool_seconds_count{pool="api"}"#), Some("8"));
     assert_eq!(value(&text, "windrose_sessions"), Some("6"));
     assert_eq!(value(&text, "windrose_retained"), Some("9"), "every shard holds all last values");
+}
+
+#[test]
+fn sockets_of_datagrams_are_told_where_there_are_some() {
+    let counts = vec![("windrose_coap_datagrams", "in", 5), ("windrose_coap_requests", "", 3)];
+    let socket = SocketTally { listener: "coap".into(), counts };
+    let told = Tally { sockets: vec![socket], ..tally() };
+    let text = exposition("0.1.0", &[told.clone(), told], RELOADS, None, None).unwrap();
+    let datagrams = r#"windrose_coap_datagrams_total{listener="coap",direction="in"}"#;
+    assert_eq!(value(&text, datagrams), Some("10"));
+    assert_eq!(value(&text, r#"windrose_coap_requests_total{listener="coap"}"#), Some("6"));
+    assert!(!text.contains("windrose_coap_mishaps"));
 }
 
 #[test]
