@@ -126,6 +126,7 @@ impl World {
             Effect::Forget(session) => self.directory.forget(&session, ShardId(shard as u16)),
             Effect::Shard(to, message) => self.tell(shard, usize::from(to.0), message),
             Effect::Store(batch) => self.store(shard, batch),
+            Effect::Send(_) | Effect::Mishap(..) => unreachable!("there are no sockets of datagrams"),
             Effect::Fetch(pool, ..) => unreachable!("there are no brokers: {pool}"),
             Effect::Dispatch(dispatch) => self.dispatch(shard, dispatch),
         }

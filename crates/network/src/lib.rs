@@ -18,6 +18,7 @@ pub mod samples;
 mod shard;
 mod sys;
 pub mod tls;
+mod udp;
 
 pub use clock::Clock;
 pub use directory::Directory;

@@ -1,7 +1,7 @@
 //! The node: its shards' threads, and the words that reach all of them: a new document, a drain, a question.
 
 use crate::http::client::load_client_tls;
-use crate::listen::{BindError, bind};
+use crate::listen::{BindError, Listening};
 use crate::shard::{Candidates, Inbox, Link, Place, Shard, ShardParts, accept, candidates, links};
 use crate::sys::keep_told;
 use crate::tls::TlsTable;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +21,7 @@ use tokio::task::{AbortHandle, LocalSet};
 use windrose_engine::{Input, Keeper, KeeperFigures, Kept, Seat, ShardId, ShardMessage, Tally};
 use windrose_event::{Address, Registry};
 use windrose_policy::{Listener, Snapshot};
+use windrose_protocol::coap::Sources;
 
 /// Commands that wait for one shard.
 const COMMANDS: usize = 64;
@@ -33,6 +34,10 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
 /// Threads of one shard that verify passwords: each takes a core for as long as it works.
 const BLOCKING_THREADS: usize = 2;
+
+/// Addresses whose datagrams are remembered until they have shown themselves (RFC 9175 §2.4): a megabyte. Some share a place
+/// when there are more.
+const SOURCES: usize = 1 << 17;
 
 /// What a node is made of.
 pub struct NodeParts {
@@ -83,7 +88,7 @@ struct ShardHandle {
 }
 
 enum Command {
-    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(Place, TcpListener)>, done: oneshot::Sender<()> },
+    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(Place, Listening)>, done: oneshot::Sender<()> },
     Tally(oneshot::Sender<Tally>),
     State(Vec<(Address, Bytes)>),
     Drain,
@@ -103,6 +108,7 @@ impl Node {
         let tls = Arc::new(TlsTable::default());
         let clock = Clock::start();
         let directory = Arc::new(Directory::default());
+        let sources = Arc::new(Sources::new(SOURCES, random()?));
         let (senders, inboxes) = links(count);
         let (keeper, kept) = match journal {
             Some(Journal { keeper, kept }) => (Some(keeper), kept.split(count)),
@@ -136,6 +142,7 @@ impl Node {
                 registry: Arc::clone(&registry),
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
+                sources: Arc::clone(&sources),
                 senders: senders.clone(),
                 journal,
             };
@@ -187,7 +194,7 @@ impl Node {
                 errors.push(error.to_string());
             }
         }
-        let mut sockets: Vec<Vec<(Place, TcpListener)>> = self.shards.iter().map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<(Place, Listening)>> = self.shards.iter().map(|_| Vec::new()).collect();
         let mut added = BTreeMap::new();
         for (place, candidates) in candidates(&snapshot) {
             let bound = self.bound().get(&place).map(|bound| bound.address);
@@ -222,9 +229,9 @@ impl Node {
         Ok(())
     }
 
-    fn listen(&self, place: &Place, sockets: &mut [Vec<(Place, TcpListener)>]) -> io::Result<SocketAddr> {
-        let bound = bind(place.bind, self.shards.len())?;
-        let address = bound.first().map_or(Ok(place.bind), TcpListener::local_addr)?;
+    fn listen(&self, place: &Place, sockets: &mut [Vec<(Place, Listening)>]) -> io::Result<SocketAddr> {
+        let bound = Listening::bind(place.bind, place.is_udp, self.shards.len())?;
+        let address = bound.first().map_or(Ok(place.bind), Listening::local_addr)?;
         for (shard, socket) in sockets.iter_mut().zip(bound) {
             shard.push((place.clone(), socket));
         }
@@ -295,6 +302,15 @@ impl Node {
     }
 }
 
+/// A secret that lasts as long as the process.
+fn random() -> Result<[u8; 32], Vec<String>> {
+    let mut secret = [0; 32];
+    let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
+    let failed = |_| vec!["the system gives no random numbers; restart the node".to_owned()];
+    random.fill(&mut secret).map_err(failed)?;
+    Ok(secret)
+}
+
 /// A way to all shards, for what goes on beside them.
 pub(crate) struct Shards(Vec<mpsc::Sender<Command>>);
 
@@ -331,6 +347,7 @@ struct ShardMaker {
     registry: Arc<dyn Registry>,
     tls: Arc<TlsTable>,
     read: FileReader,
+    sources: Arc<Sources>,
     senders: Vec<mpsc::Sender<(ShardId, Vec<ShardMessage>)>>,
     journal: Option<ShardJournal>,
 }
@@ -373,6 +390,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             registry: make.registry,
             tls: make.tls,
             read: make.read,
+            sources: make.sources,
             links: links.collect(),
             keeper: make.journal.as_ref().map(|journal| Arc::clone(&journal.keeper)),
         });
@@ -446,7 +464,7 @@ fn reconcile(
     shard: &Rc<Shard>,
     accepting: &mut BTreeMap<Place, Accepting>,
     snapshot: &Snapshot,
-    sockets: Vec<(Place, TcpListener)>,
+    sockets: Vec<(Place, Listening)>,
 ) {
     let mut wanted: BTreeMap<Place, Rc<Candidates>> =
         candidates(snapshot).into_iter().map(|(place, candidates)| (place, Rc::new(candidates))).collect();
@@ -459,16 +477,21 @@ fn reconcile(
         }
         is_wanted
     });
+    shard.apply_doors(snapshot);
     for (place, socket) in sockets {
         let Some(candidates) = wanted.remove(&place) else { continue };
-        match tokio::net::TcpListener::from_std(socket) {
-            Ok(socket) => {
+        let bind = place.bind;
+        let listening = match socket {
+            Listening::Udp(socket) => shard.open_door(place, candidates.first(), socket),
+            Listening::Tcp(socket) => tokio::net::TcpListener::from_std(socket).map(|socket| {
                 let candidates = Rc::new(RefCell::new(candidates));
                 let task = accept(Rc::clone(shard), Rc::clone(&candidates), socket);
                 let task = tokio::task::spawn_local(task).abort_handle();
                 accepting.insert(place, Accepting { candidates, task });
-            }
-            Err(error) => tracing::error!(bind = %place.bind, %error, "a listener's socket cannot be used"),
+            }),
+        };
+        if let Err(error) = listening {
+            tracing::error!(%bind, %error, "a listener's socket cannot be used");
         }
     }
 }

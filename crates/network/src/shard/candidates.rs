@@ -9,13 +9,15 @@ use windrose_policy::{Listener, Protocol, Snapshot, Transport};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub(crate) bind: SocketAddr,
+    /// Datagrams are another place than connections.
+    pub(crate) is_udp: bool,
     alone: Option<Arc<str>>,
 }
 
 impl Place {
-    fn of(listener: &Listener) -> Self {
+    pub(crate) fn of(listener: &Listener) -> Self {
         let alone = (listener.bind.port() == 0).then(|| Arc::clone(&listener.name));
-        Self { bind: listener.bind, alone }
+        Self { bind: listener.bind, is_udp: listener.is_udp(), alone }
     }
 }
 
@@ -30,8 +32,11 @@ pub(crate) struct Candidates {
 /// Every place of a document.
 pub(crate) fn candidates(snapshot: &Snapshot) -> BTreeMap<Place, Candidates> {
     let mut candidates: BTreeMap<Place, Candidates> = BTreeMap::new();
-    // CoAP has no driver yet.
-    for listener in snapshot.listeners.iter().filter(|listener| listener.protocol != Protocol::Coap) {
+    // CoAP over connections, and over DTLS, has no driver yet.
+    let is_served = |listener: &&Arc<Listener>| {
+        listener.protocol != Protocol::Coap || (listener.is_udp() && listener.dtls.is_none())
+    };
+    for listener in snapshot.listeners.iter().filter(is_served) {
         let place = Place::of(listener);
         match candidates.get_mut(&place) {
             Some(candidates) => candidates.others.push(Arc::clone(listener)),

@@ -3,6 +3,7 @@
 mod accept;
 mod candidates;
 mod converse;
+mod datagrams;
 mod driver;
 mod early;
 mod exchanges;
@@ -23,8 +24,10 @@ use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, mqtt_config};
 use crate::tls::TlsTable;
+use crate::udp::Arrivals;
 use crate::{Clock, Directory, FileReader};
 use converse::Talk;
+use datagrams::Door;
 use handshakes::Handshakes;
 use socket::Socket;
 use std::cell::{Cell, RefCell};
@@ -36,6 +39,7 @@ use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::{Listener, PoolProtocol, Snapshot};
+use windrose_protocol::coap::Sources;
 use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
 
@@ -51,6 +55,13 @@ pub(crate) struct Shard {
     scratch: RefCell<Box<[u8]>>,
     /// What TLS decrypted.
     plain: RefCell<Box<[u8]>>,
+    /// What was received of datagrams.
+    arrivals: RefCell<Arrivals>,
+    /// Sockets of datagrams.
+    doors: RefCell<Vec<Door>>,
+    /// What CoAP knows of where datagrams come from.
+    sources: Arc<Sources>,
+    seed: u64,
     links: Vec<Option<Link>>,
     keeper: Option<Arc<dyn Keeper>>,
     /// Records of this turn that the keeper has not been given yet.
@@ -107,13 +118,26 @@ pub(crate) struct ShardParts {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) links: Vec<Option<Link>>,
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
-        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, links, keeper } = parts;
+        let ShardParts {
+            seat,
+            seed,
+            clock,
+            snapshot,
+            directory,
+            registry,
+            tls,
+            read,
+            sources,
+            links,
+            keeper,
+        } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         Rc::new(Self {
@@ -128,6 +152,10 @@ impl Shard {
             }),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             plain: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            arrivals: RefCell::new(Arrivals::new()),
+            doors: RefCell::default(),
+            sources,
+            seed,
             links,
             keeper,
             unsent: RefCell::default(),
@@ -208,6 +236,8 @@ impl Shard {
         (tally.bytes_in, tally.bytes_out) = (core.bytes_in, core.bytes_out);
         (tally.packets_in, tally.packets_out) = core.pump.packets();
         self.handshakes.borrow().add_to(&mut tally);
+        drop(core);
+        self.tally_doors(&mut tally);
         tally
     }
 
@@ -245,6 +275,8 @@ impl Shard {
                 Effect::Close(id) => self.close(now, id),
                 Effect::Pause(id) => self.set_paused(id, true),
                 Effect::Resume(id) => self.set_paused(id, false),
+                Effect::Send(id) => self.send(id),
+                Effect::Mishap(id, remote, cause, detail) => self.tell_mishap(id, remote, cause, detail),
                 Effect::Identify(id, claim) => self.identify(now, id, claim),
                 Effect::Converse(id, claim) => self.converse(now, id, &claim),
                 Effect::Respond(id, response) => self.respond(now, id, response),

@@ -3,7 +3,12 @@
 //! It is sans-IO like what it joins: the shard's drivers feed it on real sockets, the simulator on a virtual network.
 //! Whatever neither the engine nor a machine can do by itself leaves as an [`Effect`].
 
+mod sockets;
+
+pub use sockets::{SocketId, coap_config};
+
 use crate::exchange::ExchangeQueue;
+use sockets::Gate;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
@@ -14,6 +19,7 @@ use windrose_event::{
     Assurance, Claim, CloseCause, ConnectionId, Directive, Filter, Intent, Moment, Now, Secret,
 };
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
+use windrose_protocol::coap::{Lane, Remote};
 use windrose_protocol::{Transmit, mqtt};
 
 /// What a turn wants from the world.
@@ -45,12 +51,18 @@ pub enum Effect {
     Fetch(Arc<str>, Filter, bool),
     /// Send to a pool's member; answer with `Input::Answer`.
     Dispatch(Dispatch),
+    /// A socket has datagrams to send.
+    Send(SocketId),
+    /// A peer sent a datagram that it must not have: who, the cause as in metrics, and what was wrong.
+    Mishap(SocketId, Remote, &'static str, &'static str),
 }
 
 /// The code at a connection's end of the engine.
 enum Endpoint {
     Mqtt(Box<mqtt::Server>),
     Exchange(Rc<ExchangeQueue>),
+    /// A lane of the machine of a socket.
+    Lane(SocketId, Lane),
 }
 
 struct Peer {
@@ -84,6 +96,9 @@ pub struct Pump {
     effects: VecDeque<Effect>,
     timers: BinaryHeap<Reverse<(Moment, ConnectionId)>>,
     output_bytes: usize,
+    gates: Vec<Option<Gate>>,
+    /// Sockets whose machines have outputs.
+    stirred: Vec<SocketId>,
     /// Control packets received and sent since the start.
     packets: Packets,
 }
@@ -153,6 +168,8 @@ impl Pump {
             effects: VecDeque::new(),
             timers: BinaryHeap::new(),
             output_bytes: snapshot.limits.output_bytes,
+            gates: Vec::new(),
+            stirred: Vec::new(),
             packets: Packets::default(),
         }
     }
@@ -190,6 +207,14 @@ impl Pump {
         address: Option<SocketAddr>,
         endpoint: Endpoint,
     ) -> ConnectionId {
+        let connection = self.enter(endpoint);
+        self.engine.handle(now, Input::Connect { connection, listener, peer: address });
+        self.turn(now);
+        connection
+    }
+
+    /// Gives an endpoint its place, and with it its name.
+    fn enter(&mut self, endpoint: Endpoint) -> ConnectionId {
         let peer =
             Peer { endpoint, armed: None, congested: false, dirty: false, closing: false, paused: false };
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -200,9 +225,17 @@ impl Pump {
         entry.peer = Some(peer);
         let connection = ConnectionId { slot, generation: entry.generation };
         self.connections += 1;
-        self.engine.handle(now, Input::Connect { connection, listener, peer: address });
-        self.turn(now);
         connection
+    }
+
+    /// Takes an endpoint from its place, which is free from now on.
+    fn leave(&mut self, id: ConnectionId) -> Option<Peer> {
+        let slot = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        let peer = slot.peer.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id.slot);
+        self.connections -= 1;
+        Some(peer)
     }
 
     /// Forgets a connection whose transport is gone. The engine is told unless it knows.
@@ -214,20 +247,13 @@ impl Pump {
                     machine.handle_eof(now);
                     self.collect(id);
                 }
-                Endpoint::Exchange(_) => {}
+                Endpoint::Exchange(_) | Endpoint::Lane(..) => {}
             }
             self.turn(now);
         }
-        let Some(slot) = self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
-        else {
-            return;
-        };
         let mut cause = cause;
-        if let Some(mut peer) = slot.peer.take() {
+        if let Some(mut peer) = self.leave(id) {
             self.packets.count(&mut peer.endpoint);
-            slot.generation = slot.generation.wrapping_add(1);
-            self.free.push(id.slot);
-            self.connections -= 1;
             // The machine knows better why, if it ended the connection itself.
             if let Endpoint::Mqtt(machine) = &peer.endpoint
                 && let Some(known) = machine.close_cause()
@@ -303,10 +329,7 @@ impl Pump {
     /// When [`Pump::timeout`] is due.
     pub fn next_timeout(&self) -> Option<Moment> {
         let machine = self.timers.peek().map(|Reverse((moment, _))| *moment);
-        match (machine, self.engine.next_timeout()) {
-            (Some(machine), Some(engine)) => Some(machine.min(engine)),
-            (machine, engine) => machine.or(engine),
-        }
+        [machine, self.engine.next_timeout(), self.next_socket_timeout()].into_iter().flatten().min()
     }
 
     /// Lets machines and engine act on the time.
@@ -333,6 +356,7 @@ impl Pump {
             }
             self.turn(now);
         }
+        self.time_out_sockets(now);
         if self.engine.next_timeout().is_some_and(|due| due <= now.moment) {
             self.input(now, Input::Timeout);
         }
@@ -347,6 +371,9 @@ impl Pump {
             peer.dirty = false;
             self.packets.count(&mut peer.endpoint);
         }
+        if let Some(Effect::Send(id)) = effect {
+            self.sending(id);
+        }
         effect
     }
 
@@ -354,7 +381,7 @@ impl Pump {
     pub fn transmit(&mut self, id: ConnectionId) -> Option<&mut Transmit> {
         match &mut self.peer_mut(id)?.endpoint {
             Endpoint::Mqtt(machine) => Some(machine.transmit()),
-            Endpoint::Exchange(_) => None,
+            Endpoint::Exchange(_) | Endpoint::Lane(..) => None,
         }
     }
 
@@ -365,6 +392,7 @@ impl Pump {
         let clear = match &mut peer.endpoint {
             Endpoint::Mqtt(machine) => machine.transmit().len() <= room,
             Endpoint::Exchange(queue) => queue.len() <= EXCHANGE_QUEUE / 2,
+            Endpoint::Lane(..) => true,
         };
         if peer.congested && clear {
             peer.congested = false;
@@ -404,7 +432,7 @@ impl Pump {
             .endpoint
         {
             Endpoint::Mqtt(machine) => Some(machine),
-            Endpoint::Exchange(_) => None,
+            Endpoint::Exchange(_) | Endpoint::Lane(..) => None,
         }
     }
 
@@ -437,8 +465,12 @@ impl Pump {
                     Output::Resume { connection } => self.brake(now, connection, false),
                 }
             }
-            let Some(input) = self.inputs.pop_front() else { break };
-            self.engine.handle(now, input);
+            if let Some(input) = self.inputs.pop_front() {
+                self.engine.handle(now, input);
+                continue;
+            }
+            let Some(socket) = self.stirred.pop() else { break };
+            self.hear_socket(now, socket);
         }
     }
 
@@ -448,6 +480,7 @@ impl Pump {
         peer.paused = paused;
         match &mut peer.endpoint {
             Endpoint::Exchange(queue) => queue.set_paused(paused),
+            &mut Endpoint::Lane(socket, lane) => self.brake_lane(now, socket, lane, paused),
             Endpoint::Mqtt(_) if paused => self.effects.push_back(Effect::Pause(id)),
             Endpoint::Mqtt(machine) => {
                 machine.handle_resume(now);
@@ -464,6 +497,7 @@ impl Pump {
                 queue.push(directive);
                 (queue.len() > EXCHANGE_QUEUE, false)
             }
+            &mut Endpoint::Lane(socket, lane) => return self.direct_lane(now, socket, lane, directive),
             Endpoint::Mqtt(machine) => {
                 let opened = matches!(directive, Directive::Accept(_) | Directive::Challenge { .. });
                 machine.handle_directive(now, directive);
