@@ -3,7 +3,7 @@
 use super::format;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
-use windrose_event::Event;
+use windrose_event::{Event, Text};
 
 /// What RFC 3986 §3.3 allows in a segment of a path stays as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -69,19 +69,34 @@ impl LinkQuery {
         Self(queries.map(condition).collect())
     }
 
-    /// Appends the link to a last value, behind a comma if it is not the first, if it is wanted. `false`: it is not.
-    pub fn write(&self, event: &Event, out: &mut String) -> bool {
+    /// Appends the link to a last value, behind a comma if it is not the first, if it is wanted.
+    pub fn write(&self, event: &Event, out: &mut String) {
         let mut target = String::with_capacity(event.address.as_bytes().len() + 1);
         for level in event.address.levels() {
             target.push('/');
             target.extend(utf8_percent_encode(level, SEGMENT));
         }
-        let link = Link { event, target: &target, format: format_of(event) };
-        if !self.0.iter().all(|condition| link.meets(condition)) {
-            return false;
+        let link = Link {
+            target: &target,
+            address: event.address.as_str(),
+            given: event.headers(),
+            format: format_of(event),
+            size: Some(event.payload.len()),
+        };
+        self.write_link(&link, out);
+    }
+
+    /// Appends the link to the resource directory where things register (RFC 9176 §4), if it is wanted.
+    pub fn write_directory(&self, out: &mut String) {
+        let given = [(Text::from_static("rt"), Text::from_static("core.rd"))];
+        let format = Some(format::LINK_FORMAT);
+        self.write_link(&Link { target: "/rd", address: "rd", given: &given, format, size: None }, out);
+    }
+
+    fn write_link(&self, link: &Link<'_>, out: &mut String) {
+        if self.0.iter().all(|condition| link.meets(condition)) {
+            link.write(out);
         }
-        link.write(out);
-        true
     }
 }
 
@@ -98,15 +113,18 @@ pub fn format_of(event: &Event) -> Option<u16> {
 }
 
 struct Link<'a> {
-    event: &'a Event,
     target: &'a str,
+    address: &'a str,
+    /// Named values, some of which are attributes.
+    given: &'a [(Text, Text)],
     format: Option<u16>,
+    /// Of a last value, which can be observed.
+    size: Option<usize>,
 }
 
 impl Link<'_> {
     fn given(&self, name: &str) -> Option<&str> {
-        let mut headers = self.event.headers().iter();
-        headers.find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+        self.given.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
     fn meets(&self, Condition { name, value }: &Condition) -> bool {
@@ -115,13 +133,11 @@ impl Link<'_> {
             // As it is written, or as the address reads: clients undo the encoding of queries.
             "href" => {
                 is(self.target)
-                    || value
-                        .as_ref()
-                        .is_some_and(|wanted| wanted.matches(&format!("/{}", self.event.address)))
+                    || value.as_ref().is_some_and(|wanted| wanted.matches(&format!("/{}", self.address)))
             }
             "ct" => self.format.is_some_and(|format| is(&format.to_string())),
-            "sz" => is(&self.event.payload.len().to_string()),
-            "obs" => value.is_none(),
+            "sz" => self.size.is_some_and(|size| is(&size.to_string())),
+            "obs" => value.is_none() && self.size.is_some(),
             "title" => self.given("title").is_some_and(is),
             // A list of values: one that matches is enough (RFC 6690 §4.1).
             "rt" | "if" => self.given(name).is_some_and(|given| given.split(' ').any(is)),
@@ -144,7 +160,9 @@ impl Link<'_> {
         if let Some(format) = self.format {
             let _ = write!(out, ";ct={format}");
         }
-        let _ = write!(out, ";sz={};obs", self.event.payload.len());
+        if let Some(size) = self.size {
+            let _ = write!(out, ";sz={size};obs");
+        }
     }
 }
 
@@ -245,5 +263,8 @@ mod tests {
         }
         assert_eq!(links(&["rt=*"]), format!("{TEMP},{LIGHT}"));
         assert_eq!(links(&["sz=4"]), links(&[]));
+        let mut out = String::new();
+        LinkQuery::parse(["rt=core.rd"].into_iter()).write_directory(&mut out);
+        assert_eq!(out, "</rd>;rt=\"core.rd\";ct=40");
     }
 }

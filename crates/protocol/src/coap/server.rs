@@ -52,6 +52,7 @@ impl Server {
     /// The node's policy has changed; the socket is the same.
     pub fn apply(&mut self, config: &Arc<ServerConfig>) {
         self.messaging.apply(Settings::from(&**config));
+        self.binding.apply(config.clone());
     }
 
     /// Takes a datagram; of a session what was in it, decrypted.

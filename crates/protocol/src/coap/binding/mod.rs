@@ -6,11 +6,35 @@
 //! An endpoint is no connection of the engine's: there may be a million. Those that nobody knows share a few *lanes*; a
 //! session of DTLS or a stream has one of its own, and so has every endpoint that observes, for its deliveries.
 
-use super::codec::Code;
+mod ask;
+mod assembly;
+mod body;
+mod discover;
+mod engine;
+mod lanes;
+mod observe;
+mod outcome;
+mod owner;
+mod patch;
+mod pending;
+mod reply;
+mod request;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod value;
+mod write;
+
 use super::{Lane, Remote, Request, Response, ServerConfig, SessionId, Token};
+use ask::Waits;
+use assembly::Assemblies;
+use body::Bodies;
+use lanes::Lanes;
+use owner::Owners;
+use reply::Reply;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use windrose_event::{Claim, Directive, Intent, Moment, Now};
+use windrose_event::{Claim, Intent, Moment, Now};
 
 /// Who asks, and how the answer is paired with what it asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,44 +118,106 @@ pub enum Fate {
 #[derive(Debug)]
 pub struct Binding {
     config: Arc<ServerConfig>,
+    /// How large a notification may be, in bytes: that of a response is told with its request.
+    message_bytes: u32,
+    /// Whether they go by a stream, where a message has no bound but that one.
+    is_stream: bool,
+    /// Whether several blocks of 1,024 bytes may go at once (RFC 8323 §6).
+    bert: bool,
+    lanes: Lanes,
+    /// Who has a lane of its own.
+    owners: Owners,
+    /// Bodies of requests that come block by block.
+    assemblies: Assemblies,
+    /// Bodies of responses that go block by block.
+    bodies: Bodies,
+    /// Until when answers of things are awaited.
+    waits: Waits,
+    /// Nobody anonymous is let in until then: the registry was asked a moment ago.
+    refused: Option<(Moment, Response)>,
+    /// Where the sequence numbers of observations begin (RFC 7641 §4.4).
+    sequence: u32,
     outputs: VecDeque<Output>,
+    /// Reused from request to request.
+    path: Vec<u8>,
 }
 
 impl Binding {
     /// A binding without lanes.
-    pub fn new(config: Arc<ServerConfig>, _seed: u64) -> Self {
-        Self { config, outputs: VecDeque::new() }
+    pub fn new(config: Arc<ServerConfig>, seed: u64) -> Self {
+        Self {
+            message_bytes: config.datagram_bytes.into(),
+            config,
+            is_stream: false,
+            bert: false,
+            lanes: Lanes::default(),
+            owners: Owners::default(),
+            assemblies: Assemblies::default(),
+            bodies: Bodies::default(),
+            waits: Waits::default(),
+            refused: None,
+            sequence: seed as u32 & 0xffff,
+            outputs: VecDeque::new(),
+            path: Vec::new(),
+        }
+    }
+
+    /// The node's policy has changed; lanes and observations go on.
+    pub fn apply(&mut self, config: Arc<ServerConfig>) {
+        if !self.is_stream {
+            self.message_bytes = config.datagram_bytes.into();
+        }
+        self.config = config;
+    }
+
+    /// The transport loses nothing: notifications may be as large as the peer takes, and blocks may go several at a time
+    /// (RFC 8323 §5.3.1, §6).
+    #[expect(dead_code, reason = "streams are about to come")]
+    pub(in crate::coap) fn set_stream(&mut self, message_bytes: u32, bert: bool) {
+        self.message_bytes = message_bytes;
+        self.is_stream = true;
+        self.bert = bert;
     }
 
     /// Takes a request.
-    pub fn handle_request(&mut self, _now: Now, asker: Asker, request: &Request<'_>) {
-        let is_large = request.payload.len() > self.config.payload_bytes as usize;
-        let code = if is_large { Code::REQUEST_ENTITY_TOO_LARGE } else { Code::NOT_IMPLEMENTED };
-        let response = Some(Response::new(code));
-        self.outputs.push_back(Output::Respond { ask: asker.ask, response });
+    pub fn handle_request(&mut self, now: Now, asker: Asker, request: &Request<'_>) {
+        let mut reply = Reply::new(asker);
+        let mut path = std::mem::take(&mut self.path);
+        path.clear();
+        let served = request::read(request, &mut path).and_then(|asked| {
+            reply.quiet = asked.quiet;
+            self.serve(now, asker.remote, &mut reply, request, &asked, &path)
+        });
+        self.path = path;
+        if let Err(response) = served {
+            self.respond(reply, response);
+        }
     }
 
-    /// Takes the engine's word.
-    pub fn handle_directive(&mut self, _now: Now, _lane: Lane, _directive: Directive) {}
-
-    /// Credit for what a lane publishes is gone, or back.
-    pub fn handle_brake(&mut self, _now: Now, _lane: Lane, _paused: bool) {}
-
     /// A session begins: it is known by what it claims.
-    pub fn handle_session(&mut self, _now: Now, _session: SessionId, _claim: Claim) {}
-
-    /// A session has ended.
-    pub fn handle_session_end(&mut self, _now: Now, _session: SessionId) {}
-
-    /// What became of a notification.
-    pub fn handle_notified(&mut self, _now: Now, _remote: Remote, _notice: Notice, _fate: Fate) {}
+    pub fn handle_session(&mut self, _now: Now, session: SessionId, claim: Claim) {
+        self.owners.begin(session, claim);
+    }
 
     /// Acts on [`Binding::next_timeout`].
-    pub fn handle_timeout(&mut self, _now: Now) {}
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.assemblies.handle_timeout(now.moment);
+        self.bodies.handle_timeout(now.moment);
+        self.give_up_waiting(now);
+        self.close_idle(now);
+    }
 
     /// When [`Binding::handle_timeout`] is due.
     pub fn next_timeout(&self) -> Option<Moment> {
-        None
+        [
+            self.assemblies.next_timeout(),
+            self.bodies.next_timeout(),
+            self.waits.next_timeout(),
+            self.lanes.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// The next output, if any.
