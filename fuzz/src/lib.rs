@@ -4,6 +4,7 @@
 //! (`tests/replay.rs`), the mutator of [`mutate`], and libFuzzer (`libfuzzer/`, by `make fuzz`). It returns a number that
 //! tells behaviours apart: an input whose number is new is worth keeping.
 
+mod coap_seeds;
 pub mod corpus;
 pub mod mutate;
 pub mod seeds;
@@ -22,7 +23,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
     Target { name: "server", run: targets::server::run, seeds: seeds::server },
     Target { name: "client", run: targets::client::run, seeds: seeds::client },
@@ -30,6 +31,8 @@ pub const TARGETS: [Target; 7] = [
     Target { name: "handshake", run: targets::handshake::run, seeds: seeds::handshake },
     Target { name: "proxy", run: targets::proxy::run, seeds: seeds::proxy },
     Target { name: "response", run: targets::response::run, seeds: seeds::response },
+    Target { name: "coap_codec", run: targets::coap_codec::run, seeds: coap_seeds::codec },
+    Target { name: "coap_server", run: targets::coap_server::run, seeds: coap_seeds::server },
 ];
 
 /// The target of that name.

@@ -48,6 +48,16 @@ fn response() {
 }
 
 #[test]
+fn coap_codec() {
+    replay("coap_codec");
+}
+
+#[test]
+fn coap_server() {
+    replay("coap_server");
+}
+
+#[test]
 fn every_target_is_replayed_and_has_a_program_for_libfuzzer() {
     let here = include_str!("replay.rs");
     let manifest = include_str!("../Cargo.toml");

@@ -1,6 +1,8 @@
 //! The targets, a module each. `run` takes any bytes, and panics if a promise is broken.
 
 pub mod client;
+pub mod coap_codec;
+pub mod coap_server;
 pub mod codec;
 pub mod handshake;
 pub mod proxy;

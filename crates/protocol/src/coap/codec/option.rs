@@ -15,7 +15,7 @@ macro_rules! options {
 }
 
 /// What an option's definition says of its form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Form {
     /// Whether it may occur more than once (RFC 7252 §5.4.5).
     pub repeatable: bool,
