@@ -326,6 +326,10 @@ record! {
         coap_exchanges: Optional<Count>,
         /// CoAP: how long each is remembered (EXCHANGE_LIFETIME); shorter only if all clients repeat themselves for less long. Default: `247s`.
         coap_exchange_lifetime: Optional<Wait<1000>>,
+        /// DTLS: sessions of the whole node. Default: 1000000.
+        dtls_sessions: Optional<Count>,
+        /// DTLS: how long a session may say nothing before it is ended; the thing then shakes hands anew. Default: `1h`.
+        dtls_idle: Optional<Wait<1000>>,
     }
     later {
         "connections_per_ip" => "bound the whole node for now: `connections`",

@@ -486,6 +486,10 @@ pub struct Limits {
     pub coap_exchanges: u32,
     /// How long each of them is (RFC 7252 §4.8.2, EXCHANGE_LIFETIME).
     pub coap_exchange_lifetime: Duration,
+    /// DTLS sessions of the whole node.
+    pub dtls_sessions: u32,
+    /// How long a DTLS session may say nothing.
+    pub dtls_idle: Duration,
 }
 
 impl Default for Limits {
@@ -515,6 +519,8 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(30),
             coap_exchanges: 2_000_000,
             coap_exchange_lifetime: Duration::from_secs(247),
+            dtls_sessions: 1_000_000,
+            dtls_idle: Duration::from_secs(3600),
         }
     }
 }

@@ -42,7 +42,9 @@ pub struct Client {
     window: Window,
     /// Datagrams of the last flight; a repetition has numbers of its own.
     flight: Vec<(u8, Vec<u8>)>,
-    connected: bool,
+    /// A ticket of an earlier session and its master secret, or those of this one.
+    ticket: Option<(Vec<u8>, Vec<u8>)>,
+    resumes: bool,
 }
 
 impl Client {
@@ -65,8 +67,18 @@ impl Client {
             numbers: Numbers::default(),
             window: Window::default(),
             flight: Vec::new(),
-            connected: false,
+            ticket: None,
+            resumes: false,
         };
+        client.say_hello(&[]);
+        Some(client)
+    }
+
+    /// Another client that goes on from where this one got a ticket.
+    pub fn resume(&self, random: [u8; 32]) -> Option<Self> {
+        let mut client = Self::new(self.suite.code, &self.identity, &self.key, random, true)?;
+        client.ticket = Some(self.ticket.clone()?);
+        client.next_message = 0;
         client.say_hello(&[]);
         Some(client)
     }
@@ -79,7 +91,9 @@ impl Client {
         put_vec16(&mut body, &self.suite.code.to_be_bytes());
         put_vec8(&mut body, &[0]);
         if self.extended {
-            put_vec16(&mut body, &[0, 23, 0, 0]);
+            let mut extensions = vec![0, 23, 0, 0, 0, 35];
+            put_vec16(&mut extensions, self.ticket.as_ref().map_or(&[], |(ticket, _)| ticket));
+            put_vec16(&mut body, &extensions);
         }
         self.flight.clear();
         self.transcript.clear();
@@ -190,9 +204,23 @@ impl Client {
                 let _compression = from.u8()?;
                 let extensions = from.vec16().unwrap_or_default();
                 self.extended = extensions.windows(4).any(|window| window == [0, 23, 0, 0]);
+                // The server goes on at once if it takes the ticket.
+                if let Some((_, master)) = &self.ticket {
+                    let master = Master::from_bytes(master)?;
+                    self.derive_keys(master)?;
+                    self.resumes = true;
+                }
+                None
+            }
+            kind::NEW_SESSION_TICKET => {
+                let mut from = Reader::new(body);
+                let _lifetime: [u8; 4] = from.array()?;
+                let ticket = from.vec16()?.to_vec();
+                self.ticket = Some((ticket, self.master.as_ref()?.reveal().to_vec()));
                 None
             }
             kind::SERVER_HELLO_DONE => {
+                self.resumes = false;
                 self.exchange_keys()?;
                 Some(Heard::Answer)
             }
@@ -200,8 +228,11 @@ impl Client {
                 let so_far = self.transcript.get(..before)?;
                 let right = self.master.as_ref()?.verify_data(SERVER_FINISHED, so_far)?;
                 (right == *body).then_some(())?;
-                self.connected = true;
                 self.flight = Vec::new();
+                if self.resumes {
+                    self.finish()?;
+                    return Some(Heard::Answer);
+                }
                 self.transcript = Vec::new();
                 self.master = None;
                 Some(Heard::Connected)
@@ -220,18 +251,27 @@ impl Client {
             true => Master::extended(&premaster, &self.transcript)?,
             false => Master::new(&premaster, &self.random, &self.server_random)?,
         };
+        self.derive_keys(master)?;
+        self.finish()
+    }
+
+    fn derive_keys(&mut self, master: Master) -> Option<()> {
         let bytes = self.suite.protection.key_block_bytes();
         let block = master.key_block(&self.random, &self.server_random, bytes)?;
         let (seal, open) = Key::pair(self.suite.protection, block.as_ref())?;
         self.keys = Some(Keys { open, seal });
+        self.master = Some(master);
+        Some(())
+    }
+
+    fn finish(&mut self) -> Option<()> {
         self.flight.push((record::kind::CHANGE_CIPHER_SPEC, vec![1]));
-        let data = master.verify_data(CLIENT_FINISHED, &self.transcript)?;
+        let data = self.master.as_ref()?.verify_data(CLIENT_FINISHED, &self.transcript)?;
         let mut finished = Vec::with_capacity(MESSAGE_HEADER + data.len());
         put_fragment(&mut finished, kind::FINISHED, data.len(), self.next_message, 0, &data);
         self.next_message += 1;
         self.transcript.extend_from_slice(&finished);
         self.flight.push((record::kind::APPLICATION_DATA, finished));
-        self.master = Some(master);
         Some(())
     }
 }

@@ -11,6 +11,8 @@ pub struct Counts {
     pub begun: u64,
     /// Handshakes that ended well.
     pub completed: u64,
+    /// Those of them that resumed an earlier session.
+    pub resumed: u64,
     /// Flights that were sent again.
     pub repeated: u64,
     /// Handshakes that came to nothing, by cause.

@@ -32,6 +32,8 @@ pub struct Profile {
     clients: Option<Arc<dyn ClientCertVerifier>>,
     /// Whether a client has to have one.
     required: bool,
+    /// Stands for both in tickets.
+    trust: [u8; 32],
 }
 
 /// The signature schemes that are spoken, by preference. Clients may have certificates of RSA, servers of ours may not: its
@@ -49,21 +51,28 @@ pub(super) fn client_schemes() -> impl Iterator<Item = u16> {
 }
 
 impl Profile {
-    /// From a server's certificates, what verifies those of clients, and whether a client has to have one.
+    /// From a server's certificates, what verifies those of clients, whether a client has to have one, and what changes
+    /// whenever either of the latter does.
     pub fn new(
         certificates: NamedCertificates,
         clients: Option<Arc<dyn ClientCertVerifier>>,
         required: bool,
+        trust: [u8; 32],
     ) -> Self {
         let ours: Vec<SignatureScheme> = SCHEMES.iter().take(2).map(|(scheme, _)| *scheme).collect();
         let mut certificates = certificates;
         certificates.retain(|(_, certified)| certified.key.choose_scheme(&ours).is_some());
-        Self { certificates, clients, required }
+        Self { certificates, clients, required, trust }
     }
 
     /// Whether there is a certificate that DTLS can use.
     pub fn has_certificate(&self) -> bool {
         !self.certificates.is_empty()
+    }
+
+    /// What a ticket relies on.
+    pub(super) fn trust(&self) -> &[u8; 32] {
+        &self.trust
     }
 
     /// Whether clients are asked for certificates.

@@ -3,12 +3,13 @@
 use super::assembly::Assembly;
 use super::credentials::{Credentials, Profile, client_schemes, verify_signature};
 use super::flight::{Flight, Numbers};
-use super::hello::{Heard, speaks_our_version};
+use super::hello::{Heard, numbers, speaks_our_version};
 use super::message::{Alert, Failure, Fragment, kind, whole};
 use super::prf::{CLIENT_FINISHED, Master, SERVER_FINISHED, psk_premaster};
 use super::record::{self, Position, Window};
 use super::server_hello::{Choice, choose, server_hello};
 use super::suite::{Exchange, Key, Suite};
+use super::tickets::{NodeKeys, Proven, Resumable, Resumed};
 use super::wire::{Reader, put_vec8, put_vec16, put_vec24};
 use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -53,6 +54,10 @@ pub(super) struct Handshake {
     chain: Vec<CertificateDer<'static>>,
     identity: Option<Text>,
     master: Option<Master>,
+    /// The client would like a ticket.
+    wants_ticket: bool,
+    /// It brought one: there is no key exchange, and we are the first to finish (RFC 5077 §3.1).
+    resumed: bool,
     pub(super) keys: Option<Keys>,
     pub(super) window: Window,
     pub(super) numbers: Numbers,
@@ -80,37 +85,28 @@ pub(super) struct Proof {
 
 impl Handshake {
     /// Answers a ClientHello whose cookie is right: [`Handshake::flight`] is what to send.
-    pub(super) fn begin(heard: &Heard<'_>, credentials: &dyn Credentials) -> Result<Self, Failure> {
+    pub(super) fn begin(
+        now: Timestamp,
+        heard: &Heard<'_>,
+        credentials: &dyn Credentials,
+        node: &NodeKeys,
+    ) -> Result<Self, Failure> {
         let hello = &heard.hello;
         if !speaks_our_version(hello) {
             let detail = format!("it speaks version {:02x?} of DTLS at most, older than 1.2", hello.version);
             return Err(Failure::new(Alert::PROTOCOL_VERSION, "version", detail));
         }
+        if let Some(resumed) = resumable(now, heard, credentials, node) {
+            return Self::resume(heard, resumed);
+        }
         let Choice { suite, group, signing, profile } = choose(hello, credentials)?;
-        let mut server_random = [0; 32];
-        rand::fill(&mut server_random).map_err(|_| Failure::internal("make random numbers"))?;
-        let mut handshake = Self {
-            suite,
-            client_random: hello.random,
-            server_random,
-            extended: hello.extensions.extended_master_secret,
-            transcript: heard.message(),
-            assembly: Assembly::new(heard.sequence.wrapping_add(1)),
-            expected: Expected::KeyExchange,
-            // Our first message has the number of the client's: what came before was not kept.
-            next_message: heard.sequence,
-            private: None,
-            profile,
-            chain: Vec::new(),
-            identity: None,
-            master: None,
-            keys: None,
-            window: Window::default(),
-            numbers: Numbers { plain: heard.position.number(), sealed: 0 },
-            flight: Flight::default(),
-            early: None,
-        };
-        handshake.say(kind::SERVER_HELLO, &server_hello(&server_random, suite, &hello.extensions));
+        let mut handshake = Self::new(heard, suite)?;
+        handshake.profile = profile;
+        // A session that is not bound to its handshake is not gone on with (RFC 7627 §5.4).
+        handshake.wants_ticket = hello.extensions.ticket.is_some() && handshake.extended;
+        let server_random = handshake.server_random;
+        let body = server_hello(&server_random, &[], suite, &hello.extensions, handshake.wants_ticket);
+        handshake.say(kind::SERVER_HELLO, &body);
         if let Some((certified, _)) = &signing {
             let mut chain = Vec::new();
             certified.cert.iter().for_each(|certificate| put_vec24(&mut chain, certificate));
@@ -150,6 +146,55 @@ impl Handshake {
         Ok(handshake)
     }
 
+    fn new(heard: &Heard<'_>, suite: Suite) -> Result<Self, Failure> {
+        let mut server_random = [0; 32];
+        rand::fill(&mut server_random).map_err(|_| Failure::internal("make random numbers"))?;
+        Ok(Self {
+            suite,
+            client_random: heard.hello.random,
+            server_random,
+            extended: heard.hello.extensions.extended_master_secret,
+            transcript: heard.message(),
+            assembly: Assembly::new(heard.sequence.wrapping_add(1)),
+            expected: Expected::KeyExchange,
+            // Our first message has the number of the client's: what came before was not kept.
+            next_message: heard.sequence,
+            private: None,
+            profile: None,
+            chain: Vec::new(),
+            identity: None,
+            master: None,
+            wants_ticket: false,
+            resumed: false,
+            keys: None,
+            window: Window::default(),
+            numbers: Numbers { plain: heard.position.number(), sealed: 0 },
+            flight: Flight::default(),
+            early: None,
+        })
+    }
+
+    /// Goes on from a ticket: one flight each, ours first (RFC 5077 §3.1).
+    fn resume(heard: &Heard<'_>, resumed: Resumed) -> Result<Self, Failure> {
+        let hello = &heard.hello;
+        let mut handshake = Self::new(heard, resumed.suite)?;
+        let server_random = handshake.server_random;
+        let body = server_hello(&server_random, hello.session_id, resumed.suite, &hello.extensions, false);
+        handshake.say(kind::SERVER_HELLO, &body);
+        handshake.derive_keys(resumed.master)?;
+        handshake.finish()?;
+        handshake.resumed = true;
+        handshake.expected = Expected::Finished;
+        handshake.identity = resumed.identity;
+        handshake.chain.extend(resumed.certificate);
+        Ok(handshake)
+    }
+
+    /// Whether it went on from a ticket.
+    pub(super) fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
     /// The suite, for logs.
     pub(super) fn suite(&self) -> &'static str {
         self.suite.name
@@ -162,6 +207,7 @@ impl Handshake {
         position: Position,
         payload: &mut [u8],
         credentials: &dyn Credentials,
+        node: &NodeKeys,
     ) -> Result<Progress, Failure> {
         let repeated = match position.epoch() {
             0 => {
@@ -180,7 +226,7 @@ impl Handshake {
             _ => false,
         };
         while let Some((message, sequence, body)) = self.assembly.pop() {
-            self.handle_message(now, message, sequence, &body, credentials)?;
+            self.handle_message(now, message, sequence, &body, credentials, node)?;
             if message == kind::FINISHED {
                 return Ok(Progress::Done);
             }
@@ -232,6 +278,7 @@ impl Handshake {
         sequence: u16,
         body: &[u8],
         credentials: &dyn Credentials,
+        node: &NodeKeys,
     ) -> Result<(), Failure> {
         let before = self.transcript.len();
         self.transcript.extend_from_slice(&whole(message, sequence, body));
@@ -241,7 +288,18 @@ impl Handshake {
             (Expected::CertificateVerify, kind::CERTIFICATE_VERIFY) => {
                 self.handle_certificate_verify(before, body)
             }
-            (Expected::Finished, kind::FINISHED) => self.handle_finished(before, body),
+            (Expected::Finished, kind::FINISHED) => {
+                self.handle_finished(before, body)?;
+                self.flight = Flight::default();
+                // The client had the last word.
+                if self.resumed {
+                    return Ok(());
+                }
+                if self.wants_ticket {
+                    self.give_ticket(now, credentials, node);
+                }
+                self.finish()
+            }
             (expected, _) => {
                 let detail =
                     format!("it sent a handshake message of type {message} where {expected:?} was due");
@@ -305,15 +363,17 @@ impl Handshake {
             true => Master::extended(&premaster, &self.transcript),
             false => Master::new(&premaster, &self.client_random, &self.server_random),
         };
-        let keys = master.and_then(|master| {
-            let bytes = self.suite.protection.key_block_bytes();
-            let block = master.key_block(&self.client_random, &self.server_random, bytes)?;
-            let (open, seal) = Key::pair(self.suite.protection, block.as_ref())?;
-            Some((master, Keys { open, seal }))
-        });
-        let (master, keys) = keys.ok_or_else(|| Failure::internal("derive keys"))?;
-        (self.master, self.keys) = (Some(master), Some(keys));
+        self.derive_keys(master.ok_or_else(|| Failure::internal("derive keys"))?)?;
         self.expected = if self.chain.is_empty() { Expected::Finished } else { Expected::CertificateVerify };
+        Ok(())
+    }
+
+    fn derive_keys(&mut self, master: Master) -> Result<(), Failure> {
+        let bytes = self.suite.protection.key_block_bytes();
+        let block = master.key_block(&self.client_random, &self.server_random, bytes);
+        let keys = block.and_then(|block| Key::pair(self.suite.protection, block.as_ref()));
+        let (open, seal) = keys.ok_or_else(|| Failure::internal("derive keys"))?;
+        (self.master, self.keys) = (Some(master), Some(Keys { open, seal }));
         Ok(())
     }
 
@@ -348,21 +408,57 @@ impl Handshake {
         Ok(())
     }
 
-    /// RFC 5246 §7.4.9: the client shows that it saw the same handshake; then we do.
+    /// RFC 5246 §7.4.9: the client shows that it saw the same handshake.
     fn handle_finished(&mut self, before: usize, body: &[u8]) -> Result<(), Failure> {
-        let broken = || Failure::internal("compute what a handshake ends with");
-        let (Some(master), Some(so_far)) = (&self.master, self.transcript.get(..before)) else {
-            return Err(broken());
-        };
-        let right = master.verify_data(CLIENT_FINISHED, so_far).ok_or_else(broken)?;
+        let so_far = self.transcript.get(..before);
+        let right = self
+            .master
+            .as_ref()
+            .zip(so_far)
+            .and_then(|(master, so_far)| master.verify_data(CLIENT_FINISHED, so_far));
+        let right = right.ok_or_else(|| Failure::internal("compute what a handshake ends with"))?;
         verify_slices_are_equal(&right, body).map_err(|_| {
             let detail = "it saw another handshake than we did: somebody may be between us";
             Failure::new(Alert::DECRYPT_ERROR, "wrong_finished", detail)
-        })?;
-        let data = master.verify_data(SERVER_FINISHED, &self.transcript).ok_or_else(broken)?;
-        self.flight = Flight::default();
-        self.flight.change_and_push(whole(kind::FINISHED, self.next_message, &data));
+        })
+    }
+
+    /// Then we do; the caller has put into the flight what goes before.
+    fn finish(&mut self) -> Result<(), Failure> {
+        let data =
+            self.master.as_ref().and_then(|master| master.verify_data(SERVER_FINISHED, &self.transcript));
+        let data = data.ok_or_else(|| Failure::internal("compute what a handshake ends with"))?;
+        let message = whole(kind::FINISHED, self.next_message, &data);
+        self.transcript.extend_from_slice(&message);
+        self.flight.change_and_push(message);
         Ok(())
+    }
+
+    /// Adds the ticket that was promised, or the word that there is none after all (RFC 5077 §3.3).
+    fn give_ticket(&mut self, now: Timestamp, credentials: &dyn Credentials, node: &NodeKeys) {
+        let ticket = || {
+            let key = self.identity.as_ref().map(|identity| credentials.psk(identity.as_str().as_bytes()));
+            let proof = match (&self.identity, &key) {
+                (Some(identity), Some(Some(key))) => {
+                    Proven::Psk { identity: identity.as_str(), key: key.reveal() }
+                }
+                (None, _) => {
+                    Proven::Certificate { der: self.chain.first(), trust: self.profile.as_ref()?.trust() }
+                }
+                _ => return None,
+            };
+            let from = Resumable {
+                suite: self.suite,
+                extended: self.extended,
+                master: self.master.as_ref()?,
+                proof,
+            };
+            node.ticket(now, self.next_message, &from)
+        };
+        let message = ticket().unwrap_or_else(|| whole(kind::NEW_SESSION_TICKET, self.next_message, &[0; 6]));
+        self.next_message = self.next_message.wrapping_add(1);
+        self.transcript.extend_from_slice(&message);
+        self.flight.push(message);
     }
 
     /// Adds a message of ours to the flight.
@@ -380,6 +476,29 @@ impl Handshake {
             certificate: std::mem::take(&mut self.chain).into_iter().next(),
         }
     }
+}
+
+/// What a hello's ticket holds, if the client may go on from there: the suite and the binding of the master secret are as they
+/// were (RFC 7627 §5.3), and so is what its first handshake relied on.
+fn resumable(
+    now: Timestamp,
+    heard: &Heard<'_>,
+    credentials: &dyn Credentials,
+    node: &NodeKeys,
+) -> Option<Resumed> {
+    let hello = &heard.hello;
+    let ticket = hello.extensions.ticket.filter(|ticket| !ticket.is_empty())?;
+    let resumed = node.open(now, ticket)?;
+    let is_alike = resumed.extended == hello.extensions.extended_master_secret
+        && numbers(hello.suites).any(|code| code == resumed.suite.code);
+    let holds = match &resumed.identity {
+        Some(identity) => {
+            let key = credentials.psk(identity.as_str().as_bytes())?;
+            node.still_holds(&resumed, key.reveal())
+        }
+        None => node.still_holds(&resumed, credentials.profile()?.trust()),
+    };
+    (is_alike && holds).then_some(resumed)
 }
 
 /// The body of a CertificateRequest (RFC 5246 §7.4.4): certificates of ECDSA or RSA, of any authority.

@@ -38,6 +38,8 @@ pub(super) struct Extensions<'a> {
     pub(super) signatures: Option<&'a [u8]>,
     /// It names point formats, so it wants ours (RFC 8422 §5.1.2).
     pub(super) point_formats: bool,
+    /// The ticket that it has, or nothing in it if it would like one (RFC 5077 §3.2).
+    pub(super) ticket: Option<&'a [u8]>,
     /// RFC 7627.
     pub(super) extended_master_secret: bool,
     /// RFC 5746: the extension, or the suite that stands for it.
@@ -85,6 +87,7 @@ impl<'a> Extensions<'a> {
                 10 => all.groups = Some(value.vec16()?),
                 11 => all.point_formats = true,
                 13 => all.signatures = Some(value.vec16()?),
+                35 => all.ticket = Some(bytes),
                 23 => all.extended_master_secret = true,
                 0xff01 => all.renegotiation_info = value.vec8()?.is_empty(),
                 _ => {}
@@ -140,11 +143,11 @@ impl<'a> Heard<'a> {
 }
 
 /// Makes and knows cookies: a keyed hash over what a client said and from where, and about when. Nothing is kept.
-pub struct Cookies(hmac::Key);
+pub(super) struct Cookies(hmac::Key);
 
 impl Cookies {
     /// With a key that the whole node shares: the kernel may hand a client's next datagram to another shard.
-    pub fn new(key: &[u8; 32]) -> Self {
+    pub(super) fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
 

@@ -4,11 +4,12 @@ use super::counts::{Counts, count};
 use super::credentials::Credentials;
 use super::half_open::{HalfOpen, HalfOpens};
 use super::handshake::{Handshake, Progress};
-use super::hello::{Cookies, Heard, Unheard};
+use super::hello::{Heard, Unheard};
 use super::message::{Alert, Failure};
 use super::outbox::{Outbox, Output, Route};
 use super::record::{Position, Record, VERSION, kind, put_header, split_record};
 use super::sessions::Sessions;
+use super::tickets::NodeKeys;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +35,8 @@ pub struct DtlsConfig {
     pub listener: Arc<str>,
     /// What it proves itself with, and how it knows others.
     pub credentials: Arc<dyn Credentials>,
-    /// How clients show their address; one for the whole node.
-    pub cookies: Arc<Cookies>,
+    /// How it knows cookies and tickets again; one for the whole node.
+    pub keys: Arc<NodeKeys>,
     /// What bounds the machine.
     pub limits: DtlsLimits,
 }
@@ -120,10 +121,10 @@ impl Dtls {
 
     /// A first word: nothing is kept of it unless its cookie is right.
     fn handle_hello(&mut self, now: Now, route: Route, heard: &Heard<'_>) {
-        if !self.config.cookies.are_right(now.moment, route.peer, &heard.hello) {
+        if !self.config.keys.cookies.are_right(now.moment, route.peer, &heard.hello) {
             self.counts.asked += 1;
             let mut datagram = self.outbox.datagram(route);
-            self.config.cookies.put_request(now.moment, route.peer, heard, datagram.bytes());
+            self.config.keys.cookies.put_request(now.moment, route.peer, heard, datagram.bytes());
             datagram.cut();
             return;
         }
@@ -134,7 +135,7 @@ impl Dtls {
             return self.outbox.mishap(route.peer, "sessions_full", detail);
         }
         self.counts.begun += 1;
-        match Handshake::begin(heard, &*self.config.credentials) {
+        match Handshake::begin(now.wall, heard, &*self.config.credentials, &self.config.keys) {
             Ok(handshake) => {
                 let gone = self.half_open.insert(now.moment, route, heard.hello.random, handshake);
                 if let Some(half) = self.half_open.get(&route) {
@@ -157,7 +158,13 @@ impl Dtls {
     /// A record of a handshake on its way.
     fn handle_handshake(&mut self, now: Now, route: Route, position: Position, payload: &mut [u8]) {
         let Some(half) = self.half_open.get(&route) else { return };
-        match half.handshake.handle_record(now.wall, position, payload, &*self.config.credentials) {
+        match half.handshake.handle_record(
+            now.wall,
+            position,
+            payload,
+            &*self.config.credentials,
+            &self.config.keys,
+        ) {
             Ok(Progress::Waiting) => {}
             Ok(Progress::Repeated) => self.counts.repeated += u64::from(half.repeat(&mut self.outbox)),
             Ok(Progress::Done) => {
@@ -182,12 +189,13 @@ impl Dtls {
             self.end(before, "replaced");
         }
         let Some(keys) = handshake.keys.take() else { return };
-        let (suite, proof) = (handshake.suite(), handshake.proof());
+        let (suite, proof, is_resumed) = (handshake.suite(), handshake.proof(), handshake.is_resumed());
         let (window, numbers) = (handshake.window, handshake.numbers);
         let Some(session) = self.sessions.insert(now, route, keys, window, numbers, handshake.flight) else {
             return;
         };
         self.counts.completed += 1;
+        self.counts.resumed += u64::from(is_resumed);
         tracing::debug!(peer = %route.peer, suite, "a session of DTLS");
         let claim = Claim {
             psk_identity: proof.identity,

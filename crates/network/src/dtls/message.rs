@@ -7,6 +7,7 @@ pub(super) mod kind {
     pub(in crate::dtls) const CLIENT_HELLO: u8 = 1;
     pub(in crate::dtls) const SERVER_HELLO: u8 = 2;
     pub(in crate::dtls) const HELLO_VERIFY_REQUEST: u8 = 3;
+    pub(in crate::dtls) const NEW_SESSION_TICKET: u8 = 4;
     pub(in crate::dtls) const CERTIFICATE: u8 = 11;
     pub(in crate::dtls) const SERVER_KEY_EXCHANGE: u8 = 12;
     pub(in crate::dtls) const CERTIFICATE_REQUEST: u8 = 13;

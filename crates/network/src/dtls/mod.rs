@@ -25,6 +25,7 @@ mod record;
 mod server_hello;
 mod sessions;
 mod suite;
+mod tickets;
 mod wire;
 
 #[cfg(test)]
@@ -32,6 +33,6 @@ mod tests;
 
 pub use counts::Counts;
 pub use credentials::{Credentials, NamedCertificates, Profile};
-pub use hello::Cookies;
 pub use machine::{Dtls, DtlsConfig, DtlsLimits};
 pub use outbox::Output;
+pub use tickets::NodeKeys;

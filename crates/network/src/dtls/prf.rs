@@ -6,6 +6,9 @@ use aws_lc_rs::tls_prf::{P_SHA256, Secret};
 /// What both sides prove to know at the end of a handshake.
 pub(super) const VERIFY_BYTES: usize = 12;
 
+/// Bytes of a master secret.
+pub(super) const MASTER_BYTES: usize = 48;
+
 /// The secret that all keys of a session come from. Wiped when dropped.
 pub(super) struct Master(Secret);
 
@@ -13,8 +16,12 @@ impl Master {
     /// From what the key exchange yielded (RFC 5246 §8.1).
     pub(super) fn new(premaster: &[u8], client_random: &[u8; 32], server_random: &[u8; 32]) -> Option<Self> {
         let secret = Secret::new(&P_SHA256, premaster).ok()?;
-        let derived =
-            secret.derive_with_seed_concatination(b"master secret", client_random, server_random, 48);
+        let derived = secret.derive_with_seed_concatination(
+            b"master secret",
+            client_random,
+            server_random,
+            MASTER_BYTES,
+        );
         derived.ok().map(Self)
     }
 
@@ -22,7 +29,17 @@ impl Master {
     pub(super) fn extended(premaster: &[u8], transcript: &[u8]) -> Option<Self> {
         let secret = Secret::new(&P_SHA256, premaster).ok()?;
         let hash = digest(&SHA256, transcript);
-        secret.derive(b"extended master secret", hash.as_ref(), 48).ok().map(Self)
+        secret.derive(b"extended master secret", hash.as_ref(), MASTER_BYTES).ok().map(Self)
+    }
+
+    /// As a ticket brought it back.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Secret::new(&P_SHA256, bytes).ok().map(Self)
+    }
+
+    /// The bytes, for a ticket.
+    pub(super) fn reveal(&self) -> &[u8] {
+        self.0.as_ref()
     }
 
     fn derive(&self, label: &[u8], first: &[u8], second: &[u8], length: usize) -> Option<Secret> {

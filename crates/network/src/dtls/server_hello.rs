@@ -5,7 +5,7 @@ use super::hello::{ClientHello, Extensions, numbers};
 use super::message::{Alert, Failure};
 use super::record::VERSION;
 use super::suite::{SUITES, Suite};
-use super::wire::put_vec16;
+use super::wire::{put_vec8, put_vec16};
 use aws_lc_rs::agreement::{self, ECDH_P256, X25519};
 use rustls::SignatureScheme;
 use rustls::sign::{CertifiedKey, Signer};
@@ -78,13 +78,20 @@ pub(super) fn choose(hello: &ClientHello<'_>, credentials: &dyn Credentials) -> 
     Err(Failure::new(Alert::HANDSHAKE_FAILURE, "no_common_suite", detail))
 }
 
-/// The body of a ServerHello (RFC 5246 §7.4.1.3): extensions only in answer to the client's.
-pub(super) fn server_hello(random: &[u8; 32], suite: Suite, asked: &Extensions<'_>) -> Vec<u8> {
+/// The body of a ServerHello (RFC 5246 §7.4.1.3): extensions only in answer to the client's. `session` is the client's
+/// identifier if its session is resumed, else nothing: a session of ours cannot be resumed by one. With `promises_ticket`, a
+/// NewSessionTicket follows (RFC 5077 §3.2).
+pub(super) fn server_hello(
+    random: &[u8; 32],
+    session: &[u8],
+    suite: Suite,
+    asked: &Extensions<'_>,
+    promises_ticket: bool,
+) -> Vec<u8> {
     let mut body = Vec::with_capacity(64);
     body.extend_from_slice(&VERSION);
     body.extend_from_slice(random);
-    // No session identifier: this one cannot be resumed by it.
-    body.push(0);
+    put_vec8(&mut body, session);
     body.extend_from_slice(&suite.code.to_be_bytes());
     // No compression.
     body.push(0);
@@ -94,6 +101,9 @@ pub(super) fn server_hello(random: &[u8; 32], suite: Suite, asked: &Extensions<'
     }
     if asked.extended_master_secret {
         extensions.extend_from_slice(&[0, 23, 0, 0]);
+    }
+    if promises_ticket {
+        extensions.extend_from_slice(&[0, 35, 0, 0]);
     }
     if asked.point_formats && suite.exchange.is_ephemeral() {
         extensions.extend_from_slice(&[0, 11, 0, 2, 1, 0]);

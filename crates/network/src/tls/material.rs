@@ -185,7 +185,7 @@ fn entry(
         None => Ticketer::new().map_err(|error| fail(&nowhere, format!("no session tickets: {error}")))?,
     };
     let is_required = profile.client_certificate == ClientCertificate::Required;
-    let dtls = Arc::new(Profile::new(resolver.certificates.clone(), clients, is_required));
+    let dtls = Arc::new(Profile::new(resolver.certificates.clone(), clients, is_required, trust));
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.

@@ -65,5 +65,7 @@ pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Lim
         write_timeout: duration!(write_timeout),
         coap_exchanges: number!(coap_exchanges),
         coap_exchange_lifetime: duration!(coap_exchange_lifetime),
+        dtls_sessions: number!(dtls_sessions),
+        dtls_idle: duration!(dtls_idle),
     }
 }

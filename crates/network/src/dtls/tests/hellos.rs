@@ -159,3 +159,23 @@ fn records_that_belong_to_nothing_are_dropped_and_counted() {
         assert_eq!(server.dtls.counts().dropped.get(cause), Some(&(before + 1)), "{bytes:?}");
     }
 }
+
+#[test]
+fn a_handshake_that_somebody_changed_on_its_way_comes_to_nothing() {
+    let mut server = Server::new();
+    let mut client = meter(1);
+    // Without the extended master secret both sides would have the same keys: only Finished tells.
+    let strip = |mut hello: Vec<u8>| {
+        let at = hello.windows(6).position(|bytes| bytes == [0, 23, 0, 0, 0, 35]).unwrap();
+        hello[at + 1] = 99;
+        hello
+    };
+    let first = strip(client.datagram());
+    client.handle_datagram(&mut answer(&server.hear(peer(1), &first)));
+    let second = strip(client.datagram());
+    client.handle_datagram(&mut answer(&server.hear(peer(1), &second)));
+    let said = server.hear(peer(1), &client.datagram());
+    let [Said::Datagram(alert), Said::Mishap("wrong_finished")] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(alert[13..], [2, 51]);
+    assert_eq!(server.dtls.sessions(), 0);
+}

@@ -2,6 +2,7 @@
 //! The machine against clients, datagram by datagram.
 
 mod hellos;
+mod resumption;
 mod sessions;
 
 use super::client::{Client, Heard};
@@ -13,11 +14,11 @@ use windrose_event::{Claim, Now, Secret};
 use windrose_protocol::coap::SessionId;
 
 /// Knows one identity.
-struct OneMeter;
+struct OneMeter(&'static [u8]);
 
 impl Credentials for OneMeter {
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
-        (identity == b"meter-1").then(|| Secret::new(KEY.to_vec()))
+        (identity == b"meter-1").then(|| Secret::new(self.0.to_vec()))
     }
 
     fn profile(&self) -> Option<Arc<Profile>> {
@@ -49,20 +50,20 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        Self::with(4, 3)
+        Self::with(KEY)
     }
 
-    fn with(half_open: usize, sessions: usize) -> Self {
+    fn with(key: &'static [u8]) -> Self {
         let limits = DtlsLimits {
-            sessions,
-            half_open,
+            sessions: 3,
+            half_open: 4,
             handshake_timeout: Duration::from_secs(10),
             idle: Duration::from_secs(3600),
         };
         let dtls = Dtls::new(DtlsConfig {
             listener: "coaps".into(),
-            credentials: Arc::new(OneMeter),
-            cookies: Arc::new(Cookies::new(&[7; 32])),
+            credentials: Arc::new(OneMeter(key)),
+            keys: Arc::new(NodeKeys::new(&[7; 32])),
             limits,
         });
         Self { dtls, now: Now::default().after(Duration::from_secs(100)) }
