@@ -36,6 +36,11 @@ const SOCKETS: &[(&str, &str, Option<&str>)] = &[
         None,
     ),
     (metrics::COAP_MISHAPS, "What peers of CoAP sent that they must not", Some("cause")),
+    (metrics::DTLS_HANDSHAKES, "Handshakes of DTLS, by how far they came", Some("step")),
+    (metrics::DTLS_REPEATED, "Flights of DTLS that were sent again", None),
+    (metrics::DTLS_FAILED, "Handshakes of DTLS that came to nothing", Some("cause")),
+    (metrics::DTLS_DROPPED, "Records of DTLS that were dropped", Some("cause")),
+    (metrics::DTLS_CLOSED, "Sessions of DTLS that ended", Some("cause")),
     (metrics::DATAGRAMS_LOST, "Datagrams lost on this side", Some("cause")),
 ];
 

@@ -56,6 +56,16 @@ pub const COAP_FORGOTTEN: &str = "windrose_coap_forgotten";
 pub const COAP_WITHHELD: &str = "windrose_coap_withheld";
 /// What peers of CoAP sent that they must not, by `listener`, `cause`.
 pub const COAP_MISHAPS: &str = "windrose_coap_mishaps";
+/// Handshakes of DTLS, by `listener`, `step`: `asked` (to show its address), `begun`, `completed`.
+pub const DTLS_HANDSHAKES: &str = "windrose_dtls_handshakes";
+/// Flights of DTLS sent again, by `listener`.
+pub const DTLS_REPEATED: &str = "windrose_dtls_repeated";
+/// Handshakes of DTLS that came to nothing, by `listener`, `cause`.
+pub const DTLS_FAILED: &str = "windrose_dtls_failed";
+/// Records of DTLS that were dropped, by `listener`, `cause`.
+pub const DTLS_DROPPED: &str = "windrose_dtls_dropped";
+/// Sessions of DTLS that ended, by `listener`, `cause`.
+pub const DTLS_CLOSED: &str = "windrose_dtls_closed";
 /// Datagrams that were lost here, by `listener`, `cause`: `overflow` (they came faster than they were read), `too_large`, or
 /// `unsent`.
 pub const DATAGRAMS_LOST: &str = "windrose_datagrams_lost";

@@ -1,5 +1,6 @@
 //! The node: its shards' threads, and the words that reach all of them: a new document, a drain, a question.
 
+use crate::dtls::Cookies;
 use crate::http::client::load_client_tls;
 use crate::listen::{BindError, Listening};
 use crate::shard::{Candidates, Inbox, Link, Place, Shard, ShardParts, accept, candidates, links};
@@ -109,6 +110,7 @@ impl Node {
         let clock = Clock::start();
         let directory = Arc::new(Directory::default());
         let sources = Arc::new(Sources::new(SOURCES, random()?));
+        let cookies = Arc::new(Cookies::new(&random()?));
         let (senders, inboxes) = links(count);
         let (keeper, kept) = match journal {
             Some(Journal { keeper, kept }) => (Some(keeper), kept.split(count)),
@@ -143,6 +145,7 @@ impl Node {
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
                 sources: Arc::clone(&sources),
+                cookies: Arc::clone(&cookies),
                 senders: senders.clone(),
                 journal,
             };
@@ -348,6 +351,7 @@ struct ShardMaker {
     tls: Arc<TlsTable>,
     read: FileReader,
     sources: Arc<Sources>,
+    cookies: Arc<Cookies>,
     senders: Vec<mpsc::Sender<(ShardId, Vec<ShardMessage>)>>,
     journal: Option<ShardJournal>,
 }
@@ -391,6 +395,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             tls: make.tls,
             read: make.read,
             sources: make.sources,
+            cookies: make.cookies,
             links: links.collect(),
             keeper: make.journal.as_ref().map(|journal| Arc::clone(&journal.keeper)),
         });

@@ -5,9 +5,9 @@ use rustc_hash::FxHashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use windrose_engine::Input;
-use windrose_event::{Claim, CloseCause, ConnectionId, Directive, Moment, Now};
+use windrose_event::{CloseCause, ConnectionId, Directive, Moment, Now};
 use windrose_policy::{Limits, Listener};
-use windrose_protocol::coap::{self, Counts, Datagrams, Lane, Output, Remote, SessionId, Sources};
+use windrose_protocol::coap::{self, Counts, Datagrams, Lane, Output, Remote, Sources};
 
 /// A socket of datagrams, by its place in the pump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,26 +84,15 @@ impl Pump {
         id: SocketId,
         datagrams: impl IntoIterator<Item = (Remote, &'a [u8])>,
     ) {
-        let Some(gate) = gate_mut(&mut self.gates, id) else { return };
-        for (remote, bytes) in datagrams {
-            gate.machine.handle_datagram(now, remote, bytes);
-        }
-        self.stir(id);
-        self.turn(now);
+        self.mutate_socket(now, id, |machine| {
+            datagrams.into_iter().for_each(|(remote, bytes)| machine.handle_datagram(now, remote, bytes));
+        });
     }
 
-    /// A session of DTLS was opened; `claim` says who its peer is.
-    pub fn open_session(&mut self, now: Now, id: SocketId, session: SessionId, claim: Claim) {
+    /// Changes a socket's machine (a batch of datagrams, of words of sessions), and carries on what follows from it.
+    pub fn mutate_socket(&mut self, now: Now, id: SocketId, change: impl FnOnce(&mut coap::Server)) {
         let Some(gate) = gate_mut(&mut self.gates, id) else { return };
-        gate.machine.handle_session(now, session, claim);
-        self.stir(id);
-        self.turn(now);
-    }
-
-    /// A session of DTLS is over.
-    pub fn end_session(&mut self, now: Now, id: SocketId, session: SessionId) {
-        let Some(gate) = gate_mut(&mut self.gates, id) else { return };
-        gate.machine.handle_session_end(now, session);
+        change(&mut gate.machine);
         self.stir(id);
         self.turn(now);
     }

@@ -32,10 +32,8 @@ pub(crate) struct Candidates {
 /// Every place of a document.
 pub(crate) fn candidates(snapshot: &Snapshot) -> BTreeMap<Place, Candidates> {
     let mut candidates: BTreeMap<Place, Candidates> = BTreeMap::new();
-    // CoAP over connections, and over DTLS, has no driver yet.
-    let is_served = |listener: &&Arc<Listener>| {
-        listener.protocol != Protocol::Coap || (listener.is_udp() && listener.dtls.is_none())
-    };
+    // CoAP over connections has no driver yet.
+    let is_served = |listener: &&Arc<Listener>| listener.protocol != Protocol::Coap || listener.is_udp();
     for listener in snapshot.listeners.iter().filter(is_served) {
         let place = Place::of(listener);
         match candidates.get_mut(&place) {

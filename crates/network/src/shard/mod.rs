@@ -10,6 +10,7 @@ mod exchanges;
 mod handshakes;
 mod identify;
 mod link;
+mod secured;
 mod socket;
 mod timer;
 mod upgrade;
@@ -20,6 +21,7 @@ pub(crate) use accept::accept;
 pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
+use crate::dtls::Cookies;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, mqtt_config};
@@ -61,6 +63,8 @@ pub(crate) struct Shard {
     doors: RefCell<Vec<Door>>,
     /// What CoAP knows of where datagrams come from.
     sources: Arc<Sources>,
+    /// How clients of DTLS show their address.
+    cookies: Arc<Cookies>,
     seed: u64,
     links: Vec<Option<Link>>,
     keeper: Option<Arc<dyn Keeper>>,
@@ -119,25 +123,15 @@ pub(crate) struct ShardParts {
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
     pub(crate) sources: Arc<Sources>,
+    pub(crate) cookies: Arc<Cookies>,
     pub(crate) links: Vec<Option<Link>>,
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
-        let ShardParts {
-            seat,
-            seed,
-            clock,
-            snapshot,
-            directory,
-            registry,
-            tls,
-            read,
-            sources,
-            links,
-            keeper,
-        } = parts;
+        let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, sources, .. } = parts;
+        let ShardParts { cookies, links, keeper, .. } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         Rc::new(Self {
@@ -155,6 +149,7 @@ impl Shard {
             arrivals: RefCell::new(Arrivals::new()),
             doors: RefCell::default(),
             sources,
+            cookies,
             seed,
             links,
             keeper,
@@ -216,8 +211,10 @@ impl Shard {
         self.input(Input::Drain);
     }
 
-    /// Says good-bye to the brokers.
-    pub(crate) async fn stop(&self) {
+    /// Says good-bye to the brokers, and to sessions of DTLS.
+    pub(crate) async fn stop(self: &Rc<Self>) {
+        let ports: Vec<_> = self.doors.borrow().iter().map(|door| Rc::clone(&door.port)).collect();
+        ports.iter().for_each(|port| self.close_sessions(port));
         self.brokers.stop().await;
     }
 
@@ -275,7 +272,7 @@ impl Shard {
                 Effect::Close(id) => self.close(now, id),
                 Effect::Pause(id) => self.set_paused(id, true),
                 Effect::Resume(id) => self.set_paused(id, false),
-                Effect::Send(id) => self.send(id),
+                Effect::Send(id) => self.send(now, id),
                 Effect::Mishap(id, remote, cause, detail) => self.tell_mishap(id, remote, cause, detail),
                 Effect::Identify(id, claim) => self.identify(now, id, claim),
                 Effect::Converse(id, claim) => self.converse(now, id, &claim),
