@@ -206,6 +206,11 @@ impl World {
                     _ => Ok(Some(event(choice))),
                 },
             },
+            Intent::List { tag, limit, .. } => Directive::Listed {
+                tag,
+                events: (0..u16::from(choice % 4).min(limit)).map(|count| event((count as u8) << 6)).collect(),
+                after: (choice & 4 != 0).then(|| event(choice).address.clone()),
+            },
             Intent::Subscribe { tag, requests } => {
                 let numbers = requests.iter().filter_map(|request| request.identifier);
                 engine.subscriptions.extend(numbers.filter(|_| choice & 1 == 0));

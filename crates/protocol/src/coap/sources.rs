@@ -2,8 +2,8 @@
 //! (RFC 9175 §2.4), so that nobody has us flood a victim whose address it forged. And the Echo option, by which a source shows
 //! itself (RFC 9175 §2).
 
+use super::messaging::{Chance, Key};
 use sha2::{Digest, Sha256};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub type Echo = [u8; 12];
 #[derive(Debug)]
 pub struct Sources {
     secret: [u8; 32],
-    hasher: DefaultHasher,
+    key: Key,
     /// Of each: 32 bits of its hash, 16 bits of the time until which it counts as shown, 16 bits of credit.
     places: Box<[[AtomicU64; WAYS]]>,
 }
@@ -38,11 +38,12 @@ pub struct Sources {
 impl Sources {
     /// A table with room for `sources` addresses, 8 bytes each; the secret is chance that nobody else knows.
     pub fn new(sources: usize, secret: [u8; 32]) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (&secret, b"sources").hash(&mut hasher);
+        let digest = Sha256::new().chain_update(b"sources").chain_update(secret).finalize();
+        let seed = digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let key = Key::new(&mut Chance::new(seed));
         let rows = (sources / WAYS).next_power_of_two();
         let places = (0..rows).map(|_| std::array::from_fn(|_| AtomicU64::new(0))).collect();
-        Self { secret, hasher, places }
+        Self { secret, key, places }
     }
 
     /// So many bytes came from a source.
@@ -135,9 +136,7 @@ impl Sources {
     }
 
     fn place(&self, source: IpAddr) -> Option<(&[AtomicU64; WAYS], u64)> {
-        let mut hasher = self.hasher.clone();
-        source.hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.key.address(0, source);
         // A tag of zero is an empty place's.
         let row = self.places.get(hash as usize & (self.places.len() - 1))?;
         Some((row, (hash >> 32).max(1)))

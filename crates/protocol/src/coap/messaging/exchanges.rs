@@ -2,7 +2,7 @@
 //! answered alike (RFC 7252 §4.2, §4.8.2).
 //!
 //! All exchanges live equally long, so they stand in a log in the order they came, in chunks that are given back as a whole.
-//! An index finds them by endpoint and message identifier. An exchange with a short answer costs about 50 bytes in all.
+//! An index finds them by endpoint and message identifier. An exchange with a short answer costs about 60 bytes in all.
 
 use super::chance::EndpointHash;
 use hashbrown::HashTable;
@@ -80,6 +80,21 @@ struct Exchange {
     answer: Answer,
 }
 
+/// Where the index says that an exchange is. Its own bits of the hash spare a look at what is not meant, and at all others when
+/// the index grows: they are far apart.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    position: u32,
+    place: u32,
+}
+
+impl Slot {
+    /// The hash as the table takes it: the lower bits tell where, the upper seven are compared first.
+    fn hash(place: u32) -> u64 {
+        u64::from(place) | u64::from(place.wrapping_mul(0x9e37_79b1)) << 32
+    }
+}
+
 /// Exchanges of one kind, by confirmable or by non-confirmable messages.
 #[derive(Debug)]
 pub(super) struct Exchanges {
@@ -94,7 +109,7 @@ pub(super) struct Exchanges {
     first: u32,
     first_in_chunk: usize,
     length: usize,
-    index: Box<[HashTable<u32>; PARTS]>,
+    index: Box<[HashTable<Slot>; PARTS]>,
     forgotten: u64,
     /// When it was last looked at.
     seen: Moment,
@@ -139,10 +154,14 @@ impl Exchanges {
 
     /// The exchange of an endpoint's message, unless its lifetime is over.
     pub(super) fn find(&self, now: Moment, endpoint: EndpointHash, id: u16) -> Option<Position> {
-        let place = place(endpoint.0, id);
-        let position = *self.index.get(part_of(place))?.find(place, |position| {
-            self.get(*position).is_some_and(|exchange| exchange.id == id && exchange.endpoint == endpoint.0)
+        let (part, place) = place(endpoint.0, id);
+        let slot = self.index.get(part)?.find(Slot::hash(place), |slot| {
+            slot.place == place
+                && self
+                    .get(slot.position)
+                    .is_some_and(|exchange| exchange.id == id && exchange.endpoint == endpoint.0)
         })?;
+        let position = slot.position;
         let exchange = self.get(position)?;
         (!self.is_over(now, exchange)).then_some(Position(position))
     }
@@ -165,17 +184,6 @@ impl Exchanges {
             self.forget_oldest();
             self.forgotten += 1;
         }
-        let place = place(endpoint.0, id);
-        // One of the same name is over, or it would have been found: it makes room for its successor in the index.
-        let Self { index, chunks, first, first_in_chunk, .. } = self;
-        if let Some(part) = index.get_mut(part_of(place))
-            && let Ok(old) = part.find_entry(place, |position| {
-                at(chunks, *first, *first_in_chunk, *position)
-                    .is_some_and(|exchange| exchange.id == id && exchange.endpoint == endpoint.0)
-            })
-        {
-            old.remove();
-        }
         self.bytes += answer.weight();
         let exchange = Exchange { endpoint: endpoint.0, came: millis(now), id, answer };
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
@@ -186,12 +194,9 @@ impl Exchanges {
         }
         let position = self.first.wrapping_add(self.length as u32);
         self.length += 1;
-        let Self { index, chunks, first, first_in_chunk, .. } = self;
-        if let Some(part) = index.get_mut(part_of(place)) {
-            part.insert_unique(place, position, |position| {
-                at(chunks, *first, *first_in_chunk, *position)
-                    .map_or(0, |exchange| self::place(exchange.endpoint, exchange.id))
-            });
+        let (part, place) = place(endpoint.0, id);
+        if let Some(part) = self.index.get_mut(part) {
+            part.insert_unique(Slot::hash(place), Slot { position, place }, |slot| Slot::hash(slot.place));
         }
         Position(position)
     }
@@ -232,11 +237,11 @@ impl Exchanges {
 
     fn forget_oldest(&mut self) {
         let Some(oldest) = self.get(self.first) else { return };
-        let place = place(oldest.endpoint, oldest.id);
+        let (part, place) = place(oldest.endpoint, oldest.id);
         let position = self.first;
         self.bytes -= oldest.answer.weight();
-        if let Some(part) = self.index.get_mut(part_of(place)) {
-            if let Ok(entry) = part.find_entry(place, |other| *other == position) {
+        if let Some(part) = self.index.get_mut(part) {
+            if let Ok(entry) = part.find_entry(Slot::hash(place), |slot| slot.position == position) {
                 entry.remove();
             }
             if part.is_empty() {
@@ -263,20 +268,17 @@ impl Exchanges {
             return;
         }
         let number = self.first_in_chunk / (CHUNK / PARTS);
-        let Self { index, chunks, first, first_in_chunk, .. } = self;
-        if let Some(part) = index.get_mut(number % PARTS)
+        if let Some(part) = self.index.get_mut(number % PARTS)
             && part.capacity() > 64
             && part.len() < part.capacity() / 4
         {
-            part.shrink_to(part.len() * 2, |position| {
-                at(chunks, *first, *first_in_chunk, *position)
-                    .map_or(0, |exchange| place(exchange.endpoint, exchange.id))
-            });
+            part.shrink_to(part.len() * 2, |slot| Slot::hash(slot.place));
         }
     }
 
     fn get(&self, position: u32) -> Option<&Exchange> {
-        at(&self.chunks, self.first, self.first_in_chunk, position)
+        let offset = self.first_in_chunk + position.wrapping_sub(self.first) as usize;
+        self.chunks.get(offset / CHUNK)?.get(offset % CHUNK)
     }
 
     fn is_over(&self, now: Moment, exchange: &Exchange) -> bool {
@@ -286,32 +288,18 @@ impl Exchanges {
     /// Bytes that it holds, roughly.
     #[cfg(test)]
     pub(super) fn footprint(&self) -> usize {
-        let index: usize = self.index.iter().map(|part| part.capacity() * 8 / 7 * 5).sum();
+        let index: usize = self.index.iter().map(|part| part.capacity() * 8 / 7 * 9).sum();
         self.chunks.len() * CHUNK * size_of::<Exchange>() + index + self.bytes
     }
 }
 
-fn at(
-    chunks: &VecDeque<Vec<Exchange>>,
-    first: u32,
-    first_in_chunk: usize,
-    position: u32,
-) -> Option<&Exchange> {
-    let offset = first_in_chunk + position.wrapping_sub(first) as usize;
-    chunks.get(offset / CHUNK)?.get(offset % CHUNK)
-}
-
-/// Where an exchange stands in the index. Sixteen message identifiers that follow one another stand side by side: a peer that
-/// counts up stays in one line of the cache. The upper bits, which tell neighbours apart, differ.
-fn place(endpoint: u64, id: u16) -> u64 {
-    let block = (endpoint ^ u64::from(id >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_mul(0xd6e8_feb8_6659_fd93);
-    let block = block ^ block >> 32;
-    (block & !0xf | u64::from(id & 0xf)) ^ u64::from(id & 0xf) << 57
-}
-
-const fn part_of(place: u64) -> usize {
-    (place >> 40) as usize % PARTS
+/// Where an exchange stands in the index: the part, and where in it. Sixteen message identifiers that follow one another stand
+/// side by side: a peer that counts up stays in one line of the cache.
+fn place(endpoint: u64, id: u16) -> (usize, u32) {
+    let block = endpoint ^ u64::from(id >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let block = block.wrapping_mul(0xd6e8_feb8_6659_fd93);
+    let place = (block >> 32) as u32 & !0xf | u32::from(id & 0xf);
+    ((block >> 16) as usize % PARTS, place)
 }
 
 fn millis(moment: Moment) -> u32 {
