@@ -208,7 +208,9 @@ impl World {
             },
             Intent::List { tag, limit, .. } => Directive::Listed {
                 tag,
-                events: (0..u16::from(choice % 4).min(limit)).map(|count| event((count as u8) << 6)).collect(),
+                events: (0..u16::from(choice % 4).min(limit))
+                    .map(|count| event((count as u8) << 6))
+                    .collect(),
                 after: (choice & 4 != 0).then(|| event(choice).address.clone()),
             },
             Intent::Subscribe { tag, requests } => {
