@@ -58,6 +58,11 @@ fn coap_server() {
 }
 
 #[test]
+fn dtls() {
+    replay("dtls");
+}
+
+#[test]
 fn every_target_is_replayed_and_has_a_program_for_libfuzzer() {
     let here = include_str!("replay.rs");
     let manifest = include_str!("../Cargo.toml");

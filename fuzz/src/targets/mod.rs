@@ -4,6 +4,7 @@ pub mod client;
 pub mod coap_codec;
 pub mod coap_server;
 pub mod codec;
+pub mod dtls;
 pub mod handshake;
 pub mod proxy;
 pub mod response;

@@ -128,15 +128,16 @@ impl Client {
 
     /// A record of application data, once connected.
     pub fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
-        self.seal_as(record::kind::APPLICATION_DATA, plain)
+        self.seal_record(record::kind::APPLICATION_DATA, plain)
     }
 
     /// The datagram that says goodbye.
     pub fn close(&mut self) -> Vec<u8> {
-        self.seal_as(record::kind::ALERT, &[1, 0])
+        self.seal_record(record::kind::ALERT, &[1, 0])
     }
 
-    fn seal_as(&mut self, kind: u8, plain: &[u8]) -> Vec<u8> {
+    /// A record of any kind, once connected; nothing before.
+    pub fn seal_record(&mut self, kind: u8, plain: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         if let Some((keys, position)) = self.keys.as_ref().zip(self.numbers.next_sealed()) {
             let _ = keys.seal.seal(kind, position, plain, &mut out);
