@@ -28,7 +28,13 @@ pub struct Transmit {
     segment_bytes: usize,
     /// How much waited at once lately, in KiB: a busy connection's buffer is made in one piece.
     lately: u8,
+    /// The lengths of the messages that wait, where each goes in a frame of its own.
+    messages: Option<Box<Messages>>,
 }
+
+/// Lengths of messages, first to last. Few connections have such: it is not part of the others.
+#[derive(Debug, Default)]
+struct Messages(VecDeque<usize>);
 
 impl Transmit {
     /// The buffer to append frames to.
@@ -58,6 +64,17 @@ impl Transmit {
         self.seal();
         self.segment_bytes += payload.len();
         self.segments.push_back(payload.clone());
+    }
+
+    /// The last `length` bytes are a message, which goes in a frame of its own if frames carry it.
+    pub(crate) fn end_message(&mut self, length: usize) {
+        self.messages.get_or_insert_default().0.push_back(length);
+    }
+
+    /// Bytes of the frame that is next: the first message, or all that waits.
+    pub(crate) fn frame_len(&self) -> usize {
+        let first = self.messages.as_ref().and_then(|messages| messages.0.front());
+        first.copied().unwrap_or_else(|| self.len())
     }
 
     /// Bytes that wait.
@@ -90,6 +107,7 @@ impl Transmit {
 
     /// Forgets the first `written` bytes.
     pub fn advance(&mut self, mut written: usize) {
+        self.advance_messages(written);
         while written > 0 {
             let Some(front) = self.segments.front_mut() else { break };
             let step = written.min(front.len());
@@ -105,6 +123,19 @@ impl Transmit {
             // A little more, lest a buffer that is nearly large enough grow to twice its size each time.
             let lately = (self.tail.len() * 9 / 8).div_ceil(KIB).min(MOST_KIB) as u8;
             *self = Self { lately, ..Self::default() };
+        }
+    }
+
+    fn advance_messages(&mut self, mut written: usize) {
+        let Some(messages) = &mut self.messages else { return };
+        while let Some(first) = messages.0.front_mut() {
+            let step = written.min(*first);
+            *first -= step;
+            written -= step;
+            if *first > 0 {
+                break;
+            }
+            messages.0.pop_front();
         }
     }
 

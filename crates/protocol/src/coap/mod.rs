@@ -15,6 +15,7 @@ mod output;
 mod remote;
 mod server;
 mod sources;
+mod stream;
 
 pub use config::ServerConfig;
 pub use datagrams::Datagrams;
@@ -23,3 +24,4 @@ pub use output::{Counts, Mishap, Output};
 pub use remote::{Lane, Remote, SessionId};
 pub use server::Server;
 pub use sources::{Echo, Sources};
+pub use stream::{Framing, Messages, Stream, StreamConfig, StreamOutput};

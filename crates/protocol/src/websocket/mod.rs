@@ -1,7 +1,9 @@
-//! WebSocket as a transport for MQTT (RFC 6455; MQTT 5 §6): the opening handshake and the frames, sans-IO.
+//! WebSocket as a transport for MQTT and CoAP (RFC 6455; MQTT 5 §6; RFC 8323 §4): the opening handshake and the frames,
+//! sans-IO.
 //!
 //! MQTT sees a stream of bytes. Packets may span frames and frames may hold several packets, so nothing is put together
-//! here: payloads are unmasked where they were read, and go straight to the MQTT machine.
+//! here: payloads are unmasked where they were read, and go straight to the machine. CoAP's messages are WebSocket's: its
+//! machine is told where they end, and what it writes goes message by message.
 
 mod close;
 mod frame;
@@ -28,6 +30,8 @@ pub struct WebSocket {
     reading: Reading,
     /// A message has begun and its last frame has not come.
     in_message: bool,
+    /// Where messages ended in the last read, if anybody wants to know.
+    ends: Option<Vec<usize>>,
     /// The payload of a control frame, as far as it has come.
     control: Vec<u8>,
     /// The answer to the last question for a sign of life. Older ones need none (§5.5.3), so that no flood of questions
@@ -59,6 +63,7 @@ impl WebSocket {
             head: PartialHead::default(),
             reading: Reading::Head,
             in_message: false,
+            ends: None,
             control: Vec::new(),
             pong: None,
             close: None,
@@ -68,6 +73,16 @@ impl WebSocket {
             body_left: 0,
             end: None,
         }
+    }
+
+    /// The same, and it remembers where messages end.
+    pub fn with_ends(self) -> Self {
+        Self { ends: Some(Vec::new()), ..self }
+    }
+
+    /// Where messages ended in the last read: places in what was read, ascending, behind the last byte of each.
+    pub fn take_ends(&mut self) -> Vec<usize> {
+        self.ends.as_mut().map(take).unwrap_or_default()
     }
 
     /// Takes a read. The payload in it is unmasked and moved together: it is `bytes[range]` afterwards. Look at
@@ -120,6 +135,12 @@ impl WebSocket {
             }
             if let Reading::Payload { kind, left: 0, .. } = self.reading {
                 self.reading = Reading::Head;
+                if !kind.is_control()
+                    && !self.in_message
+                    && let Some(ends) = &mut self.ends
+                {
+                    ends.push(payload.end);
+                }
                 self.control(kind)?;
             }
         }
@@ -155,7 +176,7 @@ impl WebSocket {
     /// Fills `slices` for one vectored write of what waits, in frames; returns how many were filled. Zero: nothing waits.
     pub fn io_slices<'a>(&'a mut self, transmit: &'a Transmit, slices: &mut [IoSlice<'a>]) -> usize {
         if self.is_between_frames() {
-            self.begin(transmit.len());
+            self.begin(transmit.frame_len());
         }
         let lead = &self.lead[self.lead_start..];
         let mut filled = 0;

@@ -197,7 +197,10 @@ impl Binding {
 
     /// Ends lanes that nobody has used for a while.
     pub(super) fn close_idle(&mut self, now: Now) {
-        while let Some(key) = self.lanes.pop_idle(now.moment) {
+        // A stream is its lane: it ends when its transport does.
+        while !self.is_stream
+            && let Some(key) = self.lanes.pop_idle(now.moment)
+        {
             if let Some(owner) = self.lanes.get(key).and_then(|lane| lane.owner)
                 && let Some(owner) = self.owners.get_mut(owner)
             {

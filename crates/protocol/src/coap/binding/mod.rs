@@ -172,11 +172,16 @@ impl Binding {
 
     /// The transport loses nothing: notifications may be as large as the peer takes, and blocks may go several at a time
     /// (RFC 8323 §5.3.1, §6).
-    #[expect(dead_code, reason = "streams are about to come")]
     pub(in crate::coap) fn set_stream(&mut self, message_bytes: u32, bert: bool) {
         self.message_bytes = message_bytes;
         self.is_stream = true;
         self.bert = bert;
+    }
+
+    /// Opens a session's lane before it asks for anything.
+    pub(in crate::coap) fn open_own_lane(&mut self, now: Now, remote: Remote) {
+        // It is its own as long as the session lasts: there is nothing to refuse.
+        let _ = self.own_lane(now, remote);
     }
 
     /// Takes a request.
@@ -213,7 +218,7 @@ impl Binding {
             self.assemblies.next_timeout(),
             self.bodies.next_timeout(),
             self.waits.next_timeout(),
-            self.lanes.next_timeout(),
+            self.lanes.next_timeout().filter(|_| !self.is_stream),
         ]
         .into_iter()
         .flatten()

@@ -37,6 +37,35 @@ fn a_message_in_three_frames_with_a_ping_between_is_one_stream() {
 }
 
 #[test]
+fn whoever_wants_to_know_is_told_where_messages_end() {
+    let mut bytes = frame(BINARY, b"one ");
+    bytes.extend(frame(FIN | PING, b"?"));
+    bytes.extend(frame(FIN | CONTINUATION, b"two"));
+    bytes.extend(frame(FIN | BINARY, b""));
+    bytes.extend(frame(FIN | BINARY, b"three"));
+    bytes.extend(frame(BINARY, b"fo"));
+    for step in [1, 2, 5, 7, usize::MAX] {
+        let mut socket = WebSocket::new(LIMIT).with_ends();
+        let (mut messages, mut current) = (Vec::new(), Vec::new());
+        for part in bytes.chunks(step.min(bytes.len())) {
+            let mut part = part.to_vec();
+            let range = socket.receive(&mut part);
+            let mut start = range.start;
+            for end in socket.take_ends() {
+                let end = end.max(start);
+                current.extend_from_slice(&part[start..end]);
+                messages.push(std::mem::take(&mut current));
+                start = end;
+            }
+            current.extend_from_slice(&part[start..range.end.max(start)]);
+        }
+        assert_eq!(messages, [&b"one two"[..], b"", b"three"], "by {step}");
+        assert_eq!(current, b"fo");
+    }
+    assert!(WebSocket::new(LIMIT).take_ends().is_empty());
+}
+
+#[test]
 fn lengths_of_every_size_are_read() {
     for length in [0, 1, 125, 126, 127, 0xffff, 0x1_0000, 300_000] {
         let payload: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();

@@ -25,6 +25,27 @@ fn drain(socket: &mut WebSocket, transmit: &mut Transmit, step: usize) -> Vec<u8
 }
 
 #[test]
+fn messages_that_are_told_apart_have_a_frame_each() {
+    for step in [1, 3, 100, usize::MAX] {
+        let mut socket = WebSocket::new(0);
+        let mut transmit = Transmit::default();
+        let large = Bytes::from(vec![7; 5_000]);
+        transmit.buffer().extend_from_slice(b"one");
+        transmit.end_message(3);
+        transmit.buffer().extend_from_slice(b"head");
+        transmit.payload(&large);
+        transmit.end_message(5_004);
+        transmit.buffer().extend_from_slice(b"three");
+        transmit.end_message(5);
+        let out = drain(&mut socket, &mut transmit, step);
+        let second = [b"head", &large[..]].concat();
+        let expected = [b"one".to_vec(), second, b"three".to_vec()].map(|message| (FIN | BINARY, message));
+        assert_eq!(frames(&out), expected, "by {step}");
+        assert!(transmit.is_empty() && !socket.wants_write());
+    }
+}
+
+#[test]
 fn a_batch_is_one_frame_whatever_its_parts() {
     for (size, step) in [(1, 1), (100, 7), (3_000, 64), (70_000, 4_096), (70_000, usize::MAX)] {
         let mut socket = WebSocket::new(0);
