@@ -1,6 +1,8 @@
 //! The keys of the operator's document. Reading it and its JSON Schema both come from these records.
 
-use crate::document::{Concealed, Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words};
+use crate::document::{
+    Concealed, Located, MaybeFile, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words,
+};
 use crate::record;
 use crate::snapshot::{
     Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, Overlapping, PoolProtocol,
@@ -163,10 +165,10 @@ record! {
 record! {
     /// Who is let in.
     pub(crate) struct IdentityKeys {
-        /// The file of devices and their credentials, from the document's folder if relative.
-        devices: Optional<PathBuf>,
-        /// The file of API keys of services and owners, from the document's folder if relative.
-        api_keys: Optional<PathBuf>,
+        /// The file of devices and their credentials, from the document's folder if relative. An empty name is no file.
+        devices: Optional<MaybeFile>,
+        /// The file of API keys of services and owners, from the document's folder if relative. An empty name is no file.
+        api_keys: Optional<MaybeFile>,
         /// Whether somebody without credentials is let in: `allow` or `deny` (the default).
         anonymous: Optional<Anonymous>,
     }
@@ -322,7 +324,7 @@ record! {
         keep_alive_max: Optional<Wait<1000>>,
         /// How long a peer may take to read what was written to it before it is cut. Default: `30s`.
         write_timeout: Optional<Wait<1>>,
-        /// CoAP: exchanges of the whole node that are remembered, so that a repeated message is not taken for a new one. Default: 8000000.
+        /// CoAP: exchanges of the whole node that are remembered, so that a repeated message is not taken for a new one. Default: 2000000.
         coap_exchanges: Optional<Count>,
         /// CoAP: how long each is remembered (EXCHANGE_LIFETIME); shorter only if all clients repeat themselves for less long. Default: `247s`.
         coap_exchange_lifetime: Optional<Wait<1000>>,

@@ -76,8 +76,8 @@ fn identity(keys: Option<IdentityKeys>) -> IdentityPolicy {
     match keys {
         None => IdentityPolicy { devices: None, api_keys: None, allow_anonymous: false },
         Some(keys) => IdentityPolicy {
-            devices: keys.devices.get(),
-            api_keys: keys.api_keys.get(),
+            devices: keys.devices.get().and_then(|file| file.0),
+            api_keys: keys.api_keys.get().and_then(|file| file.0),
             allow_anonymous: keys.anonymous.or(Anonymous::Deny) == Anonymous::Allow,
         },
     }

@@ -183,6 +183,12 @@ fn paths_are_meant_from_the_documents_folder() {
 }
 
 #[test]
+fn a_file_without_a_name_is_none() {
+    let snapshot = compiled("identity: {devices: \"${DEVICES:-}\", anonymous: allow}");
+    assert_eq!(snapshot.identity.devices, None);
+}
+
+#[test]
 fn every_mistake_is_shown_in_its_place() {
     let text = include_str!("tests/ten_mistakes.yaml");
     let mistakes = compile("edge.yaml", text, &empty).unwrap_err();

@@ -18,7 +18,7 @@ mod variables;
 pub use mistakes::{Mistake, Mistakes};
 pub use reading::{Environment, Reading, suggestion};
 pub use record::{Field, Keys, Optional, Required, described, key, record_schema};
-pub use scalars::{Concealed, Name, Scalar, Size, Wait, Whole};
+pub use scalars::{Concealed, MaybeFile, Name, Scalar, Size, Wait, Whole};
 pub use serde_json::Value as Json;
 pub use shape::{Located, OneOrMore, Shape, Words, or_variable};
 pub use tree::{At, Key, Node, Value};

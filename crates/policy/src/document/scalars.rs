@@ -125,6 +125,23 @@ impl Shape for PathBuf {
     }
 }
 
+/// A file that may be none, as written: an empty name is none, so that a variable of the environment can leave it out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MaybeFile(pub Option<PathBuf>);
+
+impl Shape for MaybeFile {
+    fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
+        if reading.scalar(node, "a path")?.text.is_empty() {
+            return Some(Self(None));
+        }
+        PathBuf::read(node, reading).map(|file| Self(Some(file)))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string"})
+    }
+}
+
 /// An IP address and a port.
 impl Shape for SocketAddr {
     fn read(node: &Node, reading: &mut Reading<'_>) -> Option<Self> {
