@@ -153,8 +153,8 @@ pub fn s_client_open(address: SocketAddr, arguments: &[&str]) -> Process {
     Process::start(&mut command, OPENSSL)
 }
 
-/// The Python that has paho-mqtt.
-fn python() -> String {
+/// The Python that has paho-mqtt and aiocoap.
+pub(crate) fn python() -> String {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../.venv/bin/python");
     std::env::var("PAHO_PYTHON").unwrap_or_else(|_| {
         // What `make test` has installed.

@@ -9,6 +9,7 @@ pub mod binary;
 pub mod certs;
 pub mod clients;
 pub mod coap;
+pub mod coap_service;
 pub mod documents;
 pub mod fleet;
 pub mod folder;

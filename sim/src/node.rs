@@ -308,5 +308,6 @@ fn describe(message: &ShardMessage) -> (&'static str, Option<Arc<str>>, Vec<PubI
         ShardMessage::Late { session, .. } => ("of a late event for", Some(session.clone()), Vec::new()),
         ShardMessage::Settled { session, .. } => ("an answer for", Some(session.clone()), Vec::new()),
         ShardMessage::Reply { event, .. } => ("a reply", None, World::named([event])),
+        ShardMessage::Decline { .. } => ("that there will be no reply", None, Vec::new()),
     }
 }

@@ -158,6 +158,7 @@ impl Engine {
                     self.settled_elsewhere(session, tag, ticket, outcome, heard);
                 }
                 ShardMessage::Reply { address, event } => self.reply_elsewhere(&address, event),
+                ShardMessage::Decline { address, outcome } => self.decline(address, outcome),
             },
             Input::Answer { dispatch, answer } => {
                 self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
@@ -295,6 +296,9 @@ impl Engine {
                 self.list(now, connection, tag, &filter, after.as_ref(), limit);
             }
             Intent::Request(publish) => self.request(now, connection, publish),
+            Intent::Decline { reply_to, outcome } => {
+                self.decline(reply_to, outcome);
+            }
             Intent::Close(close) => self.close(now, connection, &close),
         }
     }

@@ -292,6 +292,13 @@ pub enum ShardMessage {
         /// Whether any route or subscriber took it.
         heard: bool,
     },
+    /// Why there will be no answer to a request that the receiver's exchange waits for.
+    Decline {
+        /// The reply address.
+        address: Address,
+        /// Why.
+        outcome: Outcome,
+    },
     /// The answer to a request that the receiver's exchange waits for.
     Reply {
         /// The reply address.

@@ -115,6 +115,13 @@ pub enum Intent {
     /// Publish an event and wait for one answer to it. Answered by `Settle` with a worse outcome than `Accepted`, or by
     /// `Reply` once the answer comes; the caller owns the time limit.
     Request(Publish),
+    /// What was delivered to the peer asked for an answer, and none will come: whoever asked is told so.
+    Decline {
+        /// Where the answer should have gone.
+        reply_to: crate::Address,
+        /// Why there is none.
+        outcome: Outcome,
+    },
     /// End the connection, and the session as `keep` says.
     Close(Close),
 }

@@ -4,6 +4,7 @@
 //! them reaches it as a trait (`Registry`) or as bytes.
 
 mod clock;
+pub mod coap;
 mod dial;
 mod directory;
 pub mod dtls;

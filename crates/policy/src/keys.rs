@@ -192,9 +192,9 @@ record! {
 record! {
     /// Services that take events.
     pub(crate) struct PoolKeys {
-        /// What the members speak: `http` (the default) or `mqtt`.
+        /// What the members speak: `http` (the default), `mqtt` or `coap`.
         protocol: Optional<PoolProtocol>,
-        /// The URLs of the services, such as `http://127.0.0.1:9000/events` or `mqtts://broker.example:8883`.
+        /// The URLs of the services, such as `http://127.0.0.1:9000/events`, `mqtts://broker.example:8883` or `coap://10.0.0.5/events`.
         members: Required<List<String>>,
         /// How a member is picked for each event: `least-outstanding` (the default) or `round-robin`.
         balance: Optional<Balance>,
@@ -210,7 +210,7 @@ record! {
         backoff: Optional<Wait<1>>,
         /// The longest wait before another attempt. Default: `2s`.
         backoff_max: Optional<Wait<1>>,
-        /// At most how many requests are at one member at once. Default: 256.
+        /// At most how many requests are at one member at once. Default: 256; with `protocol: coap` 16.
         max_in_flight: Optional<Count>,
         /// At most how many events wait for the pool or are at its members before senders are braked. Default: 10000.
         queue: Optional<Count>,
@@ -409,7 +409,8 @@ impl Words for MqttVersion {
 
 impl Words for PoolProtocol {
     const WHAT: &'static str = "a protocol of pools";
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("mqtt", Self::Mqtt)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", Self::Http), ("mqtt", Self::Mqtt), ("coap", Self::Coap)];
     const LATER: &'static [(&'static str, &'static str)] =
         &[("kafka", "deliver to an HTTP service for now"), ("amqp", "deliver to an HTTP service for now")];
 }

@@ -297,6 +297,19 @@ pub enum PoolProtocol {
     Http,
     /// MQTT: the members are brokers.
     Mqtt,
+    /// CoAP over UDP.
+    Coap,
+}
+
+impl PoolProtocol {
+    /// The protocol's name in the document.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Mqtt => "mqtt",
+            Self::Coap => "coap",
+        }
+    }
 }
 
 /// What is particular to a pool of MQTT brokers.

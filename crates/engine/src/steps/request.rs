@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::io::ShardMessage;
 use crate::requests::ReplyAddress;
 use std::sync::Arc;
-use windrose_event::{Address, ConnectionId, Directive, Event, Now, Publish, Tag};
+use windrose_event::{Address, ConnectionId, Directive, Event, Now, Outcome, Publish, Tag};
 
 impl Engine {
     /// Publishes a request on the ordinary way of events; the reply finds its way by the address made for it.
@@ -53,6 +53,24 @@ impl Engine {
             self.tell(address.shard, message);
         }
         exists
+    }
+
+    /// Whoever was asked will not answer: the exchange that waits is told why. One that asked otherwise than by a request
+    /// waits for no answer in particular.
+    pub(crate) fn decline(&mut self, address: Address, outcome: Outcome) {
+        let Some(reply) = ReplyAddress::parse(&address) else { return };
+        if reply.shard != self.shards.here() {
+            if self.shards.others().any(|shard| shard == reply.shard) {
+                self.tell(reply.shard, ShardMessage::Decline { address, outcome });
+            }
+            return;
+        }
+        // To accept without an answer is no answer.
+        if !outcome.is_accepted()
+            && let Some((connection, tag)) = self.forget_request(reply.token)
+        {
+            self.direct(connection, Directive::Settle { tag, outcome, heard: true });
+        }
     }
 
     /// A reply came to another shard, for an exchange of this one.

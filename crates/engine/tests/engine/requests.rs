@@ -114,3 +114,24 @@ fn a_services_answer_goes_to_the_response_topic_if_the_asker_may_hear_of_it() {
     assert_eq!(event.origin.identity.to_string(), "service:api");
     assert_eq!(node.dropped("reply_not_permitted"), 1);
 }
+
+#[test]
+fn a_thing_that_will_not_answer_can_say_why_whatever_its_shard() {
+    for (thing_at, exchange_at) in [(0, 0), (0, 1), (1, 0)] {
+        let mut node = Node::with_shards(2, "");
+        let thing = node.client_at(thing_at, "car-7");
+        node.subscribe(thing, "devices/car-7/valve", Q1);
+        let exchange = node.exchange(exchange_at);
+        ask(&mut node, exchange, 3, "devices/car-7/valve");
+        let reply_to = node.deliveries(thing).remove(0).event.reply_to().unwrap().clone();
+        let outcome = Outcome::rejected_because(Cause::ByService, "it is stuck");
+        for _ in 0..2 {
+            node.intent(thing, Intent::Decline { reply_to: reply_to.clone(), outcome: outcome.clone() });
+        }
+        assert_eq!(node.settled(exchange), [(3, outcome, true)], "once");
+        node.intent(
+            thing,
+            Intent::Decline { reply_to: Address::new("a/b").unwrap(), outcome: Outcome::TimedOut },
+        );
+    }
+}

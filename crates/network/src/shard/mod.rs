@@ -21,6 +21,7 @@ pub(crate) use accept::accept;
 pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
+use crate::coap::client::ServiceClient;
 use crate::dtls::Cookies;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
@@ -74,6 +75,7 @@ pub(crate) struct Shard {
     registry: Arc<dyn Registry>,
     client: Rc<PoolClient>,
     brokers: Rc<BrokerClient>,
+    services: Rc<ServiceClient>,
     pub(crate) tls: Arc<TlsTable>,
     settings: RefCell<Settings>,
     timer: Notify,
@@ -158,6 +160,7 @@ impl Shard {
             registry,
             client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
             brokers: BrokerClient::new(seat, clock, &snapshot, read),
+            services: ServiceClient::new(clock, &snapshot),
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
@@ -186,6 +189,7 @@ impl Shard {
     pub(crate) fn apply(self: &Rc<Self>, snapshot: Arc<Snapshot>) {
         self.client.retain_pools(&snapshot.pools);
         self.brokers.apply(&snapshot, &self.host());
+        self.services.apply(&snapshot);
         let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
         self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
         *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
@@ -297,6 +301,7 @@ impl Shard {
                     match dispatch.pool.protocol {
                         PoolProtocol::Http => self.client.dispatch(dispatch, done),
                         PoolProtocol::Mqtt => self.brokers.dispatch(dispatch, done),
+                        PoolProtocol::Coap => self.services.dispatch(dispatch, done),
                     }
                 }
             }

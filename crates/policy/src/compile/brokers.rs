@@ -37,15 +37,15 @@ pub(super) fn check(keys: &PoolKeys, protocol: PoolProtocol, reading: &mut Readi
         ("subscribe", keys.subscribe.at()),
         ("mqtt_version", keys.mqtt_version.at()),
     ];
-    let (strange, theirs): (&[_], _) = match protocol {
-        PoolProtocol::Http => (&mqtt, "mqtt"),
-        PoolProtocol::Mqtt => (&http, "http"),
-    };
-    for (key, at) in strange {
-        if let Some(at) = at {
-            reading
-                .mistake(at, format!("`{key}` is only for pools with `protocol: {theirs}`"))
-                .help(format!("take `{key}` out, or write `protocol: {theirs}`"));
+    let all = [(PoolProtocol::Http, &http[..]), (PoolProtocol::Mqtt, &mqtt)];
+    for (owner, keys) in all.into_iter().filter(|(owner, _)| *owner != protocol) {
+        let theirs = owner.name();
+        for (key, at) in keys {
+            if let Some(at) = at {
+                reading
+                    .mistake(at, format!("`{key}` is only for pools with `protocol: {theirs}`"))
+                    .help(format!("take `{key}` out, or write `protocol: {theirs}`"));
+            }
         }
     }
 }

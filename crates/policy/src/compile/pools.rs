@@ -79,6 +79,8 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
     {
         reading.mistake(&at, "the longest wait is shorter than the first one, `backoff`");
     }
+    // Requests under way without congestion control are to be few (RFC 7252 §4.7, NSTART).
+    let in_flight = if protocol == PoolProtocol::Coap { 16 } else { 256 };
     Pool {
         name: name.into(),
         protocol,
@@ -91,7 +93,11 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
         timeout: keys.timeout.get().map_or(Duration::from_secs(10), |wait| wait.0),
         backoff,
         backoff_max,
-        max_in_flight: keys.max_in_flight.get().and_then(|count| u32::try_from(count.0).ok()).unwrap_or(256),
+        max_in_flight: keys
+            .max_in_flight
+            .get()
+            .and_then(|count| u32::try_from(count.0).ok())
+            .unwrap_or(in_flight),
         queue: keys.queue.get().and_then(|count| u32::try_from(count.0).ok()).unwrap_or(10_000),
         ca: keys.ca.get(),
         headers: entries(keys.headers)
@@ -155,6 +161,13 @@ fn scheme(protocol: PoolProtocol) -> Scheme {
             example: "write such as `mqtt://127.0.0.1:1883` or `mqtts://broker.example:8883`",
             credentials: "write `username: NAME` and `password: ${PASSWORD}`",
         },
+        PoolProtocol::Coap => Scheme {
+            plain: "coap",
+            tls: "coaps",
+            ports: (5683, 5684),
+            example: "write such as `coap://10.0.0.5/events`",
+            credentials: "take them out: CoAP has none in its requests",
+        },
     }
 }
 
@@ -176,6 +189,10 @@ fn member(url: &str, protocol: PoolProtocol) -> Result<Member, (String, &'static
             return Err(bad(&format!("it does not begin with `{}://` or `{}://`", scheme.plain, scheme.tls)));
         }
     };
+    if tls && protocol == PoolProtocol::Coap {
+        let message = "DTLS to members arrives later".to_owned();
+        return Err((message, "write `coap://` for a member on a network that you trust"));
+    }
     let authority = uri.authority().ok_or_else(|| bad("it has no host"))?;
     if authority.as_str().contains('@') {
         let message = "credentials have no place in a URL: they end up in logs".to_owned();

@@ -468,6 +468,24 @@ fn a_pool_of_brokers_has_keys_of_its_own() {
 }
 
 #[test]
+fn a_pool_of_coap_services_has_urls_and_few_requests_under_way() {
+    let pool =
+        |keys: &str| compile("edge.yaml", &format!("pools: {{b: {{protocol: coap, {keys}}}}}"), &empty);
+    let plain = pool("members: ['coap://10.0.0.5/events?a=b', 'coap://[::1]:9']").unwrap().pools[0].clone();
+    assert_eq!((plain.members[0].port, &*plain.members[0].path), (5683, "/events?a=b"));
+    assert_eq!((plain.members[1].port, &*plain.members[1].host, plain.max_in_flight), (9, "::1", 16));
+    for (keys, why) in [
+        ("members: ['coap://a'], mode: batch", "only for pools with `protocol: http`"),
+        ("members: ['coap://a'], keep_alive: 5s", "only for pools with `protocol: mqtt`"),
+        ("members: ['coaps://a']", "DTLS to members arrives later"),
+        ("members: ['http://a']", "neither `coap` nor `coaps`"),
+    ] {
+        let mistakes = pool(keys).expect_err("there is a mistake").to_string();
+        assert!(mistakes.contains(why), "{keys}: {mistakes}");
+    }
+}
+
+#[test]
 fn certificates_come_with_keys() {
     let tls = |keys: &str| mistake(&format!("tls: {{edge: {{{keys}}}}}"));
     assert!(tls("certificate: c.pem").contains("the certificate has no key"));

@@ -4,6 +4,7 @@
 //! datagrams (RFC 7252 §4); `binding` is what requests and responses mean. `server` joins them.
 
 pub mod binding;
+pub mod client;
 pub mod codec;
 mod config;
 mod datagrams;

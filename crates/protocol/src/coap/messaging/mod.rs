@@ -79,7 +79,6 @@ pub(super) enum Received<'a, T> {
         /// What was given along with the message that it acknowledges, if it does.
         about: Option<T>,
         /// It.
-        #[cfg_attr(not(test), allow(dead_code, reason = "for the client role"))]
         message: Message<'a>,
     },
     /// A message of ours was acknowledged, and nothing else.
@@ -280,7 +279,6 @@ impl<T: Copy> Messaging<T> {
     }
 
     /// Does not send messages any more that are about something.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the client role"))]
     pub(super) fn forget(&mut self, now: Now, remote: &Remote, is_it: impl Fn(T) -> bool) {
         let endpoint = self.key.hash(remote);
         self.peers.forget(now.moment, endpoint, remote, is_it);

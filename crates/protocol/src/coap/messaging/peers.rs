@@ -224,7 +224,6 @@ impl<T: Copy> Peers<T> {
     }
 
     /// Forgets messages to an endpoint that are about something: they are not sent, or not again.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the client role"))]
     pub(super) fn forget(
         &mut self,
         now: Moment,
