@@ -56,7 +56,8 @@ pub const COAP_FORGOTTEN: &str = "windrose_coap_forgotten";
 pub const COAP_WITHHELD: &str = "windrose_coap_withheld";
 /// What peers of CoAP sent that they must not, by `listener`, `cause`.
 pub const COAP_MISHAPS: &str = "windrose_coap_mishaps";
-/// Handshakes of DTLS, by `listener`, `step`: `asked` (to show its address), `begun`, `completed`.
+/// Handshakes of DTLS, by `listener`, `step`: `asked` (to show its address), `begun`, `completed`, `resumed` (of those: from a
+/// ticket).
 pub const DTLS_HANDSHAKES: &str = "windrose_dtls_handshakes";
 /// Flights of DTLS sent again, by `listener`.
 pub const DTLS_REPEATED: &str = "windrose_dtls_repeated";

@@ -1,6 +1,6 @@
 //! The node: its shards' threads, and the words that reach all of them: a new document, a drain, a question.
 
-use crate::dtls::Cookies;
+use crate::dtls::NodeKeys;
 use crate::http::client::load_client_tls;
 use crate::listen::{BindError, Listening};
 use crate::shard::{Candidates, Inbox, Link, Place, Shard, ShardParts, accept, candidates, links};
@@ -110,7 +110,7 @@ impl Node {
         let clock = Clock::start();
         let directory = Arc::new(Directory::default());
         let sources = Arc::new(Sources::new(SOURCES, random()?));
-        let cookies = Arc::new(Cookies::new(&random()?));
+        let node_keys = Arc::new(NodeKeys::new(&random()?));
         let (senders, inboxes) = links(count);
         let (keeper, kept) = match journal {
             Some(Journal { keeper, kept }) => (Some(keeper), kept.split(count)),
@@ -145,7 +145,7 @@ impl Node {
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
                 sources: Arc::clone(&sources),
-                cookies: Arc::clone(&cookies),
+                node_keys: Arc::clone(&node_keys),
                 senders: senders.clone(),
                 journal,
             };
@@ -351,7 +351,7 @@ struct ShardMaker {
     tls: Arc<TlsTable>,
     read: FileReader,
     sources: Arc<Sources>,
-    cookies: Arc<Cookies>,
+    node_keys: Arc<NodeKeys>,
     senders: Vec<mpsc::Sender<(ShardId, Vec<ShardMessage>)>>,
     journal: Option<ShardJournal>,
 }
@@ -395,7 +395,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             tls: make.tls,
             read: make.read,
             sources: make.sources,
-            cookies: make.cookies,
+            node_keys: make.node_keys,
             links: links.collect(),
             keeper: make.journal.as_ref().map(|journal| Arc::clone(&journal.keeper)),
         });

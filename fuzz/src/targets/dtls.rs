@@ -31,7 +31,7 @@ impl Credentials for OneMeter {
 }
 
 fn client(salt: u8) -> Client {
-    Client::new(SUITE, b"meter-1", KEY, [salt; 32], salt % 2 == 0)
+    Client::new(SUITE, b"meter-1", KEY, [salt; 32], salt.is_multiple_of(2))
         .unwrap_or_else(|| panic!("the suite is known"))
 }
 

@@ -64,6 +64,10 @@ impl HalfOpens {
         }
     }
 
+    pub(super) fn apply(&mut self, most: usize, longest: Duration) {
+        (self.most, self.longest) = (most.max(1), longest);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -65,6 +65,13 @@ impl Dtls {
         }
     }
 
+    /// The document has changed: what is there stays, what comes is bound by these.
+    pub fn apply(&mut self, limits: DtlsLimits) {
+        self.half_open.apply(limits.half_open, limits.handshake_timeout);
+        self.sessions.apply(limits.idle);
+        self.config.limits = limits;
+    }
+
     /// Takes a datagram; it is decrypted in place.
     pub fn handle_datagram(
         &mut self,

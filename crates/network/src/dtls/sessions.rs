@@ -96,6 +96,11 @@ impl Sessions {
         }
     }
 
+    /// Sessions that are there are looked at when they would have been; a longer time holds at once.
+    pub(super) fn apply(&mut self, longest_idle: Duration) {
+        self.longest_idle = longest_idle;
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

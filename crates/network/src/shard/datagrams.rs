@@ -82,6 +82,9 @@ impl Shard {
             if let Some(listener) = stays {
                 let config = self.coap_config(snapshot, listener, &door.port.udp);
                 self.core.borrow_mut().pump.apply_coap(door.port.id, config, Arc::clone(listener));
+                if let Some(secured) = &door.port.secured {
+                    secured.borrow_mut().apply(self.dtls_limits(snapshot));
+                }
             } else {
                 self.close_sessions(&door.port);
                 door.task.abort();

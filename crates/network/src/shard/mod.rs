@@ -22,7 +22,7 @@ pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::coap::client::ServiceClient;
-use crate::dtls::Cookies;
+use crate::dtls::NodeKeys;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, mqtt_config};
@@ -64,8 +64,8 @@ pub(crate) struct Shard {
     doors: RefCell<Vec<Door>>,
     /// What CoAP knows of where datagrams come from.
     sources: Arc<Sources>,
-    /// How clients of DTLS show their address.
-    cookies: Arc<Cookies>,
+    /// How cookies and tickets of DTLS are known again.
+    node_keys: Arc<NodeKeys>,
     seed: u64,
     links: Vec<Option<Link>>,
     keeper: Option<Arc<dyn Keeper>>,
@@ -125,7 +125,7 @@ pub(crate) struct ShardParts {
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
     pub(crate) sources: Arc<Sources>,
-    pub(crate) cookies: Arc<Cookies>,
+    pub(crate) node_keys: Arc<NodeKeys>,
     pub(crate) links: Vec<Option<Link>>,
     pub(crate) keeper: Option<Arc<dyn Keeper>>,
 }
@@ -133,7 +133,7 @@ pub(crate) struct ShardParts {
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
         let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, sources, .. } = parts;
-        let ShardParts { cookies, links, keeper, .. } = parts;
+        let ShardParts { node_keys, links, keeper, .. } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         Rc::new(Self {
@@ -151,7 +151,7 @@ impl Shard {
             arrivals: RefCell::new(Arrivals::new()),
             doors: RefCell::default(),
             sources,
-            cookies,
+            node_keys,
             seed,
             links,
             keeper,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use windrose_event::{Moment, Now, Registry, Secret, metrics};
-use windrose_policy::{Dtls, Listener};
+use windrose_policy::{Dtls, Listener, Snapshot};
 use windrose_protocol::coap::{Remote, Server, SessionId};
 
 /// Handshakes that one listener may have on their way in one shard.
@@ -47,6 +47,11 @@ impl Secured {
         self.dtls.next_timeout()
     }
 
+    /// The document has changed.
+    pub(super) fn apply(&mut self, limits: DtlsLimits) {
+        self.dtls.apply(limits);
+    }
+
     /// What it has counted.
     pub(super) fn count(&self, counts: &mut Vec<(&'static str, &'static str, u64)>) {
         let dtls = self.dtls.counts();
@@ -54,6 +59,7 @@ impl Secured {
             (metrics::DTLS_HANDSHAKES, "asked", dtls.asked),
             (metrics::DTLS_HANDSHAKES, "begun", dtls.begun),
             (metrics::DTLS_HANDSHAKES, "completed", dtls.completed),
+            (metrics::DTLS_HANDSHAKES, "resumed", dtls.resumed),
             (metrics::DTLS_REPEATED, "", dtls.repeated),
         ]);
         let causes = [
@@ -91,7 +97,6 @@ impl Secured {
 
 impl Shard {
     pub(super) fn secured(&self, listener: &Listener, dtls: &Dtls) -> Secured {
-        let limits = &self.settings.borrow().snapshot.limits;
         let entry = match dtls {
             Dtls::Psk => None,
             Dtls::Entry(name) => Some(Arc::clone(name)),
@@ -101,15 +106,21 @@ impl Shard {
         let config = DtlsConfig {
             listener: Arc::clone(&listener.name),
             credentials: Arc::new(credentials),
-            cookies: Arc::clone(&self.cookies),
-            limits: DtlsLimits {
-                sessions: 50_000,
-                half_open: HALF_OPEN,
-                handshake_timeout: limits.handshake_timeout,
-                idle: std::time::Duration::from_secs(3600),
-            },
+            keys: Arc::clone(&self.node_keys),
+            limits: self.dtls_limits(&self.snapshot()),
         };
         Secured { dtls: dtls::Dtls::new(config), sealed: Vec::new(), mishaps: Vec::new() }
+    }
+
+    /// What the document's limits mean to one of so many shards.
+    pub(super) fn dtls_limits(&self, snapshot: &Snapshot) -> DtlsLimits {
+        let limits = &snapshot.limits;
+        DtlsLimits {
+            sessions: (limits.dtls_sessions / u32::from(self.shards().max(1))).max(1) as usize,
+            half_open: HALF_OPEN,
+            handshake_timeout: limits.handshake_timeout,
+            idle: limits.dtls_idle,
+        }
     }
 
     /// Takes what one read of a socket brought.
