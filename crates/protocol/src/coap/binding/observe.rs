@@ -16,9 +16,9 @@ use windrose_event::{
     SubscriptionRequest, Tag,
 };
 
-/// An observer is asked for an acknowledgement at least with one of so many notifications, and after so long (RFC 7641
+/// An observer is asked for an acknowledgement at least with the next after so many others, and after so long (RFC 7641
 /// §4.5): one that is gone is not told for ever.
-const CONFIRM_AFTER: u8 = 16;
+const CONFIRM_AFTER: u8 = 15;
 const CONFIRM_EVERY: Duration = Duration::from_secs(60);
 
 impl Binding {
