@@ -17,6 +17,7 @@ mod outcome;
 mod owner;
 mod patch;
 mod pending;
+mod probe;
 mod reply;
 mod request;
 mod serve;
@@ -31,6 +32,7 @@ use assembly::Assemblies;
 use body::Bodies;
 use lanes::Lanes;
 use owner::Owners;
+use probe::Probes;
 use reply::Reply;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -58,7 +60,7 @@ pub enum Output {
         /// By what; `None`: by nothing, as the client wishes (RFC 7967).
         response: Option<Response>,
     },
-    /// Notify an observer (RFC 7641 §4.2).
+    /// Notify an observer (RFC 7641 §4.2), or ping it: an empty message, which is to be reset (RFC 7252 §4.3).
     Notify {
         /// Whom.
         remote: Remote,
@@ -133,6 +135,8 @@ pub struct Binding {
     bodies: Bodies,
     /// Until when answers of things are awaited.
     waits: Waits,
+    /// Observers that are asked for signs of life.
+    probes: Probes,
     /// Nobody anonymous is let in until then: the registry was asked a moment ago.
     refused: Option<(Moment, Response)>,
     /// Where the sequence numbers of observations begin (RFC 7641 §4.4).
@@ -155,6 +159,7 @@ impl Binding {
             assemblies: Assemblies::default(),
             bodies: Bodies::default(),
             waits: Waits::default(),
+            probes: Probes::default(),
             refused: None,
             sequence: seed as u32 & 0xffff,
             outputs: VecDeque::new(),
@@ -209,6 +214,7 @@ impl Binding {
         self.assemblies.handle_timeout(now.moment);
         self.bodies.handle_timeout(now.moment);
         self.give_up_waiting(now);
+        self.ping_observers(now);
         self.close_idle(now);
     }
 
@@ -218,6 +224,7 @@ impl Binding {
             self.assemblies.next_timeout(),
             self.bodies.next_timeout(),
             self.waits.next_timeout(),
+            self.probes.next_timeout(),
             self.lanes.next_timeout().filter(|_| !self.is_stream),
         ]
         .into_iter()

@@ -62,7 +62,7 @@ impl Binding {
         let subscription = lane.join(&filter);
         let start = (now.moment.as_micros() >> 16) as u32;
         let Some(owner) = self.owners.get_mut(remote) else { return Ok(()) };
-        owner.observed = owner.observed.wrapping_add(1);
+        owner.observed = owner.observed.wrapping_add(1).max(1);
         let observation = owner.observed;
         owner.observations.push(Observation {
             id: observation,
@@ -266,6 +266,12 @@ impl Binding {
         else {
             return;
         };
+        if fate.is_alive() {
+            owner.seen = Some(now.moment);
+        }
+        if notice.is_ping() && fate.is_alive() {
+            return;
+        }
         let settled = (notice.tag, notice.observation);
         let index = owner.unsettled.iter().position(|known| *known == settled);
         if let (Some(index), Some(lane)) = (index, owner.lane) {

@@ -19,7 +19,9 @@ pub(super) struct Owner {
     pub(super) observations: Vec<Observation>,
     /// Deliveries that no acknowledgement came for: their tags, and for which observation they are.
     pub(super) unsettled: Vec<(u16, u32)>,
-    /// The number of the last observation.
+    /// When it last showed that it is there.
+    pub(super) seen: Option<Moment>,
+    /// The number of the last observation; none has the number 0.
     pub(super) observed: u32,
 }
 

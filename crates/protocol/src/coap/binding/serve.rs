@@ -188,6 +188,9 @@ impl Binding {
         if let Some(owner) = self.owners.get_mut(remote) {
             owner.lane = Some(lane);
         }
+        if let (Remote::Udp { .. }, Some(lane)) = (remote, self.lanes.get(lane)) {
+            self.probes.begin(now.moment, lane.serial, remote);
+        }
         Ok(lane)
     }
 

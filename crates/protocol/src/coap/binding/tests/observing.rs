@@ -159,6 +159,7 @@ fn silent_observers_are_asked_now_and_then_whether_they_are_there() {
     }
     assert_eq!(confirmed, [15, 31]);
     world.advance(Duration::from_secs(61));
+    world.told.clear();
     world.publish("a", "x", Q0);
     assert!(world.one_told().confirmable);
 }
@@ -242,4 +243,26 @@ fn the_engine_ends_observations() {
     assert_eq!(uint(&told.response, option::OBSERVE), None);
     assert!(world.closed.contains(&lane));
     assert_eq!(world.binding.owners.len(), 0);
+}
+
+#[test]
+fn observers_that_are_gone_are_found_though_nothing_happens() {
+    let mut world = World::new();
+    for port in 1..=3 {
+        world.ask_from(port, &observe("/a"));
+    }
+    world.advance(Duration::from_secs(30));
+    world.publish("a", "x", Q1);
+    let told: Vec<_> = world.told.drain(..).filter(|told| told.remote == endpoint(1)).collect();
+    world.notified(&told[0], Fate::Acknowledged);
+    world.advance(Duration::from_secs(30));
+    let pings: Vec<_> = world.told.drain(..).collect();
+    assert_eq!(pings.len(), 2, "one has just shown that it is there");
+    assert!(pings.iter().all(|ping| ping.confirmable && ping.response == Response::new(Code::EMPTY)));
+    let (alive, gone): (Vec<_>, Vec<_>) = pings.iter().partition(|ping| ping.remote == endpoint(2));
+    world.notified(alive[0], Fate::Reset);
+    world.notified(gone[0], Fate::TimedOut);
+    assert_eq!(world.subscriptions.len(), 2);
+    world.advance(Duration::from_secs(3_600));
+    assert_eq!(world.told.len(), 2, "all that are left, now and then");
 }
