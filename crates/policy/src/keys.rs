@@ -324,7 +324,7 @@ record! {
         keep_alive_max: Optional<Wait<1000>>,
         /// How long a peer may take to read what was written to it before it is cut. Default: `30s`.
         write_timeout: Optional<Wait<1>>,
-        /// CoAP: exchanges of the whole node that are remembered, so that a repeated message is not taken for a new one. Default: 2000000.
+        /// CoAP: exchanges of the whole node that are remembered, so that a repeated message is not taken for a new one. Default: 8000000.
         coap_exchanges: Optional<Count>,
         /// CoAP: how long each is remembered (EXCHANGE_LIFETIME); shorter only if all clients repeat themselves for less long. Default: `247s`.
         coap_exchange_lifetime: Optional<Wait<1000>>,

@@ -530,7 +530,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             keep_alive_max: None,
             write_timeout: Duration::from_secs(30),
-            coap_exchanges: 2_000_000,
+            coap_exchanges: 8_000_000,
             coap_exchange_lifetime: Duration::from_secs(247),
             dtls_sessions: 1_000_000,
             dtls_idle: Duration::from_secs(3600),
