@@ -14,6 +14,7 @@ pub mod documents;
 pub mod fleet;
 pub mod folder;
 pub mod http;
+pub mod libcoap;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod node;
