@@ -17,6 +17,7 @@ mod remote;
 mod server;
 mod sources;
 mod stream;
+mod things;
 
 pub use config::ServerConfig;
 pub use datagrams::Datagrams;

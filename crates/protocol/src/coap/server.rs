@@ -9,8 +9,10 @@
 mod tests;
 
 use super::binding::{self, Asker, Binding, Fate, Notice};
+use super::client::{CallId, Failure, Outgoing};
 use super::codec::{Code, Kind, Message, option};
 use super::messaging::{Chance, Messaging, Received, Settings, TimedOut};
+use super::things::{self, Things};
 use super::{
     Counts, Datagrams, Lane, Mishap, Output, Remote, Request, Response, ServerConfig, SessionId, Sources,
 };
@@ -27,12 +29,22 @@ const BLOCK_MAX: usize = 1_024;
 /// The server's side of one socket.
 #[derive(Debug)]
 pub struct Server {
-    messaging: Messaging<Notice>,
+    messaging: Messaging<About>,
     binding: Binding,
+    things: Things,
     /// What was wrong, until it is told.
     mishaps: VecDeque<Output>,
     /// When it was mutated last.
     now: Now,
+}
+
+/// What a message of ours is about.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    /// It notifies an observer.
+    Notice(Notice),
+    /// It asks a registered thing.
+    Call(CallId),
 }
 
 impl Server {
@@ -43,6 +55,7 @@ impl Server {
         let messaging = Messaging::new(Settings::from(&*config), sources, chance.next());
         Self {
             messaging,
+            things: Things::new(config.clone(), chance.next()),
             binding: Binding::new(config, chance.next()),
             mishaps: VecDeque::new(),
             now: Now::default(),
@@ -53,6 +66,7 @@ impl Server {
     pub fn apply(&mut self, config: &Arc<ServerConfig>) {
         self.messaging.apply(Settings::from(&**config));
         self.binding.apply(config.clone());
+        self.things.apply(config.clone());
     }
 
     /// Takes a datagram; of a session what was in it, decrypted.
@@ -61,20 +75,18 @@ impl Server {
         match self.messaging.receive(now, remote, bytes) {
             Received::Nothing => {}
             Received::Request { ask, message } => self.handle_request(now, remote, ask, &message),
-            Received::Response { ask, about, .. } => {
-                // Nothing was asked: nobody knows the token (RFC 7252 §5.3.2). A notification may be acknowledged by such.
-                if let Some(ask) = ask {
-                    self.messaging.reject(now, ask);
-                }
-                if let Some(notice) = about {
-                    self.binding.handle_notified(now, remote, notice, Fate::Acknowledged);
-                }
-                self.mishap(remote, Mishap::Token, "a response to what was not asked");
+            Received::Response { ask, about, message } => {
+                self.handle_response(now, remote, ask, about, &message);
             }
-            Received::Acknowledged(notice) => {
+            Received::Acknowledged(About::Notice(notice)) => {
                 self.binding.handle_notified(now, remote, notice, Fate::Acknowledged);
             }
-            Received::Reset(notice) => self.binding.handle_notified(now, remote, notice, Fate::Reset),
+            // Its response comes in a message of its own (RFC 7252 §5.2.2).
+            Received::Acknowledged(About::Call(_)) => {}
+            Received::Reset(About::Notice(notice)) => {
+                self.binding.handle_notified(now, remote, notice, Fate::Reset);
+            }
+            Received::Reset(About::Call(call)) => self.things.handle_failure(now, call, Failure::Reset),
             Received::Mishap(mishap, detail) => self.tell(remote, mishap, detail),
         }
     }
@@ -105,7 +117,35 @@ impl Server {
             payload: message.payload,
             confirmable,
         };
+        if Things::is_meant(&request) {
+            let claim = self.binding.claim(remote);
+            return self.things.handle_request(now, remote, claim, ask, &request);
+        }
         self.binding.handle_request(now, Asker { remote, ask, room }, &request);
+    }
+
+    fn handle_response(
+        &mut self,
+        now: Now,
+        remote: Remote,
+        ask: Option<u32>,
+        about: Option<About>,
+        message: &Message<'_>,
+    ) {
+        let is_known = self.things.knows(remote, message.token);
+        match ask {
+            Some(ask) if is_known => self.messaging.acknowledge(now, ask),
+            Some(ask) => self.messaging.reject(now, ask),
+            None => {}
+        }
+        // A notification may be acknowledged by what is no acknowledgement alone.
+        if let Some(About::Notice(notice)) = about {
+            self.binding.handle_notified(now, remote, notice, Fate::Acknowledged);
+        }
+        match is_known {
+            true => self.things.handle_response(now, remote, message),
+            false => self.mishap(remote, Mishap::Token, "a response to what was not asked"),
+        }
     }
 
     /// A DTLS session begins: its requests bear this claim.
@@ -118,33 +158,47 @@ impl Server {
     pub fn handle_session_end(&mut self, now: Now, session: SessionId) {
         self.now = now;
         self.messaging.forget_endpoint(&Remote::Session(session));
+        self.things.handle_session_end(now, session);
         self.binding.handle_session_end(now, session);
     }
 
     /// Takes the engine's word for a lane.
     pub fn handle_directive(&mut self, now: Now, lane: Lane, directive: Directive) {
         self.now = now;
-        self.binding.handle_directive(now, lane, directive);
+        match Things::is_lane(lane) {
+            true => self.things.handle_directive(now, lane, directive),
+            false => self.binding.handle_directive(now, lane, directive),
+        }
     }
 
     /// Credit for what a lane publishes is gone, or back: meanwhile its requests are answered by 4.29 (RFC 8516).
     pub fn handle_brake(&mut self, now: Now, lane: Lane, paused: bool) {
         self.now = now;
-        self.binding.handle_brake(now, lane, paused);
+        // Things publish nothing but their answers.
+        if !Things::is_lane(lane) {
+            self.binding.handle_brake(now, lane, paused);
+        }
     }
 
     /// Acts on [`Server::next_timeout`].
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;
         while let Some(TimedOut { remote, about }) = self.messaging.poll_timeout(now) {
-            self.binding.handle_notified(now, remote, about, Fate::TimedOut);
+            match about {
+                About::Notice(notice) => self.binding.handle_notified(now, remote, notice, Fate::TimedOut),
+                About::Call(call) => self.things.handle_failure(now, call, Failure::TimedOut),
+            }
         }
         self.binding.handle_timeout(now);
+        self.things.handle_timeout(now);
     }
 
     /// When [`Server::handle_timeout`] is due.
     pub fn next_timeout(&self) -> Option<Moment> {
-        [self.messaging.next_timeout(), self.binding.next_timeout()].into_iter().flatten().min()
+        [self.messaging.next_timeout(), self.binding.next_timeout(), self.things.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next output, if any.
@@ -157,7 +211,8 @@ impl Server {
                 }
                 binding::Output::Respond { ask, response: None } => self.messaging.acknowledge(now, ask),
                 binding::Output::Notify { remote, token, response, confirmable, notice } => {
-                    let sent = self.messaging.send(now, remote, confirmable, token, response, Some(notice));
+                    let about = Some(About::Notice(notice));
+                    let sent = self.messaging.send(now, remote, confirmable, token, response, about);
                     if sent.is_err() {
                         self.binding.handle_notified(now, remote, notice, Fate::TimedOut);
                     }
@@ -167,7 +222,34 @@ impl Server {
                 binding::Output::Disconnect { lane } => return Some(Output::Disconnect { lane }),
             }
         }
-        self.mishaps.pop_front()
+        self.poll_things().or_else(|| self.mishaps.pop_front())
+    }
+
+    fn poll_things(&mut self) -> Option<Output> {
+        let now = self.now;
+        while let Some(output) = self.things.poll_output() {
+            match output {
+                things::Output::Respond { ask, response } => self.messaging.respond(now, ask, response),
+                things::Output::Send { call, remote, token, message } => {
+                    let Outgoing { code, options, payload } = message;
+                    let content = Response { code, options, payload };
+                    let about = Some(About::Call(call));
+                    if self.messaging.send(now, remote, true, token, content, about).is_err() {
+                        self.things.handle_failure(now, call, Failure::TimedOut);
+                    }
+                }
+                things::Output::Forget { call, remote } => {
+                    let is_it = |about| matches!(about, About::Call(its) if its == call);
+                    self.messaging.forget(now, &remote, is_it);
+                }
+                things::Output::Connect { lane, remote } => {
+                    return Some(Output::Connect { lane, remote: Some(remote) });
+                }
+                things::Output::Intent { lane, intent } => return Some(Output::Intent { lane, intent }),
+                things::Output::Disconnect { lane } => return Some(Output::Disconnect { lane }),
+            }
+        }
+        None
     }
 
     /// What waits to be sent.

@@ -180,10 +180,7 @@ impl Binding {
         if let Some(lane) = owner.lane.filter(|lane| self.lanes.get(*lane).is_some()) {
             return Ok(lane);
         }
-        let claim = match &owner.claim {
-            Some(claim) => Claim::clone(claim),
-            None => Claim { listener: self.config.listener.clone(), peer: remote.peer(), ..Claim::default() },
-        };
+        let claim = self.claim(remote);
         let lane = self.open_lane(now, Some(remote), claim);
         if let Some(owner) = self.owners.get_mut(remote) {
             owner.lane = Some(lane);
@@ -192,6 +189,14 @@ impl Binding {
             self.probes.begin(now.moment, lane.serial, remote);
         }
         Ok(lane)
+    }
+
+    /// What somebody is known by: a session by what it claims, an address by nothing.
+    pub(in crate::coap) fn claim(&self, remote: Remote) -> Claim {
+        match self.owners.get(remote).and_then(|owner| owner.claim.as_deref()) {
+            Some(claim) => claim.clone(),
+            None => Claim { listener: self.config.listener.clone(), peer: remote.peer(), ..Claim::default() },
+        }
     }
 
     fn open_lane(&mut self, now: Now, owner: Option<Remote>, claim: Claim) -> usize {

@@ -103,7 +103,6 @@ impl Calls {
     }
 
     /// Nobody waits for that one any more: there is no `Done`.
-    #[allow(dead_code, reason = "for registered things")]
     pub(in crate::coap) fn cancel(&mut self, id: CallId) {
         if let Some(entry) = self.remove(id) {
             self.outputs.push_back(CallOutput::Forget { call: id, remote: entry.remote });

@@ -13,6 +13,8 @@ mod tests;
 
 pub use call::{Failure, Outgoing};
 pub use calls::CallId;
+pub(super) use calls::{CallOutput, Calls};
 pub use machine::{Client, ClientConfig};
 pub use outcome::outcome;
+pub(super) use request::asked;
 pub use request::{Target, publication};

@@ -79,7 +79,6 @@ pub fn publication(target: &Target, event: &Event) -> Outgoing {
 }
 
 /// An event as a request to a thing's resource: a POST with its payload and format, and its named values in the query.
-#[allow(dead_code, reason = "for registered things")]
 pub(in crate::coap) fn asked(resource: &str, event: &Event) -> Outgoing {
     let mut options = OptionsBuf::default();
     for segment in resource.split('/') {
