@@ -3,6 +3,7 @@
 use windrose_e2e::coap_service::CoapService;
 use windrose_e2e::documents::open_coap;
 use windrose_e2e::mqtt::{Client, Options};
+use windrose_e2e::node::Setup;
 use windrose_e2e::{Node, clients};
 
 fn directory(node: &Node) -> String {
@@ -74,4 +75,37 @@ fn a_thing_registers_only_what_it_may_subscribe_to() {
     let node = Node::start(&document);
     let thing = CoapService::register(&directory(&node), "meter-1");
     assert!(registered(&thing).starts_with("registered 4.03"), "{}", registered(&thing));
+}
+
+#[test]
+fn a_device_is_asked_where_its_record_says_it_is() {
+    let thing = CoapService::start();
+    let elsewhere = CoapService::start();
+    let record = |service: &CoapService| {
+        format!(
+            "devices:\n  - {{id: meter-1, credentials: [], coap: \"coap://{}\", resources: [valve, no]}}\n",
+            service.address()
+        )
+    };
+    let document = open_coap("")
+        .replace("identity: {anonymous: allow}", "identity: {anonymous: allow, devices: devices.yaml}");
+    let document = document.replace("who: anonymous", "who: anyone");
+    let node = Setup::new().file("devices.yaml", &record(&thing)).start(&document);
+    let ask_until_there = || {
+        let mut answer = (0, String::new());
+        windrose_e2e::wait_until("the device is there", || {
+            answer = ask(&node, "devices/meter-1/valve", "{\"open\":true}");
+            answer.0 != 503
+        });
+        answer
+    };
+    assert_eq!(ask_until_there(), (200, "{\"open\":true}".to_owned()));
+    assert_eq!(thing.wait_for(&["valve"])["payload"], "{\"open\":true}");
+    assert_eq!(ask(&node, "devices/meter-1/no", "{}").0, 422);
+    // It moves, and its record with it.
+    node.write_file("devices.yaml", &record(&elsewhere));
+    windrose_e2e::wait_until("the device is asked elsewhere", || {
+        ask(&node, "devices/meter-1/valve", "{}");
+        elsewhere.count() > 0
+    });
 }

@@ -1,6 +1,6 @@
 //! Identity: which thing is this, and whose is it?
 
-use crate::{Conversation, Text};
+use crate::{Conversation, Reachable, Text};
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
@@ -246,5 +246,10 @@ pub trait Registry: Send + Sync {
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
         let _ = identity;
         None
+    }
+
+    /// The devices that are servers themselves, as their records say. Must not wait.
+    fn reachable(&self) -> Vec<Arc<Reachable>> {
+        Vec::new()
     }
 }

@@ -15,6 +15,7 @@ mod identity;
 mod intent;
 pub mod metrics;
 mod outcome;
+mod reachable;
 mod text;
 mod time;
 mod via;
@@ -32,6 +33,7 @@ pub use intent::{
     Close, CloseCause, ConnectionId, Intent, Open, Publish, RetainedDelivery, SubscriptionRequest, Tag, Will,
 };
 pub use outcome::{Cause, Outcome, Rejection};
+pub use reachable::Reachable;
 pub use text::Text;
 pub use time::{Moment, Now, Timestamp};
 pub use via::{VIA, has_passed};

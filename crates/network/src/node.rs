@@ -92,6 +92,7 @@ enum Command {
     Apply { snapshot: Arc<Snapshot>, sockets: Vec<(Place, Listening)>, done: oneshot::Sender<()> },
     Tally(oneshot::Sender<Tally>),
     State(Vec<(Address, Bytes)>),
+    RegistryChanged,
     Drain,
     IsRecovered(oneshot::Sender<bool>),
     IsIdle(oneshot::Sender<bool>),
@@ -160,6 +161,7 @@ impl Node {
         node.recovered().await;
         match node.apply(snapshot).await {
             Ok(()) => {
+                node.registry_changed().await;
                 tokio::spawn(keep_told(node.way(), told));
                 Ok(node)
             }
@@ -230,6 +232,14 @@ impl Node {
             std::mem::replace(interval, snapshot.node.sys_interval) != snapshot.node.sys_interval
         });
         Ok(())
+    }
+
+    /// The registry knows others than before: devices that are servers may have come and gone.
+    pub async fn registry_changed(&self) {
+        for shard in &self.shards {
+            // A shard that has stopped asks nobody.
+            let _ = shard.commands.send(Command::RegistryChanged).await;
+        }
     }
 
     fn listen(&self, place: &Place, sockets: &mut [Vec<(Place, Listening)>]) -> io::Result<SocketAddr> {
@@ -448,6 +458,7 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
             }
             Command::Tally(answer) => drop(answer.send(shard.tally())),
             Command::State(values) => shard.input(Input::State(values)),
+            Command::RegistryChanged => shard.registry_changed(),
             Command::Drain => {
                 for (_, accepting) in std::mem::take(&mut accepting) {
                     accepting.task.abort();

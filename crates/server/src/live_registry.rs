@@ -1,7 +1,8 @@
 //! The registry in force: replaced whole by a reload, without a lock.
 
 use arc_swap::ArcSwap;
-use windrose_event::{Claim, Conversation, Registry, Secret, Verdict};
+use std::sync::Arc;
+use windrose_event::{Claim, Conversation, Reachable, Registry, Secret, Verdict};
 use windrose_storage::FileRegistry;
 
 /// The registry that the document names now.
@@ -14,7 +15,7 @@ impl LiveRegistry {
 
     /// From now on, claims are answered by `registry`.
     pub(crate) fn replace(&self, registry: FileRegistry) {
-        self.0.store(std::sync::Arc::new(registry));
+        self.0.store(Arc::new(registry));
     }
 }
 
@@ -33,5 +34,9 @@ impl Registry for LiveRegistry {
 
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
         self.0.load().psk(identity)
+    }
+
+    fn reachable(&self) -> Vec<Arc<Reachable>> {
+        self.0.load().reachable()
     }
 }

@@ -79,6 +79,7 @@ impl Reloader {
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
         admin.commit(bound);
         self.registry.replace(registry);
+        self.node.registry_changed().await;
         self.snapshot = snapshot;
         Ok(())
     }

@@ -4,10 +4,11 @@ use crate::certificates::{Certificates, Mark};
 use crate::file::{FileError, load};
 use crate::passwords;
 use crate::pre_shared_keys::{PreSharedKeys, read_key};
+use crate::reachable::reachable;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use windrose_event::{Identity, Principal};
+use windrose_event::{Identity, Principal, Reachable};
 use windrose_policy::document::{At, Concealed, Located, Optional, Reading, Required};
 use windrose_policy::record;
 
@@ -31,6 +32,10 @@ record! {
         owner: Optional<String>,
         /// The groups that it belongs to.
         groups: Optional<Vec<Located<String>>>,
+        /// Where it can be asked, if it is a CoAP server: `coap://10.0.0.5:5683`.
+        coap: Optional<String>,
+        /// Its resources there: `valve` is asked what is published at `devices/ID/valve`.
+        resources: Optional<Vec<Located<String>>>,
         /// How it may prove who it is; any one of these will do.
         credentials: Required<Vec<Located<CredentialKeys>>>,
     }
@@ -77,6 +82,8 @@ pub(crate) struct Devices {
     pub(crate) certificates: Certificates,
     /// Devices and keys, by the identity of a pre-shared key.
     pub(crate) pre_shared_keys: PreSharedKeys,
+    /// Devices that are servers.
+    pub(crate) reachable: Vec<Arc<Reachable>>,
     /// The ids of the devices of each owner, in ascending order.
     pub(crate) owned: BTreeMap<Arc<str>, Vec<Arc<str>>>,
 }
@@ -176,7 +183,9 @@ impl<'f> Loader<'f> {
         let groups = self.shared.groups(keys.groups, reading);
         let owned = self.shared.list(Vec::new());
         let principal = Principal::Device { id: id.clone(), owner };
-        self.devices.identities.push(Identity { principal, groups, owned });
+        let identity = Identity { principal, groups, owned };
+        self.devices.reachable.extend(reachable(&identity, keys.coap, keys.resources, reading).map(Arc::new));
+        self.devices.identities.push(identity);
         for credential in keys.credentials.0.map(|list| list.value).unwrap_or_default() {
             self.credential(&id, index, credential, reading);
         }

@@ -11,6 +11,7 @@ mod journal;
 mod local_files;
 mod passwords;
 mod pre_shared_keys;
+mod reachable;
 mod registry;
 mod verified;
 

@@ -8,7 +8,7 @@ use crate::verified::Verified;
 use arc_swap::ArcSwap;
 use std::path::Path;
 use std::sync::Arc;
-use windrose_event::{Claim, Identity, Refusal, RefusalCause, Registry, Secret, Verdict};
+use windrose_event::{Claim, Identity, Reachable, Refusal, RefusalCause, Registry, Secret, Verdict};
 
 /// A registry in two files: devices with their credentials, and API keys.
 ///
@@ -85,6 +85,10 @@ impl Registry for FileRegistry {
 
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
         self.table.load().devices.pre_shared_keys.key(identity)
+    }
+
+    fn reachable(&self) -> Vec<Arc<Reachable>> {
+        self.table.load().devices.reachable.clone()
     }
 }
 

@@ -11,7 +11,7 @@ pub(super) const WAITING: usize = 4_096;
 
 impl Shard {
     pub(super) fn identify(self: &Rc<Self>, now: Now, connection: ConnectionId, claim: Box<Claim>) {
-        let own = self.brokers.identity(connection).map(Ok);
+        let own = self.brokers.identity(connection).or_else(|| self.devices.identity(connection)).map(Ok);
         if let Some(verdict) = own.or_else(|| self.registry.identify_at_once(&claim)) {
             self.core.borrow_mut().pump.input(now, Input::Identified { connection, verdict });
             return;

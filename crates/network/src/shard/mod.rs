@@ -22,10 +22,11 @@ pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
 use crate::coap::client::ServiceClient;
+use crate::coap::devices::Devices;
 use crate::dtls::NodeKeys;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
-use crate::pump::{Effect, Pump, mqtt_config, stream_config};
+use crate::pump::{Effect, Pump, mqtt_config};
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
 use crate::{Clock, Directory, FileReader};
@@ -42,7 +43,7 @@ use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::{Listener, PoolProtocol, Snapshot};
-use windrose_protocol::coap::{Sources, StreamConfig};
+use windrose_protocol::coap::Sources;
 use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
 
@@ -76,6 +77,7 @@ pub(crate) struct Shard {
     client: Rc<PoolClient>,
     brokers: Rc<BrokerClient>,
     services: Rc<ServiceClient>,
+    devices: Devices,
     pub(crate) tls: Arc<TlsTable>,
     settings: RefCell<Settings>,
     timer: Notify,
@@ -161,6 +163,7 @@ impl Shard {
             client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
             brokers: BrokerClient::new(seat, clock, &snapshot, read),
             services: ServiceClient::new(clock, &snapshot),
+            devices: Devices::new(seat, clock),
             tls,
             settings: RefCell::new(Settings::new(snapshot, seat.shards)),
             timer: Notify::new(),
@@ -196,6 +199,14 @@ impl Shard {
         self.input(Input::Snapshot(snapshot));
     }
 
+    /// The registry knows others than before.
+    pub(crate) fn registry_changed(self: &Rc<Self>) {
+        if !self.draining.get() {
+            let payload_bytes = self.snapshot().limits.payload_bytes;
+            self.devices.apply(&self.registry.reachable(), payload_bytes, &self.host());
+        }
+    }
+
     /// Takes in what was kept over a restart.
     pub(crate) fn recover(self: &Rc<Self>, kept: Kept) {
         let now = self.now();
@@ -212,6 +223,7 @@ impl Shard {
     pub(crate) fn drain(self: &Rc<Self>) {
         self.draining.set(true);
         self.brokers.drain();
+        self.devices.drain();
         self.input(Input::Drain);
     }
 
@@ -326,20 +338,7 @@ impl Shard {
         };
         let payload = websocket.receive(bytes);
         let (end, wants_write) = (websocket.end(), websocket.wants_write());
-        match websocket.take_ends() {
-            None => core.pump.bytes(now, id, bytes.get(payload).unwrap_or_default()),
-            Some(ends) => {
-                let mut start = payload.start;
-                for end in ends {
-                    core.pump.message(now, id, bytes.get(start..end).unwrap_or_default(), true);
-                    start = end.max(start);
-                }
-                let rest = bytes.get(start..payload.end).unwrap_or_default();
-                if !rest.is_empty() {
-                    core.pump.message(now, id, rest, false);
-                }
-            }
-        }
+        core.pump.bytes(now, id, bytes.get(payload).unwrap_or_default());
         match end {
             Some(End::Closed) => core.pump.end(now, id, None),
             Some(End::Violated(violation)) => core.pump.end(now, id, Some(violation.problem)),
@@ -389,10 +388,6 @@ impl Shard {
 
     fn write_timeout(&self) -> Duration {
         self.settings.borrow().snapshot.limits.write_timeout
-    }
-
-    fn stream_config(&self, listener: &Listener) -> Arc<StreamConfig> {
-        Arc::new(stream_config(&self.settings.borrow().snapshot.limits, listener))
     }
 
     /// What the document in force says of a listener; of one that it has no more, what it said when it had it.

@@ -355,3 +355,32 @@ fn a_pre_shared_key_without_its_file_is_a_mistake_with_its_place() {
     assert!(error.contains("devices.yaml:3:"), "{error}");
     assert!(error.contains("a pre-shared key has an identity and a file"), "{error}");
 }
+
+#[test]
+fn devices_that_are_servers_are_told_with_their_resources() {
+    let folder = Folder::new();
+    let open = |record: &str| {
+        let text = format!("devices:\n  - {{id: meter-1, credentials: [], {record}}}\n");
+        FileRegistry::open(Some(&folder.write("devices.yaml", &text)), None, false)
+    };
+    let registry = open("coap: 'coap://10.0.0.5:99', resources: [valve, /a/lamp]").unwrap();
+    match &registry.reachable()[..] {
+        [server] => {
+            assert_eq!((&*server.host, server.port), ("10.0.0.5", 99));
+            assert_eq!(server.identity.to_string(), "device:meter-1");
+            assert_eq!(server.resources.iter().map(|path| &**path).collect::<Vec<_>>(), ["valve", "a/lamp"]);
+        }
+        other => panic!("{other:?}"),
+    }
+    for (record, why) in [
+        ("coap: 'coap://a'", "it has no `resources`"),
+        ("resources: [valve]", "`coap` says where"),
+        ("coap: 'http://a', resources: [valve]", "not where a CoAP server is"),
+        ("coap: 'coap://a', resources: []", "from 1 to 64 resources"),
+        ("coap: 'coap://a', resources: [a, a]", "not the path of another resource"),
+        ("coap: 'coap://a', resources: ['a/#']", "not the path of another resource"),
+    ] {
+        let error = open(record).err().expect(record).to_string();
+        assert!(error.contains(why), "{record}: {error}");
+    }
+}

@@ -5,6 +5,7 @@ use crate::coap::codec::{Block, Code, Options, OptionsBuf, option};
 use crate::coap::exchange::Response;
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::fmt;
 
 /// A request to send, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Outgoing {
 /// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// Its host cannot be found or reached.
+    Unreachable,
     /// None came in time.
     TimedOut,
     /// The peer does not know what it was sent (RFC 7252 §4.2, Reset).
@@ -28,6 +31,18 @@ pub enum Failure {
     TooLarge,
     /// It makes no sense; the sentence says how.
     Nonsense(&'static str),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "it cannot be reached",
+            Self::TimedOut => "it said nothing in time",
+            Self::Reset => "it refused the request: nobody listens there",
+            Self::TooLarge => "its answer is larger than is taken",
+            Self::Nonsense(how) => return write!(f, "its answer makes no sense: {how}"),
+        })
+    }
 }
 
 /// What to do next.

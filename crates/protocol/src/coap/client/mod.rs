@@ -8,6 +8,7 @@ mod calls;
 mod machine;
 mod outcome;
 mod request;
+mod settle;
 #[cfg(test)]
 mod tests;
 
@@ -16,5 +17,5 @@ pub use calls::CallId;
 pub(super) use calls::{CallOutput, Calls};
 pub use machine::{Client, ClientConfig};
 pub use outcome::outcome;
-pub(super) use request::asked;
-pub use request::{Target, publication};
+pub use request::{Target, asked, publication};
+pub use settle::{open, settle, subscribe};

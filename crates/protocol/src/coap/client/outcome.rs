@@ -17,7 +17,9 @@ pub fn outcome(result: &Result<Response, Failure>) -> Outcome {
     let response = match result {
         Ok(response) => response,
         Err(Failure::TimedOut) => return Outcome::TimedOut,
-        Err(Failure::Reset | Failure::TooLarge | Failure::Nonsense(_)) => return Outcome::unavailable(),
+        Err(Failure::Unreachable | Failure::Reset | Failure::TooLarge | Failure::Nonsense(_)) => {
+            return Outcome::unavailable();
+        }
     };
     match (response.code, response.code.class()) {
         (_, 2) => Outcome::Accepted,

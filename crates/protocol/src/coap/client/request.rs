@@ -79,7 +79,7 @@ pub fn publication(target: &Target, event: &Event) -> Outgoing {
 }
 
 /// An event as a request to a thing's resource: a POST with its payload and format, and its named values in the query.
-pub(in crate::coap) fn asked(resource: &str, event: &Event) -> Outgoing {
+pub fn asked(resource: &str, event: &Event) -> Outgoing {
     let mut options = OptionsBuf::default();
     for segment in resource.split('/') {
         insert(&mut options, option::URI_PATH, segment.as_bytes());

@@ -11,7 +11,7 @@ mod tests;
 mod thing;
 mod wish;
 
-use super::client::{CallId, CallOutput, Calls, Failure, Outgoing, asked, outcome};
+use super::client::{self, CallId, CallOutput, Calls, Failure, Outgoing, asked};
 use super::codec::{Code, Message, option};
 use super::{Lane, Remote, Request, Response, ServerConfig, SessionId, Token};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thing::{Stage, Thing};
 use windrose_event::{
-    Claim, Close, CloseCause, Delivery, Directive, Event, Intent, Moment, Now, Outcome, Refusal,
-    RefusalCause, Tag,
+    Claim, Close, CloseCause, Delivery, Directive, Event, Intent, Moment, Now, Refusal, RefusalCause, Tag,
 };
 use wish::Wish;
 
@@ -265,13 +264,13 @@ impl Things {
         let (remote, claim) = (thing.remote, thing.claim.take().unwrap_or_default());
         self.lanes.insert(lane, key);
         self.outputs.push_back(Output::Connect { lane, remote });
-        self.intent(lane, thing::open(*claim, self.config.window));
+        self.intent(lane, client::open(*claim, self.config.window));
     }
 
     fn subscribe(&mut self, key: u64) {
         let Some(thing) = self.things.get_mut(&key) else { return };
         let Some(lane) = thing.lane else { return };
-        let intent = thing.subscribe();
+        let intent = client::subscribe(&thing.name, thing.resources.iter().map(String::as_str));
         self.intent(lane, intent);
     }
 
@@ -379,16 +378,8 @@ impl Things {
     /// A thing has answered, or will not.
     fn answered(&mut self, key: u64, tag: Tag, event: &Event, result: Result<Response, Failure>) {
         let Some(lane) = self.things.get(&key).and_then(|thing| thing.lane) else { return };
-        let outcome = outcome(&result);
-        if let Some(reply_to) = event.reply_to() {
-            let intent = match (&outcome, result) {
-                (Outcome::Accepted, Ok(response)) => thing::reply(reply_to, event, response),
-                _ => Intent::Decline { reply_to: reply_to.clone(), outcome: outcome.clone() },
-            };
+        for intent in client::settle(tag, event, result) {
             self.intent(lane, intent);
-        }
-        if tag != Tag::NONE {
-            self.intent(lane, Intent::Settle { tag, outcome });
         }
     }
 

@@ -4,8 +4,8 @@ use super::*;
 use crate::coap::codec::{Kind, OptionsBuf};
 use std::collections::HashMap as Map;
 use windrose_event::{
-    Accepted, Address, Assurance, Cause, CloseReason, Details, EventId, Identity, Origin, Publish, Rejection,
-    Timestamp,
+    Accepted, Address, Assurance, Cause, CloseReason, Details, EventId, Identity, Origin, Outcome, Publish,
+    Rejection, Timestamp,
 };
 
 fn remote(port: u16) -> Remote {
