@@ -81,12 +81,21 @@ impl WebSocket {
     /// # Panics
     /// If it is not accepted.
     pub fn connect(address: SocketAddr, path: &str) -> Self {
-        Self::over(open(address), path)
+        Self::connect_as(address, path, "mqtt")
+    }
+
+    /// Connects for another protocol than MQTT.
+    ///
+    /// # Panics
+    /// If it is not accepted.
+    pub fn connect_as(address: SocketAddr, path: &str, subprotocol: &str) -> Self {
+        Self::over(open(address), path, subprotocol)
     }
 
     /// Shakes hands over a connection that there is.
-    fn over(mut stream: TcpStream, path: &str) -> Self {
-        stream.write_all(request(path).as_bytes()).expect("a request can be sent");
+    fn over(mut stream: TcpStream, path: &str, subprotocol: &str) -> Self {
+        let request = request(path).replace("Protocol: mqtt", &format!("Protocol: {subprotocol}"));
+        stream.write_all(request.as_bytes()).expect("a request can be sent");
         let mut socket = Self { stream, buffer: Vec::new() };
         while !socket.buffer.ends_with(b"\r\n\r\n") {
             // Byte by byte: frames may follow.
@@ -98,7 +107,7 @@ impl WebSocket {
         let answer = answer.expect("the answer is HTTP").expect("there is an answer");
         assert_eq!(answer.status(), 101, "{answer:?}");
         assert_eq!(answer.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
-        assert_eq!(answer.header("sec-websocket-protocol"), Some("mqtt"));
+        assert_eq!(answer.header("sec-websocket-protocol"), Some(subprotocol));
         socket
     }
 

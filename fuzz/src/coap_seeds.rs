@@ -122,3 +122,50 @@ pub fn server() -> Vec<Vec<u8>> {
     seeds.push(long);
     seeds
 }
+
+/// A message of a stream, of fewer than 269 bytes; of a WebSocket without its length.
+fn frame(code: Code, options: &[(u16, Vec<u8>)], payload: &[u8], websocket: bool) -> Vec<u8> {
+    let options: OptionsBuf = options.iter().map(|(number, value)| (*number, &value[..])).collect();
+    let mut body = options.as_options().as_bytes().to_vec();
+    if !payload.is_empty() {
+        body.push(0xff);
+        body.extend_from_slice(payload);
+    }
+    let mut bytes = match body.len() {
+        _ if websocket => vec![2],
+        length @ 0..=12 => vec![(length as u8) << 4 | 2],
+        length => vec![13 << 4 | 2, (length - 13) as u8],
+    };
+    bytes.extend_from_slice(&[code.0, b't', b'k']);
+    bytes.extend(body);
+    bytes
+}
+
+/// Scripts of a stream.
+pub fn stream() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for websocket in [false, true] {
+        let part = |bytes: &[u8]| [&[0, bytes.len() as u8], bytes].concat();
+        let csm = |options: &[(u16, Vec<u8>)]| part(&frame(Code::CSM, options, b"", websocket));
+        let open = [&[u8::from(websocket)][..], &csm(&[(2, vec![2, 0]), (4, Vec::new())])].concat();
+        for said in requests() {
+            let bytes = frame(said.code, &said.options, said.payload, websocket);
+            let ping = frame(Code::PING, &[(2, Vec::new())], b"", websocket);
+            let release = frame(Code::RELEASE, &[], b"", websocket);
+            let mut script = open.clone();
+            script.extend(
+                [part(&bytes), vec![5, 2, 5, 1, 5, 0x40], part(&ping), vec![6, 70], part(&release)].concat(),
+            );
+            seeds.push(script);
+            // An engine that is slow and says no.
+            let mut slow = open.clone();
+            slow.extend([2, bytes.len() as u8]);
+            slow.extend(&bytes);
+            slow.extend([part(&ping), vec![6, 1, 4, 1, 7, 0]].concat());
+            seeds.push(slow);
+        }
+        seeds.push([&open[..], &csm(&[(9, b"critical".to_vec())])].concat());
+        seeds.push([&open[..], &[3, 2, 0xf0, 0xff, 6, 200]].concat());
+    }
+    seeds
+}

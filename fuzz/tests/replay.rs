@@ -58,6 +58,11 @@ fn coap_server() {
 }
 
 #[test]
+fn coap_stream() {
+    replay("coap_stream");
+}
+
+#[test]
 fn dtls() {
     replay("dtls");
 }

@@ -10,6 +10,7 @@ mod acts;
 pub mod agenda;
 mod checks;
 pub mod client;
+pub mod coap;
 mod disk;
 pub mod document;
 pub mod link;

@@ -1,7 +1,7 @@
 //! The request that opens a WebSocket.
 
 use crate::signature::Signature;
-use windrose_protocol::websocket::head;
+use windrose_protocol::websocket::{Carried, head};
 
 /// A request that is there is within the bytes, and each has an answer.
 pub fn run(data: &[u8]) -> u64 {
@@ -12,7 +12,7 @@ pub fn run(data: &[u8]) -> u64 {
         Ok(Some(head)) => {
             assert!((1..=data.len()).contains(&head.len()), "{head:?} of {} bytes", data.len());
             signature.add((head.path().len().min(4), head.wants_websocket()));
-            match head.into_answer() {
+            match head.into_answer(Carried::MQTT) {
                 Ok(_) => return signature.finish(),
                 Err(refused) => refused,
             }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod coap_codec;
 pub mod coap_server;
+pub mod coap_stream;
 pub mod codec;
 pub mod dtls;
 pub mod handshake;

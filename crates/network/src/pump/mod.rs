@@ -4,8 +4,10 @@
 //! Whatever neither the engine nor a machine can do by itself leaves as an [`Effect`].
 
 mod sockets;
+mod streams;
 
 pub use sockets::{SocketId, coap_config};
+pub use streams::stream_config;
 
 use crate::exchange::ExchangeQueue;
 use sockets::Gate;
@@ -19,7 +21,7 @@ use windrose_event::{
     Assurance, Claim, CloseCause, ConnectionId, Directive, Filter, Intent, Moment, Now, Secret,
 };
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
-use windrose_protocol::coap::{Lane, Remote};
+use windrose_protocol::coap::{self, Lane, Remote, StreamOutput};
 use windrose_protocol::{Transmit, mqtt};
 
 /// What a turn wants from the world.
@@ -61,8 +63,28 @@ pub enum Effect {
 enum Endpoint {
     Mqtt(Box<mqtt::Server>),
     Exchange(Rc<ExchangeQueue>),
+    /// CoAP on a connection of its own.
+    Stream(Box<coap::Stream>),
     /// A lane of the machine of a socket.
     Lane(SocketId, Lane),
+}
+
+impl Endpoint {
+    fn next_timeout(&self) -> Option<Moment> {
+        match self {
+            Self::Mqtt(machine) => machine.next_timeout(),
+            Self::Stream(machine) => machine.next_timeout(),
+            Self::Exchange(_) | Self::Lane(..) => None,
+        }
+    }
+
+    fn close_cause(&self) -> Option<&CloseCause> {
+        match self {
+            Self::Mqtt(machine) => machine.close_cause(),
+            Self::Stream(machine) => machine.close_cause(),
+            Self::Exchange(_) | Self::Lane(..) => None,
+        }
+    }
 }
 
 struct Peer {
@@ -112,11 +134,19 @@ struct Packets {
 
 impl Packets {
     fn count(&mut self, endpoint: &mut Endpoint) {
-        if let Endpoint::Mqtt(machine) = endpoint {
-            let packets = machine.take_packets();
-            self.received += u64::from(packets.received);
-            self.sent += u64::from(packets.sent);
-        }
+        let (received, sent) = match endpoint {
+            Endpoint::Mqtt(machine) => {
+                let packets = machine.take_packets();
+                (packets.received, packets.sent)
+            }
+            Endpoint::Stream(machine) => {
+                let messages = machine.take_messages();
+                (messages.received, messages.sent)
+            }
+            Endpoint::Exchange(_) | Endpoint::Lane(..) => return,
+        };
+        self.received += u64::from(received);
+        self.sent += u64::from(sent);
     }
 }
 
@@ -247,6 +277,10 @@ impl Pump {
                     machine.handle_eof(now);
                     self.collect(id);
                 }
+                Endpoint::Stream(machine) => {
+                    machine.handle_eof(now);
+                    self.collect(id);
+                }
                 Endpoint::Exchange(_) | Endpoint::Lane(..) => {}
             }
             self.turn(now);
@@ -255,9 +289,7 @@ impl Pump {
         if let Some(mut peer) = self.leave(id) {
             self.packets.count(&mut peer.endpoint);
             // The machine knows better why, if it ended the connection itself.
-            if let Endpoint::Mqtt(machine) = &peer.endpoint
-                && let Some(known) = machine.close_cause()
-            {
+            if let Some(known) = peer.endpoint.close_cause() {
                 cause = known.clone();
             }
         }
@@ -276,6 +308,7 @@ impl Pump {
                 self.packets.count(&mut peer.endpoint);
             }
         }
+        self.stream_bytes(now, id, bytes);
         // A burst's memory is given back.
         heard.shrink_to(8 * BATCH);
         self.heard = heard;
@@ -300,12 +333,13 @@ impl Pump {
 
     /// What carries the connection's bytes is over: its peer closed it, or broke its rules if `problem` says how.
     pub fn end(&mut self, now: Now, id: ConnectionId, problem: Option<&'static str>) {
-        let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) else {
-            return;
-        };
-        match problem {
-            None => machine.handle_eof(now),
-            Some(problem) => machine.handle_violation(now, problem),
+        let Some(Peer { endpoint, closing: false, .. }) = self.peer_mut(id) else { return };
+        match (endpoint, problem) {
+            (Endpoint::Mqtt(machine), None) => machine.handle_eof(now),
+            (Endpoint::Mqtt(machine), Some(problem)) => machine.handle_violation(now, problem),
+            (Endpoint::Stream(machine), None) => machine.handle_eof(now),
+            (Endpoint::Stream(machine), Some(problem)) => machine.handle_violation(now, problem),
+            (Endpoint::Exchange(_) | Endpoint::Lane(..), _) => return,
         }
         self.collect(id);
         self.turn(now);
@@ -347,13 +381,15 @@ impl Pump {
             if peer.paused {
                 continue;
             }
-            if let Endpoint::Mqtt(machine) = &mut peer.endpoint {
-                if machine.next_timeout().is_some_and(|due| due <= now.moment) {
-                    machine.handle_timeout(now);
-                    self.collect(id);
+            if peer.endpoint.next_timeout().is_some_and(|due| due <= now.moment) {
+                match &mut peer.endpoint {
+                    Endpoint::Mqtt(machine) => machine.handle_timeout(now),
+                    Endpoint::Stream(machine) => machine.handle_timeout(now),
+                    Endpoint::Exchange(_) | Endpoint::Lane(..) => {}
                 }
-                self.arm(id);
+                self.collect(id);
             }
+            self.arm(id);
             self.turn(now);
         }
         self.time_out_sockets(now);
@@ -381,6 +417,7 @@ impl Pump {
     pub fn transmit(&mut self, id: ConnectionId) -> Option<&mut Transmit> {
         match &mut self.peer_mut(id)?.endpoint {
             Endpoint::Mqtt(machine) => Some(machine.transmit()),
+            Endpoint::Stream(machine) => Some(machine.transmit()),
             Endpoint::Exchange(_) | Endpoint::Lane(..) => None,
         }
     }
@@ -391,6 +428,7 @@ impl Pump {
         let Some(peer) = self.peer_mut(id) else { return };
         let clear = match &mut peer.endpoint {
             Endpoint::Mqtt(machine) => machine.transmit().len() <= room,
+            Endpoint::Stream(machine) => machine.transmit().len() <= room,
             Endpoint::Exchange(queue) => queue.len() <= EXCHANGE_QUEUE / 2,
             Endpoint::Lane(..) => true,
         };
@@ -432,8 +470,14 @@ impl Pump {
             .endpoint
         {
             Endpoint::Mqtt(machine) => Some(machine),
-            Endpoint::Exchange(_) | Endpoint::Lane(..) => None,
+            Endpoint::Exchange(_) | Endpoint::Stream(_) | Endpoint::Lane(..) => None,
         }
+    }
+
+    /// How a connection's machine ended it, if it did.
+    pub fn close_cause(&self, id: ConnectionId) -> Option<&CloseCause> {
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.peer.as_ref()?.endpoint.close_cause()
     }
 
     /// Carries words between machines and engine until neither has any left.
@@ -481,8 +525,13 @@ impl Pump {
         match &mut peer.endpoint {
             Endpoint::Exchange(queue) => queue.set_paused(paused),
             &mut Endpoint::Lane(socket, lane) => self.brake_lane(now, socket, lane, paused),
-            Endpoint::Mqtt(_) if paused => self.effects.push_back(Effect::Pause(id)),
+            Endpoint::Mqtt(_) | Endpoint::Stream(_) if paused => self.effects.push_back(Effect::Pause(id)),
             Endpoint::Mqtt(machine) => {
+                machine.handle_resume(now);
+                self.effects.push_back(Effect::Resume(id));
+                self.arm(id);
+            }
+            Endpoint::Stream(machine) => {
                 machine.handle_resume(now);
                 self.effects.push_back(Effect::Resume(id));
                 self.arm(id);
@@ -507,6 +556,13 @@ impl Pump {
                 }
                 (waiting > self.output_bytes, opened)
             }
+            Endpoint::Stream(machine) => {
+                machine.handle_directive(now, directive);
+                let waiting = machine.transmit().len();
+                self.collect(id);
+                // Any word may bring its next timeout forward.
+                (waiting > self.output_bytes, true)
+            }
         };
         if opened {
             self.arm(id);
@@ -524,17 +580,30 @@ impl Pump {
     /// Takes what a machine put out.
     fn collect(&mut self, id: ConnectionId) {
         let Some(peer) = peer_mut(&mut self.slots, id) else { return };
-        let Endpoint::Mqtt(machine) = &mut peer.endpoint else { return };
         let mut close = false;
-        while let Some(output) = machine.poll_output() {
-            match output {
-                mqtt::Output::Intent(intent) => {
-                    self.inputs.push_back(Input::Intent { connection: id, intent })
+        let mut tell = |intent| self.inputs.push_back(Input::Intent { connection: id, intent });
+        let has_words = match &mut peer.endpoint {
+            Endpoint::Mqtt(machine) => {
+                while let Some(output) = machine.poll_output() {
+                    match output {
+                        mqtt::Output::Intent(intent) => tell(intent),
+                        mqtt::Output::Close => close = true,
+                    }
                 }
-                mqtt::Output::Close => close = true,
+                !machine.transmit().is_empty()
             }
-        }
-        if !machine.transmit().is_empty() && !peer.dirty {
+            Endpoint::Stream(machine) => {
+                while let Some(output) = machine.poll_output() {
+                    match output {
+                        StreamOutput::Intent(intent) => tell(intent),
+                        StreamOutput::Close => close = true,
+                    }
+                }
+                !machine.transmit().is_empty()
+            }
+            Endpoint::Exchange(_) | Endpoint::Lane(..) => return,
+        };
+        if has_words && !peer.dirty {
             peer.dirty = true;
             self.effects.push_back(Effect::Flush(id));
         }
@@ -555,8 +624,7 @@ impl Pump {
     /// Enters the machine's next timeout, unless an earlier entry will look at it anyway.
     fn arm(&mut self, id: ConnectionId) {
         let Some(peer) = self.peer_mut(id) else { return };
-        let Endpoint::Mqtt(machine) = &peer.endpoint else { return };
-        let Some(due) = machine.next_timeout() else { return };
+        let Some(due) = peer.endpoint.next_timeout() else { return };
         if peer.armed.is_none_or(|armed| due < armed) {
             peer.armed = Some(due);
             self.timers.push(Reverse((due, id)));

@@ -56,10 +56,10 @@ fn admit(shard: &Rc<Shard>, candidates: Rc<Candidates>, stream: TcpStream, peer:
     let mut scratch = shard.scratch.borrow_mut();
     let length = (&*SockRef::from(&stream)).read(&mut scratch).unwrap_or(0);
     let words = scratch.get_mut(..length).unwrap_or_default();
-    if let Some(listener) = candidates.plain_mqtt() {
+    if let Some(listener) = candidates.plain_stream() {
         let claim = claim(listener, peer, None);
         let parts = Parts { stream, tls: None, sealed: BytesMut::new() };
-        shard.enter_mqtt(parts, words, None, Arc::clone(listener), claim);
+        shard.enter(parts, words, None, Arc::clone(listener), claim);
         return;
     }
     let stream = Early::with(stream, words);

@@ -32,9 +32,7 @@ pub(crate) struct Candidates {
 /// Every place of a document.
 pub(crate) fn candidates(snapshot: &Snapshot) -> BTreeMap<Place, Candidates> {
     let mut candidates: BTreeMap<Place, Candidates> = BTreeMap::new();
-    // CoAP over connections has no driver yet.
-    let is_served = |listener: &&Arc<Listener>| listener.protocol != Protocol::Coap || listener.is_udp();
-    for listener in snapshot.listeners.iter().filter(is_served) {
+    for listener in &snapshot.listeners {
         let place = Place::of(listener);
         match candidates.get_mut(&place) {
             Some(candidates) => candidates.others.push(Arc::clone(listener)),
@@ -59,14 +57,14 @@ impl Candidates {
         self.others.is_empty().then_some(&self.first)
     }
 
-    /// The only one, if it speaks MQTT without WebSocket.
-    pub(crate) fn only_mqtt(&self) -> Option<&Arc<Listener>> {
-        self.only().filter(|listener| kind(listener) == (Protocol::Mqtt, Transport::Tcp))
+    /// The only one, if it speaks MQTT or CoAP without WebSocket.
+    pub(crate) fn only_stream(&self) -> Option<&Arc<Listener>> {
+        self.only().filter(|listener| is_stream(listener))
     }
 
     /// The only one, if all that it needs is the connection itself.
-    pub(crate) fn plain_mqtt(&self) -> Option<&Arc<Listener>> {
-        self.only_mqtt().filter(|listener| listener.tls.is_none() && !listener.proxy_protocol)
+    pub(crate) fn plain_stream(&self) -> Option<&Arc<Listener>> {
+        self.only_stream().filter(|listener| listener.tls.is_none() && !listener.proxy_protocol)
     }
 
     /// All of them.
@@ -88,9 +86,9 @@ impl Candidates {
         Some(Self { first, others: chosen.collect() })
     }
 
-    /// The one that speaks MQTT without WebSocket.
-    pub(crate) fn mqtt(&self) -> Option<&Arc<Listener>> {
-        self.listeners().find(|listener| kind(listener) == (Protocol::Mqtt, Transport::Tcp))
+    /// The one that speaks MQTT or CoAP without WebSocket.
+    pub(crate) fn stream(&self) -> Option<&Arc<Listener>> {
+        self.listeners().find(|listener| is_stream(listener))
     }
 
     /// The one that speaks REST.
@@ -98,7 +96,7 @@ impl Candidates {
         self.listeners().find(|listener| listener.protocol == Protocol::Http)
     }
 
-    /// The one that speaks MQTT over WebSocket on a path. Clients that name no path ask for `/`: they get the one that
+    /// The one that is on a path of WebSocket. Clients that name no path ask for `/`: they get the one that
     /// there is, if there is only one.
     pub(crate) fn websocket(&self, path: &str) -> Option<&Arc<Listener>> {
         let exact = self.websockets().find(|(own, _)| *own == path);
@@ -106,17 +104,16 @@ impl Candidates {
         exact.or_else(|| all.next().filter(|_| path == "/" && all.next().is_none())).map(|(_, one)| one)
     }
 
-    /// Those that speak MQTT over WebSocket, with their paths.
+    /// Those that WebSocket carries, with their paths.
     pub(crate) fn websockets(&self) -> impl Iterator<Item = (&str, &Arc<Listener>)> {
-        let all =
-            self.listeners().filter(|listener| kind(listener) == (Protocol::Mqtt, Transport::WebSocket));
+        let all = self.listeners().filter(|listener| listener.transport == Transport::WebSocket);
         all.map(|listener| (listener.path.as_deref().unwrap_or("/"), listener))
     }
 }
 
-/// What the first bytes look like.
-fn kind(listener: &Listener) -> (Protocol, Transport) {
-    (listener.protocol, listener.transport)
+/// Whether it speaks what is no HTTP from the first byte.
+fn is_stream(listener: &Listener) -> bool {
+    listener.protocol != Protocol::Http && listener.transport == Transport::Tcp
 }
 
 /// How well a listener fits a server name: the larger, the better.

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use windrose_event::{Claim, CloseCause, ConnectionId};
-use windrose_policy::Listener;
+use windrose_policy::{Listener, Protocol};
 use windrose_protocol::websocket::WebSocket;
 
 /// Reads of one wake-up, before other connections have their turn.
@@ -34,7 +34,7 @@ const MORE_FOLLOWS: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const MORE_FOLLOWS: libc::c_int = 0;
 
-/// Drives one MQTT connection until it is closed.
+/// Drives one connection of MQTT or CoAP until it is closed.
 pub(super) struct Driver {
     shard: Rc<Shard>,
     id: ConnectionId,
@@ -64,7 +64,7 @@ struct Linger {
 impl Shard {
     /// Enters a connection whose transport is up (after the handshakes of TLS and WebSocket, if it has them) and drives it.
     /// `words`: what the client has said since.
-    pub(super) fn enter_mqtt(
+    pub(super) fn enter(
         self: &Rc<Self>,
         parts: Parts,
         words: &mut [u8],
@@ -77,7 +77,10 @@ impl Shard {
         let secured = tls.is_some();
         let id = {
             let mut core = self.core.borrow_mut();
-            let id = core.pump.connect_mqtt(now, self.mqtt_config(&listener), listener, claim);
+            let id = match listener.protocol {
+                Protocol::Coap => core.pump.connect_coap(now, self.stream_config(&listener), listener, claim),
+                _ => core.pump.connect_mqtt(now, self.mqtt_config(&listener), listener, claim),
+            };
             core.sockets.put(id.slot, Socket::new(id, stream, tls, websocket));
             id
         };
@@ -256,8 +259,7 @@ impl Driver {
         let now = self.shard.now();
         let said_goodbye = {
             let core = self.shard.core.borrow();
-            let machine = core.pump.machine(self.id);
-            machine.and_then(|machine| machine.close_cause()) == Some(&CloseCause::Goodbye)
+            core.pump.close_cause(self.id) == Some(&CloseCause::Goodbye)
         };
         self.shard.flush(now, self.id);
         let Some(mut socket) = self.shard.remove(self.id, CloseCause::Ours) else { return };

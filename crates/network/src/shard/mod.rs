@@ -26,7 +26,7 @@ use crate::coap::devices::Devices;
 use crate::dtls::NodeKeys;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
-use crate::pump::{Effect, Pump, mqtt_config};
+use crate::pump::{Effect, Pump, mqtt_config, stream_config};
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
 use crate::{Clock, Directory, FileReader};
@@ -43,7 +43,7 @@ use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
 use windrose_policy::{Listener, PoolProtocol, Snapshot};
-use windrose_protocol::coap::Sources;
+use windrose_protocol::coap::{Sources, StreamConfig};
 use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
 
@@ -338,7 +338,20 @@ impl Shard {
         };
         let payload = websocket.receive(bytes);
         let (end, wants_write) = (websocket.end(), websocket.wants_write());
-        core.pump.bytes(now, id, bytes.get(payload).unwrap_or_default());
+        match websocket.take_ends() {
+            None => core.pump.bytes(now, id, bytes.get(payload).unwrap_or_default()),
+            Some(ends) => {
+                let mut start = payload.start;
+                for end in ends {
+                    core.pump.message(now, id, bytes.get(start..end).unwrap_or_default(), true);
+                    start = end.max(start);
+                }
+                let rest = bytes.get(start..payload.end).unwrap_or_default();
+                if !rest.is_empty() {
+                    core.pump.message(now, id, rest, false);
+                }
+            }
+        }
         match end {
             Some(End::Closed) => core.pump.end(now, id, None),
             Some(End::Violated(violation)) => core.pump.end(now, id, Some(violation.problem)),
@@ -388,6 +401,10 @@ impl Shard {
 
     fn write_timeout(&self) -> Duration {
         self.settings.borrow().snapshot.limits.write_timeout
+    }
+
+    fn stream_config(&self, listener: &Listener) -> Arc<StreamConfig> {
+        Arc::new(stream_config(&self.settings.borrow().snapshot.limits, listener))
     }
 
     /// What the document in force says of a listener; of one that it has no more, what it said when it had it.

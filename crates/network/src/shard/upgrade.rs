@@ -1,4 +1,4 @@
-//! The first words of a connection: MQTT, a request for a WebSocket, or REST.
+//! The first words of a connection: MQTT, CoAP, a request for a WebSocket, or REST.
 
 use super::candidates::Candidates;
 use super::early::Early;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
-use windrose_policy::Listener;
-use windrose_protocol::websocket::{Head, HeadError, Refused, head};
+use windrose_policy::{Listener, Protocol};
+use windrose_protocol::websocket::{Carried, Head, HeadError, Refused, head};
 
 /// How long a client that is refused may take to read why.
 const LINGER: Duration = Duration::from_secs(1);
@@ -18,7 +18,8 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// Who a connection belongs to.
 pub(super) enum Choice {
-    Mqtt(Arc<Listener>),
+    /// MQTT or CoAP.
+    Stream(Arc<Listener>),
     /// The handshake is answered.
     WebSocket(Arc<Listener>),
     Rest(Arc<Listener>),
@@ -52,7 +53,7 @@ where
     match timeout(visitor.shard.connect_timeout(), find(candidates, stream)).await {
         Ok(Ok(choice)) => return Some(choice),
         Ok(Err(Stray::Left)) => visitor.shard.handshakes.borrow_mut().close(first, "lost"),
-        Ok(Err(Stray::NoHttp)) => visitor.refuse(first, "protocol", "HTTP is not spoken here, only MQTT"),
+        Ok(Err(Stray::NoHttp)) => visitor.refuse(first, "protocol", "HTTP is not spoken here"),
         Ok(Err(Stray::Refused(listener, refused))) => {
             visitor.refuse(&listener, "websocket", &refused.to_string());
             let _ = timeout(LINGER, say_and_leave(stream, &refused)).await;
@@ -68,20 +69,21 @@ async fn find<S>(candidates: &Candidates, stream: &mut Early<S>) -> Result<Choic
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mqtt, rest) = (candidates.mqtt().cloned(), candidates.rest().cloned());
+    let (other, rest) = (candidates.stream().cloned(), candidates.rest().cloned());
     if candidates.only().is_some() {
         // With nothing to tell apart, nothing is read that its listener would not read itself.
-        if let Some(choice) = mqtt.clone().map(Choice::Mqtt).or(rest.clone().map(Choice::Rest)) {
+        if let Some(choice) = other.clone().map(Choice::Stream).or(rest.clone().map(Choice::Rest)) {
             return Ok(choice);
         }
     }
-    while stream.early().is_empty() {
+    while stream.early().len() < 2 {
         stream.read_early().await?;
     }
-    // Every method of HTTP begins with a letter (RFC 9110 §9.1), no packet of MQTT that begins a connection does.
-    let is_http = stream.early().first().is_some_and(u8::is_ascii_alphabetic);
-    if let Some(listener) = mqtt.filter(|_| !is_http) {
-        return Ok(Choice::Mqtt(listener));
+    // Every method of HTTP is letters (RFC 9110 §9.1). No packet of MQTT that begins a connection begins with one; the first
+    // message of CoAP may, but then its code, 7.01, is what follows (RFC 8323 §3.2, §5.3).
+    let is_http = stream.early().iter().take(2).all(u8::is_ascii_alphabetic);
+    if let Some(listener) = other.filter(|_| !is_http) {
+        return Ok(Choice::Stream(listener));
     }
     if candidates.websockets().next().is_none() {
         // What is no HTTP either is answered as bad HTTP.
@@ -122,7 +124,11 @@ where
         return refuse(fallback, Refused::not_found(candidates.websockets().map(|(path, _)| path)));
     };
     stream.consume(head.len());
-    match head.into_answer() {
+    let carried = match listener.protocol {
+        Protocol::Coap => Carried::COAP,
+        _ => Carried::MQTT,
+    };
+    match head.into_answer(carried) {
         Ok(accepted) => {
             stream.write_all(&accepted.response).await?;
             stream.flush().await?;

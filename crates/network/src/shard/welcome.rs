@@ -9,7 +9,7 @@ use super::candidates::Candidates;
 use super::early::{Early, Transport};
 use super::upgrade::{Choice, choose};
 use crate::http::server::{ConnectionFacts, serve};
-use crate::tls::{certificate_claim, read_hello, refuse_name, shake_hands};
+use crate::tls::{Agreed, certificate_claim, read_hello, refuse_name, shake_hands};
 use rustls_pki_types::CertificateDer;
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::StartHandshake;
 use windrose_event::{CertificateClaim, Claim};
-use windrose_policy::Listener;
+use windrose_policy::{Listener, Protocol};
 use windrose_protocol::proxy;
 use windrose_protocol::websocket::WebSocket;
 
@@ -131,17 +131,26 @@ impl Visitor {
             return;
         };
         // HTTP's versions are agreed on if HTTP is what the client offers, or all that there is (RFC 7301).
-        let offers_http = || {
+        let offers = |names: &[&[u8]]| {
             let mut offers = hello.alpn().into_iter().flatten();
-            offers.any(|offer| matches!(offer, b"h2" | b"http/1.1"))
+            offers.any(|offer| names.contains(&offer))
         };
-        let speaks_http = candidates.rest().is_some() && (candidates.only().is_some() || offers_http());
+        let is_coap = |listener: &Arc<Listener>| listener.protocol == Protocol::Coap;
+        let agreed = if candidates.rest().is_some()
+            && (candidates.only().is_some() || offers(&[b"h2", b"http/1.1"]))
+        {
+            Agreed::Http
+        } else if candidates.stream().is_some_and(is_coap) && offers(&[b"coap"]) {
+            Agreed::Coap
+        } else {
+            Agreed::Nothing
+        };
         let entry = candidates.first().tls.as_deref().unwrap_or_default();
-        let Some(config) = self.shard.tls.server(entry, &hello, speaks_http) else {
+        let Some(config) = self.shard.tls.server(entry, &hello, agreed) else {
             self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };
-        if let Some(listener) = candidates.only_mqtt() {
+        if let Some(listener) = candidates.only_stream() {
             // Nothing is to be found out any more: no stream is needed that others could read.
             let shaken = match accepted.into_connection(config) {
                 Ok(mut tls) => {
@@ -159,7 +168,7 @@ impl Visitor {
             self.recognise(tls.peer_certificates());
             let claim = claim(listener, self.peer, self.certificate);
             drop(self.guest);
-            self.shard.enter_mqtt(stream.secured_by(tls), &mut [], None, Arc::clone(listener), claim);
+            self.shard.enter(stream.secured_by(tls), &mut [], None, Arc::clone(listener), claim);
             return;
         }
         let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
@@ -214,18 +223,24 @@ impl Visitor {
                 });
                 return;
             }
-            Choice::Mqtt(listener) => (listener, None),
+            Choice::Stream(listener) => (listener, None),
             Choice::WebSocket(listener) => {
                 let packet_bytes = self.shard.snapshot().limits.packet_bytes;
                 let limit = FRAME_BYTES.max(packet_bytes.into());
-                (listener, Some(Box::new(WebSocket::new(limit))))
+                let websocket = WebSocket::new(limit);
+                // A frame of CoAP is a message (RFC 8323 §4.2), of MQTT any piece of its stream.
+                let websocket = match listener.protocol {
+                    Protocol::Coap => websocket.with_ends(),
+                    _ => websocket,
+                };
+                (listener, Some(Box::new(websocket)))
             }
         };
         let claim = claim(&listener, self.peer, self.certificate);
         // From here on the pump counts it.
         drop(self.guest);
         let (parts, mut words) = stream.into_parts();
-        self.shard.enter_mqtt(parts, &mut words, websocket, listener, claim);
+        self.shard.enter(parts, &mut words, websocket, listener, claim);
     }
 
     pub(super) fn refuse(&self, listener: &Listener, cause: &'static str, detail: &str) {

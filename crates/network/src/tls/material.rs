@@ -57,11 +57,24 @@ struct Entry {
     dtls: Arc<Profile>,
 }
 
+/// What is agreed on by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreed {
+    /// Nothing: what follows tells.
+    Nothing,
+    /// HTTP/2 or HTTP/1.1 (RFC 9113 §3.2).
+    Http,
+    /// CoAP (RFC 8323 §8.2).
+    Coap,
+}
+
 #[derive(Clone)]
 struct Configs {
     plain: Arc<ServerConfig>,
     /// The same, and HTTP's versions are agreed on by ALPN.
     http: Arc<ServerConfig>,
+    /// The same, and CoAP is agreed on by ALPN, if the client offers it.
+    coap: Arc<ServerConfig>,
 }
 
 impl Configs {
@@ -69,7 +82,9 @@ impl Configs {
         config.ignore_client_order = ignore_client_order;
         let mut http = config.clone();
         http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { plain: Arc::new(config), http: Arc::new(http) }
+        let mut coap = config.clone();
+        coap.alpn_protocols = vec![b"coap".to_vec()];
+        Self { plain: Arc::new(config), http: Arc::new(http), coap: Arc::new(coap) }
     }
 }
 
@@ -77,13 +92,16 @@ impl Configs {
 pub struct TlsTableUpdate(BTreeMap<Arc<str>, Entry>);
 
 impl TlsTable {
-    /// The configuration of an entry for a client that says this. With `http`, clients choose HTTP/2 or HTTP/1.1 by ALPN
-    /// (RFC 9113 §3.2).
-    pub fn server(&self, name: &str, hello: &ClientHello<'_>, http: bool) -> Option<Arc<ServerConfig>> {
+    /// The configuration of an entry for a client that says this, and how ALPN goes (RFC 7301).
+    pub fn server(&self, name: &str, hello: &ClientHello<'_>, agreed: Agreed) -> Option<Arc<ServerConfig>> {
         let entries = self.entries.load();
         let entry = entries.get(name)?;
         let configs = if prefers_chacha(hello.cipher_suites()) { &entry.theirs } else { &entry.ours };
-        Some(Arc::clone(if http { &configs.http } else { &configs.plain }))
+        Some(Arc::clone(match agreed {
+            Agreed::Nothing => &configs.plain,
+            Agreed::Http => &configs.http,
+            Agreed::Coap => &configs.coap,
+        }))
     }
 
     /// An entry's certificates for DTLS, and what it asks of clients'.

@@ -9,4 +9,4 @@ mod suites;
 pub use certificate::certificate_claim;
 pub(crate) use handshake::{read_hello, refuse_name, shake_hands};
 pub(crate) use material::covers;
-pub use material::{TlsError, TlsTable, TlsTableUpdate};
+pub use material::{Agreed, TlsError, TlsTable, TlsTableUpdate};

@@ -18,6 +18,10 @@ const SHOWN: Duration = Duration::from_secs(300);
 /// The most credit that a source gathers, in bytes.
 const CREDIT_MAX: u64 = 0xffff;
 
+/// What a source that has shown itself may at least be sent after that has become old: a notification with its repetitions, so
+/// that an observer who is seldom told anything can show itself anew.
+const TRUST: u64 = 8_192;
+
 /// Sources that share a place compete for it: as many words as a line of the cache has.
 const WAYS: usize = 8;
 
@@ -75,7 +79,7 @@ impl Sources {
 
     /// A source has shown that it receives what is sent to it.
     pub fn show(&self, now: Moment, source: IpAddr) {
-        self.update(now, source, |word| Some(word.shown_until(now + SHOWN)));
+        self.update(now, source, |word| Some(word.shown_until(now + SHOWN).with_credit(word.credit().max(TRUST))));
     }
 
     /// The value of an Echo option that is good for a source for a while (RFC 9175 §2.3). Nothing is kept.
@@ -210,6 +214,8 @@ mod tests {
         assert!(!sources.spend(now, source(2), 1), "each for itself");
         let later = now + SHOWN + Duration::from_secs(20);
         assert!(!sources.is_shown(later, source(1)), "not for ever");
+        assert!(sources.spend(later, source(1), 8_000), "a last notification");
+        assert!(!sources.spend(later, source(1), 8_000));
     }
 
     #[test]

@@ -13,8 +13,16 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEADERS: usize = 64;
 /// What a key is answered with (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// The subprotocols, the best first: MQTT 5 §6 [MQTT-6.0.0-4], and the one of clients of MQTT 3.1.
-const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
+/// A protocol that WebSocket carries, by its subprotocols, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried(&'static [&'static str]);
+
+impl Carried {
+    /// MQTT: MQTT 5 §6 [MQTT-6.0.0-4], and the one of clients of MQTT 3.1.
+    pub const MQTT: Self = Self(&["mqtt", "mqttv3.1"]);
+    /// CoAP (RFC 8323 §8.1).
+    pub const COAP: Self = Self(&["coap"]);
+}
 
 /// Why bytes are not the head of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +52,16 @@ pub struct Head {
     length: usize,
     path: String,
     wants_websocket: bool,
-    answer: Result<Accepted, Refused>,
+    asked: Result<Asked, Refused>,
+}
+
+/// What a good request asks for.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// The answer to its key.
+    accept: String,
+    /// The subprotocols that the client offers.
+    offers: String,
 }
 
 impl Head {
@@ -68,9 +85,21 @@ impl Head {
         self.wants_websocket
     }
 
-    /// The answer, if the path is right.
-    pub fn into_answer(self) -> Result<Accepted, Refused> {
-        self.answer
+    /// The answer, if the path is right and is for this.
+    pub fn into_answer(self, carried: Carried) -> Result<Accepted, Refused> {
+        let Asked { accept, offers } = self.asked?;
+        let is_offered = |name: &&str| offers.split(',').any(|offer| offer.trim() == *name);
+        let Some(subprotocol) = carried.0.iter().copied().find(is_offered) else {
+            let best = carried.0.first().copied().unwrap_or_default();
+            let problem =
+                format!("the client does not offer the subprotocol: Sec-WebSocket-Protocol: {best}");
+            return Err(Refused::new(StatusCode::BAD_REQUEST, problem));
+        };
+        let response = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+        );
+        Ok(Accepted { response: response.into_bytes(), subprotocol })
     }
 }
 
@@ -99,7 +128,7 @@ impl Refused {
 
     /// No listener has the path; `paths` are those that there are.
     pub fn not_found<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
-        let mut problem = "no WebSocket is here; MQTT over WebSocket is at".to_owned();
+        let mut problem = "no WebSocket is here; there is one at".to_owned();
         for path in paths {
             let _ = write!(problem, " {path}");
         }
@@ -150,12 +179,12 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, HeadError> {
         length,
         path: target.path().to_owned(),
         wants_websocket: has_token(&request, "upgrade", "websocket"),
-        answer: answer(&request),
+        asked: asked(&request),
     }))
 }
 
-/// The answer to a request for a WebSocket (RFC 6455 §4.2.1, §4.2.2).
-fn answer(request: &httparse::Request<'_, '_>) -> Result<Accepted, Refused> {
+/// Whether it is a good request for a WebSocket (RFC 6455 §4.2.1, §4.2.2).
+fn asked(request: &httparse::Request<'_, '_>) -> Result<Asked, Refused> {
     let bad = |problem: &str| Err(Refused::new(StatusCode::BAD_REQUEST, problem));
     if request.method != Some(Method::GET.as_str()) {
         return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket begins with GET"));
@@ -164,7 +193,7 @@ fn answer(request: &httparse::Request<'_, '_>) -> Result<Accepted, Refused> {
         return bad("a WebSocket begins with HTTP/1.1 and one Host header");
     }
     if !has_token(request, "upgrade", "websocket") {
-        let problem = "MQTT over WebSocket is spoken here; ask for it with Upgrade: websocket";
+        let problem = "only WebSocket is spoken here; ask for it with Upgrade: websocket";
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, problem));
     }
     if !has_token(request, "connection", "upgrade") {
@@ -183,20 +212,9 @@ fn answer(request: &httparse::Request<'_, '_>) -> Result<Accepted, Refused> {
     if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
         return bad("the header Sec-WebSocket-Key must be there once, with 16 bytes in base64");
     }
-    let offers = |name: &str| {
-        values(request, "sec-websocket-protocol")
-            .flat_map(|list| list.split(','))
-            .any(|one| one.trim() == name)
-    };
-    let Some(subprotocol) = SUBPROTOCOLS.into_iter().find(|name| offers(name)) else {
-        return bad("the client does not offer the subprotocol: Sec-WebSocket-Protocol: mqtt");
-    };
+    let offers: Vec<&str> = values(request, "sec-websocket-protocol").collect();
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
-    let response = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
-    );
-    Ok(Accepted { response: response.into_bytes(), subprotocol })
+    Ok(Asked { accept, offers: offers.join(",") })
 }
 
 /// The values of a header, one for each time that it is there. Values that are no text count as empty.

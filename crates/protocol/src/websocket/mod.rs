@@ -12,7 +12,7 @@ mod handshake;
 mod tests;
 
 pub use close::{CloseCode, End, Violation};
-pub use handshake::{Accepted, Head, HeadError, Refused, head};
+pub use handshake::{Accepted, Carried, Head, HeadError, Refused, head};
 
 use crate::Transmit;
 use close::read_close;
@@ -81,8 +81,9 @@ impl WebSocket {
     }
 
     /// Where messages ended in the last read: places in what was read, ascending, behind the last byte of each.
-    pub fn take_ends(&mut self) -> Vec<usize> {
-        self.ends.as_mut().map(take).unwrap_or_default()
+    /// `None`: nobody asked for them.
+    pub fn take_ends(&mut self) -> Option<Vec<usize>> {
+        self.ends.as_mut().map(take)
     }
 
     /// Takes a read. The payload in it is unmasked and moved together: it is `bytes[range]` afterwards. Look at

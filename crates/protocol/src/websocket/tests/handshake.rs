@@ -1,6 +1,6 @@
 //! The opening handshake.
 
-use crate::websocket::{HeadError, head};
+use crate::websocket::{Carried, HeadError, head};
 use proptest::prelude::*;
 
 /// The request of RFC 6455 §1.2, for MQTT.
@@ -9,7 +9,7 @@ const GOOD: &str = "GET /mqtt?token=1 HTTP/1.1\r\nHost: server.example.com\r\nUp
     Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, mqtt\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 fn response(request: &str) -> String {
-    let answer = head(request.as_bytes()).unwrap().unwrap().into_answer();
+    let answer = head(request.as_bytes()).unwrap().unwrap().into_answer(Carried::MQTT);
     let response = answer.map_or_else(|refused| refused.response(), |accepted| accepted.response);
     String::from_utf8(response).unwrap()
 }
@@ -19,7 +19,7 @@ fn the_answer_is_the_one_of_the_specification() {
     let whole = format!("{GOOD}frames");
     let request = head(whole.as_bytes()).unwrap().unwrap();
     assert_eq!((request.len(), request.path(), request.wants_websocket()), (GOOD.len(), "/mqtt", true));
-    let accepted = request.into_answer().unwrap();
+    let accepted = request.into_answer(Carried::MQTT).unwrap();
     assert_eq!(accepted.subprotocol, "mqtt");
     assert_eq!(
         String::from_utf8(accepted.response).unwrap(),
@@ -33,6 +33,14 @@ fn every_part_of_the_request_is_waited_for() {
     for length in 0..GOOD.len() {
         assert!(head(&GOOD.as_bytes()[..length]).unwrap().is_none(), "{length}");
     }
+}
+
+#[test]
+fn each_protocol_has_subprotocols_of_its_own() {
+    let head = |text: &str| head(text.as_bytes()).unwrap().unwrap();
+    assert!(head(GOOD).into_answer(Carried::COAP).unwrap_err().problem.contains("Protocol: coap"));
+    let coap = head(&GOOD.replace("chat, mqtt", "mqtt, coap")).into_answer(Carried::COAP).unwrap();
+    assert_eq!(coap.subprotocol, "coap");
 }
 
 #[test]
@@ -90,7 +98,7 @@ proptest! {
         spoiled.splice(at..(at + bytes.len().min(9)).min(GOOD.len()), bytes.into_iter().take(9));
         if let Ok(Some(head)) = head(&spoiled) {
             prop_assert!(head.len() <= spoiled.len());
-            let _ = head.into_answer().map_err(|refused| refused.response());
+            let _ = head.into_answer(Carried::MQTT).map_err(|refused| refused.response());
         }
     }
 }
