@@ -30,6 +30,8 @@ pub(crate) enum Role {
     Coap,
     /// Posts once from each of many addresses.
     Endpoints,
+    /// Shakes hands by DTLS, from many addresses.
+    Sessions,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -51,6 +53,7 @@ impl Role {
             Self::Http => "http",
             Self::Coap => "coap",
             Self::Endpoints => "endpoints",
+            Self::Sessions => "sessions",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Http) => load::http::main(),
         Some(helper::Role::Coap) => load::coap::main(),
         Some(helper::Role::Endpoints) => load::endpoints::main(),
+        Some(helper::Role::Sessions) => load::sessions::main(),
         Some(helper::Role::Sink) => sink::main(),
         Some(helper::Role::Loop) => bare_loop::main(arguments.listen),
         Some(helper::Role::Counted) => counts::main(),

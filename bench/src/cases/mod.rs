@@ -1,6 +1,7 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
 mod coap;
+mod dtls;
 mod idle;
 mod latency;
 mod many;
@@ -199,6 +200,16 @@ pub(crate) const CASES: &[Case] = &[
         measure: &coap::Endpoints,
     },
     Case {
+        name: "dtls-handshakes",
+        about: "10,000 whole handshakes of DTLS 1.2 with a pre-shared key, 64 at once",
+        measure: &dtls::Handshakes,
+    },
+    Case {
+        name: "dtls-sessions",
+        about: "50,000 sessions of DTLS that post once and stay: memory with what was posted, and when all is quiet",
+        measure: &dtls::Sessions,
+    },
+    Case {
         name: "subscriptions-1m",
         about: "1,000,000 subscriptions of 1,000 sessions, half with wildcards; events beside them",
         measure: &many::Subscriptions,
@@ -341,7 +352,8 @@ impl Case {
     pub(crate) fn suits(&self, peer: &dyn Peer, conditions: &Conditions) -> bool {
         let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
         let needs: Vec<Need> = self.measure.needs().into_iter().chain(mqtt5).collect();
-        (peer.speaks_mqtt() || needs.contains(&Need::Forward) || needs.contains(&Need::Coap))
+        (peer.speaks_mqtt()
+            || [Need::Forward, Need::Coap, Need::Dtls].iter().any(|need| needs.contains(need)))
             && needs.iter().all(|need| peer.can(*need))
     }
 
@@ -361,6 +373,7 @@ impl Case {
             persistence: false,
             many: false,
             coap: None,
+            psk: false,
             shards: None,
         };
         self.measure.run(peer, setup, conditions)

@@ -15,6 +15,7 @@ pub(crate) mod latency;
 pub(crate) mod many;
 pub(crate) mod paced;
 pub(crate) mod packet;
+pub(crate) mod sessions;
 pub(crate) mod slow;
 pub(crate) mod storm;
 mod tls;

@@ -8,6 +8,7 @@ mod mosquitto;
 mod nanomq;
 mod nats;
 mod nginx;
+pub(crate) mod psk;
 mod rabbitmq;
 mod rumqttd;
 mod windrose;
@@ -73,6 +74,8 @@ pub(crate) enum Need {
     Persistence,
     /// CoAP over UDP.
     Coap,
+    /// CoAP over DTLS, with a pre-shared key.
+    Dtls,
     /// It runs with as many shards as it is told, and reloads its document.
     Shards,
 }
@@ -98,6 +101,8 @@ pub(crate) struct Setup {
     pub(crate) many: bool,
     /// It listens for CoAP at its address, too; and, if it is said, how long it remembers an exchange.
     pub(crate) coap: Option<Option<Duration>>,
+    /// It listens for CoAP over DTLS at its address, with the key of [`psk`].
+    pub(crate) psk: bool,
     /// How many threads handle events; as the server sees fit without it.
     pub(crate) shards: Option<u16>,
 }
@@ -142,8 +147,10 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
         let broker = mosquitto::Mosquitto { program: broker, nodelay: true };
         peers.push(Box::new(haproxy::HaProxy { program: proxy, broker }));
     }
-    if let Some(program) = program("coap-server-notls") {
-        peers.push(Box::new(libcoap::LibCoap { program }));
+    for build in libcoap::BUILDS {
+        if let Some(program) = program(build.program) {
+            peers.push(Box::new(libcoap::LibCoap { program, build }));
+        }
     }
     if let Some(program) = program("nginx") {
         peers.push(Box::new(nginx::Nginx { program }));

@@ -1,6 +1,6 @@
 //! Windrose, this workspace's own build or a given program.
 
-use super::{Need, Peer, Setup, first_version, free_address, write_config};
+use super::{Need, Peer, Setup, first_version, free_address, psk, write_config};
 use crate::Result;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ fn document(setup: &Setup) -> Result<String> {
     let mut text = format!(
         "node: {{name: bench, data_dir: '{folder}/data', persistence: {persistence}{shards}}}\n\
          admin: {{bind: '{admin}'}}\n\
-         identity: {{anonymous: allow}}\n\
+         identity: {{anonymous: allow{devices}}}\n\
          access:\n  - {{who: anyone, may: [publish, subscribe], on: '#'}}\n\
          limits:\n  \
          session_queue_events: {events}\n  \
@@ -81,6 +81,8 @@ fn document(setup: &Setup) -> Result<String> {
             (false, Some(lifetime)) => format!("  coap_exchange_lifetime: {}s\n", lifetime.as_secs()),
             (false, None) => String::new(),
         },
+        devices =
+            if setup.psk { format!(", devices: '{}'", devices(setup)?.display()) } else { String::new() },
         admin = free_address()?,
         address = setup.address,
         transport = if setup.websocket { ", transport: websocket" } else { "" },
@@ -88,6 +90,9 @@ fn document(setup: &Setup) -> Result<String> {
     );
     if setup.coap.is_some() {
         writeln!(text, "  - {{name: coap, protocol: coap, bind: '{}'}}", setup.address)?;
+    }
+    if setup.psk {
+        writeln!(text, "  - {{name: coaps, protocol: coap, bind: '{}', dtls: psk}}", setup.address)?;
     }
     if let Some(tls) = &setup.tls {
         let (certificate, key) = (tls.certificate.display(), tls.key.display());
@@ -103,4 +108,15 @@ fn document(setup: &Setup) -> Result<String> {
         )?;
     }
     Ok(text)
+}
+
+/// The file of the one device that has a key.
+fn devices(setup: &Setup) -> Result<PathBuf> {
+    let key = write_config(&setup.folder, "bench.key", psk::KEY)?;
+    let text = format!(
+        "devices:\n  - {{id: bench, credentials: [{{psk_identity: {identity}, psk_file: '{key}'}}]}}\n",
+        identity = psk::IDENTITY,
+        key = key.display(),
+    );
+    write_config(&setup.folder, "devices.yaml", &text)
 }
