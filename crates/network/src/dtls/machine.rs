@@ -16,6 +16,24 @@ use std::time::Duration;
 use windrose_event::{Claim, Moment, Now};
 use windrose_protocol::coap::SessionId;
 
+/// So many clients that were asked to show their address and did not are worth a word.
+const STORM: u32 = 1_000;
+
+/// Why a record is dropped: in metrics, and for the operator.
+type Drop = (&'static str, &'static str);
+
+const MALFORMED: Drop =
+    ("malformed", "this is not DTLS 1.x: it may speak CoAP in plain text, or another version");
+const UNEXPECTED: Drop = ("unexpected", "a record of a kind or an epoch that has no meaning here");
+const FRAGMENTED_HELLO: Drop =
+    ("fragmented_hello", "its first words come in parts, which are not kept before it has shown its address");
+const CONNECTION_ID: Drop =
+    ("connection_id", "a record with a connection identifier, which nobody was given");
+const PLAIN_ALERT: Drop = ("plain_alert", "an alert in plain text, which anybody may have sent");
+const NO_SESSION: Drop = ("no_session", "its session is not known (any more): it has to shake hands anew");
+const NOT_GENUINE: Drop =
+    ("not_genuine", "a record that was there before, or is not made with its session's keys");
+
 /// What bounds a machine.
 #[derive(Clone, Copy, Debug)]
 pub struct DtlsLimits {
@@ -49,6 +67,8 @@ pub struct Dtls {
     half_open: HalfOpens,
     sessions: Sessions,
     counts: Counts,
+    /// Clients that were asked to show their address, less those that did.
+    unanswered: u32,
     outbox: Outbox,
 }
 
@@ -60,6 +80,7 @@ impl Dtls {
             half_open: HalfOpens::new(half_open, handshake_timeout),
             sessions: Sessions::new(idle),
             counts: Counts::default(),
+            unanswered: 0,
             outbox: Outbox::default(),
             config,
         }
@@ -82,10 +103,10 @@ impl Dtls {
     ) {
         let route = Route::new(peer, local);
         if bytes.is_empty() {
-            return self.drop_record("malformed");
+            return self.drop_record(route, MALFORMED);
         }
         while !bytes.is_empty() {
-            let Some(record) = split_record(&mut bytes) else { return self.drop_record("malformed") };
+            let Some(record) = split_record(&mut bytes) else { return self.drop_record(route, MALFORMED) };
             self.handle_record(now, route, record);
         }
     }
@@ -102,8 +123,8 @@ impl Dtls {
             (kind::ALERT, 0) => self.handle_plain_alert(route, record.payload),
             // It says nothing that the epoch of what follows does not say.
             (kind::CHANGE_CIPHER_SPEC, _) => {}
-            (kind::WITH_CONNECTION_ID, _) => self.drop_record("connection_id"),
-            _ => self.drop_record("unexpected"),
+            (kind::WITH_CONNECTION_ID, _) => self.drop_record(route, CONNECTION_ID),
+            _ => self.drop_record(route, UNEXPECTED),
         }
     }
 
@@ -120,9 +141,9 @@ impl Dtls {
             }
             (Err(_), Some(_)) => self.handle_handshake(now, route, position, payload),
             (Ok(heard), _) => self.handle_hello(now, route, &heard),
-            (Err(Unheard::Fragmented), None) => self.drop_record("fragmented_hello"),
+            (Err(Unheard::Fragmented), None) => self.drop_record(route, FRAGMENTED_HELLO),
             // What is left of a handshake that is over, most often.
-            (Err(Unheard::Other), None) => self.drop_record("no_handshake"),
+            (Err(Unheard::Other), None) => count(&mut self.counts.dropped, "no_handshake"),
         }
     }
 
@@ -130,6 +151,13 @@ impl Dtls {
     fn handle_hello(&mut self, now: Now, route: Route, heard: &Heard<'_>) {
         if !self.config.keys.cookies.are_right(now.moment, route.peer, &heard.hello) {
             self.counts.asked += 1;
+            self.unanswered += 1;
+            if self.unanswered >= STORM {
+                self.unanswered = 0;
+                let detail =
+                    "a storm of first words from addresses that do not answer: they are forged, most likely";
+                self.outbox.mishap(route.peer, "hello_storm", detail);
+            }
             let mut datagram = self.outbox.datagram(route);
             self.config.keys.cookies.put_request(now.moment, route.peer, heard, datagram.bytes());
             datagram.cut();
@@ -142,6 +170,7 @@ impl Dtls {
             return self.outbox.mishap(route.peer, "sessions_full", detail);
         }
         self.counts.begun += 1;
+        self.unanswered = self.unanswered.saturating_sub(1);
         match Handshake::begin(now.wall, heard, &*self.config.credentials, &self.config.keys) {
             Ok(handshake) => {
                 let gone = self.half_open.insert(now.moment, route, heard.hello.random, handshake);
@@ -228,9 +257,9 @@ impl Dtls {
 
     /// An alert that nobody vouches for: it can end a handshake, never a session.
     fn handle_plain_alert(&mut self, route: Route, payload: &[u8]) {
-        let [level, description] = payload else { return self.drop_record("malformed") };
+        let [level, description] = payload else { return self.drop_record(route, MALFORMED) };
         if self.half_open.get(&route).is_none() {
-            return self.drop_record("plain_alert");
+            return self.drop_record(route, PLAIN_ALERT);
         }
         let alert = Alert(*description);
         if *level == 2 || alert == Alert::CLOSE_NOTIFY {
@@ -242,9 +271,11 @@ impl Dtls {
 
     /// A record under the keys of a session.
     fn handle_sealed(&mut self, now: Now, route: Route, record: Record<'_>) {
-        let Some(session) = self.sessions.of_route(&route) else { return self.drop_record("no_session") };
+        let Some(session) = self.sessions.of_route(&route) else {
+            return self.drop_record(route, NO_SESSION);
+        };
         let Some(plain) = session.open(now.moment, record.kind, record.position, record.payload) else {
-            return self.drop_record("not_genuine");
+            return self.drop_record(route, NOT_GENUINE);
         };
         match record.kind {
             kind::APPLICATION_DATA => {
@@ -316,8 +347,10 @@ impl Dtls {
         }
     }
 
-    fn drop_record(&mut self, cause: &'static str) {
+    /// What cannot be used is not answered (RFC 6347 §4.1.2.7).
+    fn drop_record(&mut self, route: Route, (cause, detail): Drop) {
         count(&mut self.counts.dropped, cause);
+        self.outbox.mishap(route.peer, cause, detail);
     }
 
     /// Time has passed.

@@ -5,6 +5,7 @@ use super::datagrams::Port;
 use crate::dtls::{self, Credentials, DtlsConfig, DtlsLimits, Output, Profile};
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub(super) struct Secured {
     /// A record on its way out.
     sealed: Vec<u8>,
     /// What is to be told once the machines have been.
-    mishaps: Vec<(SocketAddr, &'static str, String)>,
+    mishaps: Vec<(SocketAddr, &'static str, Cow<'static, str>)>,
 }
 
 /// What a listener proves itself with, as the document in force and the registry have it.
@@ -86,9 +87,7 @@ impl Secured {
                 }
                 Output::Opened { session, claim } => machine.handle_session(now, session, *claim),
                 Output::Closed { session } => machine.handle_session_end(now, session),
-                Output::Mishap { peer, cause, detail } => {
-                    self.mishaps.push((peer, cause, detail.into_owned()));
-                }
+                Output::Mishap { peer, cause, detail } => self.mishaps.push((peer, cause, detail)),
             }
         }
         bytes_out
