@@ -79,7 +79,9 @@ impl Sources {
 
     /// A source has shown that it receives what is sent to it.
     pub fn show(&self, now: Moment, source: IpAddr) {
-        self.update(now, source, |word| Some(word.shown_until(now + SHOWN).with_credit(word.credit().max(TRUST))));
+        self.update(now, source, |word| {
+            Some(word.shown_until(now + SHOWN).with_credit(word.credit().max(TRUST)))
+        });
     }
 
     /// The value of an Echo option that is good for a source for a while (RFC 9175 §2.3). Nothing is kept.

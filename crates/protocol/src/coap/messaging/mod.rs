@@ -11,7 +11,7 @@ mod receive;
 #[cfg(test)]
 mod tests;
 
-use super::codec::{Code, Kind, Message, option};
+use super::codec::{Block, Code, Kind, Message, option};
 use super::{Counts, Datagrams, Mishap, Remote, Response, ServerConfig, Sources, Token};
 use asks::{Ask, Asks};
 use chance::EndpointHash;
@@ -187,23 +187,15 @@ impl<T: Copy> Messaging<T> {
 
     /// Answers: in the acknowledgement, if that was not sent yet; otherwise by a message of its own (RFC 7252 §5.2).
     pub(super) fn respond(&mut self, now: Now, number: u32, response: Response) {
-        let Some(ask) = self.asks.take(number) else { return };
+        let Some(mut ask) = self.asks.take(number) else { return };
+        if ask.confirmable && !ask.acknowledged && self.is_to_show_itself(now, &ask, &response) {
+            let (kind, id) = (Kind::Ack, ask.id);
+            self.send_empty(now, ask.remote, kind, id);
+            self.confirmable.set_answer(ask.position, Answer::of(&empty(kind, id)));
+            ask.acknowledged = true;
+        }
         if ask.confirmable && !ask.acknowledged {
-            let message = Message {
-                kind: Kind::Ack,
-                code: response.code,
-                id: ask.id,
-                token: &ask.token,
-                options: response.options.as_options(),
-                payload: &response.payload,
-            };
-            self.datagrams.push(ask.remote, |out| message.encode(out));
-            if !self.pay(now, &ask.remote) {
-                self.withhold(now, &ask, Kind::Ack, ask.id);
-            }
-            let bytes = self.datagrams.last();
-            let is_afresh = ask.safe && !Answer::is_short(bytes.len());
-            let answer = if is_afresh { Answer::Afresh } else { Answer::of(bytes) };
+            let answer = self.respond_at_once(now, &ask, &response);
             self.confirmable.set_answer(ask.position, answer);
             return;
         }
@@ -218,9 +210,46 @@ impl<T: Copy> Messaging<T> {
         }
         self.datagrams.push(ask.remote, |out| message.encode(out));
         if !self.pay(now, &ask.remote) {
+            self.datagrams.retract();
             self.withhold(now, &ask, kind, id);
         }
         self.non_confirmable.set_answer(ask.position, Answer::of(&[]));
+    }
+
+    /// Answers in the acknowledgement. What a repetition is to be answered with.
+    fn respond_at_once(&mut self, now: Now, ask: &Ask, response: &Response) -> Answer {
+        let message = Message {
+            kind: Kind::Ack,
+            code: response.code,
+            id: ask.id,
+            token: &ask.token,
+            options: response.options.as_options(),
+            payload: &response.payload,
+        };
+        self.datagrams.push(ask.remote, |out| message.encode(out));
+        let bytes = self.datagrams.last();
+        let is_afresh = ask.safe && !Answer::is_short(bytes.len());
+        let answer = if is_afresh { Answer::Afresh } else { Answer::of(bytes) };
+        if self.pay(now, &ask.remote) {
+            return answer;
+        }
+        self.datagrams.retract();
+        match self.withhold(now, ask, Kind::Ack, ask.id) {
+            true => Answer::of(self.datagrams.last()),
+            // A repetition brings credit of its own.
+            false => answer,
+        }
+    }
+
+    /// Whether a source has not shown itself, and gets its response in small blocks for that: it does so by acknowledging the
+    /// first of them, if that comes in a message of its own, and gets the next ones as large as they should be.
+    fn is_to_show_itself(&self, now: Now, ask: &Ask, response: &Response) -> bool {
+        let block = || response.options.as_options().get(option::BLOCK2).and_then(Block::parse);
+        self.is_unshown(now, &ask.remote) && block().is_some_and(|block| block.more)
+    }
+
+    fn is_unshown(&self, now: Now, remote: &Remote) -> bool {
+        self.unproven(remote).is_some_and(|source| !self.sources.is_shown(now.moment, source))
     }
 
     /// There is nothing to answer: a confirmable message is acknowledged, if it was not yet.
@@ -261,6 +290,8 @@ impl<T: Copy> Messaging<T> {
     ) -> Result<(), Full> {
         let endpoint = self.key.hash(&remote);
         let id = self.peers.next_id(&mut self.chance, endpoint);
+        // Who acknowledges it has shown itself.
+        let confirmable = confirmable || self.is_unshown(now, &remote);
         let kind = if confirmable { Kind::Con } else { Kind::Non };
         let message = Outgoing { kind, id, token, content, about };
         if confirmable {
@@ -347,16 +378,15 @@ impl<T: Copy> Messaging<T> {
     }
 
     /// In the place of a response that is more than its source may be sent: a small one by which it can show itself
-    /// (RFC 9175 §2.4), or nothing.
-    fn withhold(&mut self, now: Now, ask: &Ask, kind: Kind, id: u16) {
-        self.datagrams.retract();
+    /// (RFC 9175 §2.4), or nothing. Whether it is sent.
+    fn withhold(&mut self, now: Now, ask: &Ask, kind: Kind, id: u16) -> bool {
         self.counts.withheld += 1;
-        let Some(source) = self.unproven(&ask.remote) else { return };
+        let Some(source) = self.unproven(&ask.remote) else { return false };
         let echo = self.sources.echo(now.moment, source);
         let response = Response::new(Code::UNAUTHORIZED).with(option::ECHO, &echo);
         let message = Outgoing::<T> { kind, id, token: ask.token.clone(), content: response, about: None };
         self.datagrams.push(ask.remote, |out| message.encode(out));
-        self.pay_or_retract(now, &ask.remote);
+        self.pay_or_retract(now, &ask.remote)
     }
 
     /// The source that what is sent to it may flood, as long as it has not shown that it wants it: anybody may have forged its
@@ -378,11 +408,13 @@ impl<T: Copy> Messaging<T> {
         is_paid
     }
 
-    fn pay_or_retract(&mut self, now: Now, remote: &Remote) {
-        if !self.pay(now, remote) {
+    fn pay_or_retract(&mut self, now: Now, remote: &Remote) -> bool {
+        let is_paid = self.pay(now, remote);
+        if !is_paid {
             self.datagrams.retract();
             self.counts.withheld += 1;
         }
+        is_paid
     }
 }
 

@@ -73,3 +73,54 @@ fn an_acknowledgement_of_ours_shows_a_source_and_its_own_address_needs_no_proof(
     assert_eq!(bench.messaging.credit(bench.now, &own), usize::MAX);
     assert_eq!(bench.messaging.credit(bench.now, &Remote::Session(crate::coap::SessionId(1))), usize::MAX);
 }
+
+/// What is withheld of one endpoint is not replaced by what another was sent.
+#[test]
+fn a_repetition_of_what_was_withheld_is_answered_by_nothing_of_anybody_elses() {
+    let mut bench = Bench::new();
+    let ask = bench.request(b"\x42\x01\x00\x01me\xb1a");
+    bench.respond(ask, Response::diagnostic(Code::CONTENT, "mine"));
+    let Came::Request(ask) = bench.receive_from(unshown(1), b"\x42\x02\x00\x01tk") else {
+        panic!("a request")
+    };
+    bench.respond(ask, Response::diagnostic(Code::BAD_REQUEST, "no more than twenty"));
+    assert_eq!(bench.sent().len(), 1, "hers is withheld");
+    assert_eq!(bench.receive_from(unshown(1), b"\x42\x02\x00\x01tk"), Came::Nothing);
+    let sent = bench.sent();
+    assert!(sent[0].starts_with(b"\x62\x80\x00\x01tk"), "her own answer, when it may be sent: {sent:?}");
+}
+
+/// It gets the next blocks as large as it wants.
+#[test]
+fn a_source_that_acknowledges_the_first_small_block_has_shown_itself() {
+    let mut bench = Bench::new();
+    let Came::Request(ask) = bench.receive_from(unshown(1), b"\x42\x01\x00\x01tk\xb7address") else {
+        panic!("a request");
+    };
+    let block = Block { number: 0, more: true, exponent: 0 };
+    let response = Response::diagnostic(Code::CONTENT, "0123456789abcdef");
+    bench.respond(ask, response.with(option::BLOCK2, block.value().as_bytes()));
+    let sent = bench.sent();
+    assert_eq!((sent.len(), &sent[0][..]), (2, &b"\x60\x00\x00\x01"[..]));
+    let message = Message::parse(&sent[1], 8).unwrap();
+    assert_eq!((message.kind, message.token), (Kind::Con, &b"tk"[..]));
+    let [high, low] = message.id.to_be_bytes();
+    assert_eq!(bench.receive_from(unshown(1), &[0x60, 0, high, low]), Came::Nothing);
+    assert_eq!(bench.messaging.credit(bench.now, &unshown(1)), usize::MAX);
+}
+
+/// RFC 7641 §4.5: an observer that has not shown itself is asked to with the first notification.
+#[test]
+fn the_first_notification_to_an_unknown_source_is_confirmable() {
+    let mut bench = Bench::new();
+    bench.receive_from(unshown(1), b"\x42\x01\x00\x01tk\xb7address");
+    for (count, kind) in [(1, Kind::Con), (2, Kind::Non)] {
+        let content = Response::diagnostic(Code::CONTENT, "23");
+        bench.messaging.send(bench.now, unshown(1), false, Token::new(), content, Some(count)).unwrap();
+        let sent = bench.sent();
+        let message = Message::parse(&sent[0], 8).unwrap();
+        assert_eq!(message.kind, kind);
+        let [high, low] = message.id.to_be_bytes();
+        bench.receive_from(unshown(1), &[0x60, 0, high, low]);
+    }
+}
