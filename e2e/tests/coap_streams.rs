@@ -1,4 +1,4 @@
-//! CoAP on connections (RFC 8323): TCP, TLS and WebSocket, on one port with others; and reloads of its listeners.
+//! CoAP on connections (RFC 8323): TCP, TLS and WebSocket, on one port with others.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -97,22 +97,4 @@ fn tls_agrees_on_coap() {
     let arguments = ["-R", ca.to_str().unwrap(), "-m", "put", "-e", "5", &url];
     coap_client(&arguments).fine();
     assert_eq!(coap_client(&["-R", ca.to_str().unwrap(), &url]).fine().out.trim(), "5");
-}
-
-#[test]
-fn a_reload_adds_and_takes_away_listeners_of_datagrams() {
-    let node = Setup::new().start(&listeners(&[UDP]));
-    let url = format!("coap://{}/a", node.coap());
-    coap_client(&["-m", "put", "-e", "1", &url]).fine();
-    reload(&node, &listeners(&[TCP]));
-    assert!(coap_client(&["-B", "2", &url]).out.trim().is_empty());
-    reload(&node, &listeners(&[TCP, UDP]));
-    assert_eq!(coap_client(&[&url]).fine().out.trim(), "1");
-}
-
-fn reload(node: &Node, document: &str) {
-    let reloads = || node.metric("windrose_reloads_total", &["outcome=\"accepted\""]);
-    let before = reloads();
-    node.write_document(document);
-    wait_until("the reload", || reloads() > before);
 }
