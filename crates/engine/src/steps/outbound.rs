@@ -244,9 +244,13 @@ impl Engine {
         if let Outcome::Rejected(Rejection { cause: Cause::TooLarge, .. }) = outcome {
             // The machine says so, of what it could not send.
             self.counts.drop(Cause::TooLarge.name());
-            if tag == Tag::NONE {
-                return self.not_sent(connection, outcome);
+        }
+        if tag == Tag::NONE {
+            if let Outcome::Busy { .. } = outcome {
+                // Its peer is behind, and what is sent at most once does not wait.
+                self.counts.drop("peer_behind");
             }
+            return self.not_sent(connection, outcome);
         }
         match self.awaits(connection, tag) {
             Some((key, Some(Awaits::Settle))) => self.finish(now, key, tag, outcome),

@@ -21,6 +21,10 @@ use windrose_event::{
 const CONFIRM_AFTER: u8 = 15;
 const CONFIRM_EVERY: Duration = Duration::from_secs(60);
 
+/// How many events that need no acknowledgement wait for one all the same, at most: while an observer is behind, the rest of
+/// them is not told (RFC 7641 §4.5.1).
+const MOST_CONFIRMING: usize = 16;
+
 impl Binding {
     /// GET with Observe 0: registers, or registers anew (RFC 7641 §4.1).
     pub(super) fn observe(
@@ -196,6 +200,8 @@ impl Binding {
         let Some(remote) = self.lanes.get(lane).and_then(|lane| lane.owner) else { return };
         let subscription = delivery.subscriptions.first().copied().unwrap_or_default();
         let mut tag = delivery.tag;
+        let mut outcome = Outcome::unavailable();
+        let mut is_told = false;
         let count = self.owners.get(remote).map_or(0, |owner| owner.observations.len());
         // Backwards, since an observation may end by what it is told.
         for index in (0..count).rev() {
@@ -206,14 +212,13 @@ impl Binding {
             else {
                 continue;
             };
-            if self.notify(now, remote, id, &delivery.event, tag) {
+            match self.notify(now, remote, id, &delivery.event, tag) {
                 // Whoever is told first settles it.
-                tag = Tag::NONE;
+                Ok(()) => (tag, is_told) = (Tag::NONE, true),
+                Err(why) => outcome = why,
             }
         }
-        if tag != Tag::NONE {
-            let detail = "nobody observes it any more, or no notification can say it";
-            let outcome = Outcome::rejected_because(Cause::TooLarge, detail);
+        if !is_told {
             self.outputs.push_back(Output::Intent {
                 lane: Lane(lane as u32),
                 intent: Intent::Settle { tag, outcome },
@@ -221,32 +226,39 @@ impl Binding {
         }
     }
 
-    /// Tells one observer of an event. `false`: it is not told.
-    fn notify(&mut self, now: Now, remote: Remote, id: u32, event: &Event, tag: Tag) -> bool {
+    /// Tells one observer of an event.
+    ///
+    /// # Errors
+    /// Why it is not told.
+    fn notify(&mut self, now: Now, remote: Remote, id: u32, event: &Event, tag: Tag) -> Result<(), Outcome> {
+        let too_large = || Outcome::rejected_because(Cause::TooLarge, "no notification can say it");
+        let gone = Outcome::unavailable;
         let (message_bytes, most) = (self.message_bytes as usize, self.config.blocks_bytes);
         let is_stream = self.is_stream;
-        let Some(owner) = self.owners.get_mut(remote) else { return false };
-        let Some(serial) = owner.lane.and_then(|lane| self.lanes.get(lane)).map(|lane| lane.serial) else {
-            return false;
-        };
-        let Some(known) = owner.observation(id) else { return false };
-        let mut response = match known.notification(now, event) {
-            Some(response) => response,
-            None => return false,
-        };
+        let owner = self.owners.get_mut(remote).ok_or_else(gone)?;
+        let lane = owner.lane.and_then(|lane| self.lanes.get(lane)).ok_or_else(gone)?;
+        let serial = lane.serial;
+        let is_awaited = owner.is_awaited();
+        if tag == Tag::NONE && owner.confirming.len() >= MOST_CONFIRMING {
+            return Err(Outcome::Busy { retry_after: None });
+        }
+        let known = owner.observation(id).ok_or_else(gone)?;
+        let mut response = known.notification(now, event).ok_or_else(too_large)?;
         let is_last = !response.code.is_success();
         let taken = 16 + known.token.len() + response.options.as_options().as_bytes().len();
         let room = message_bytes.saturating_sub(taken);
         let room = if is_stream { room } else { room.min(1_024) };
         if room < 16 && room < response.payload.len() {
-            return false;
+            return Err(too_large());
         }
-        let confirmable = tag != Tag::NONE || is_last || known.is_to_confirm(now.moment);
+        let confirmable = tag != Tag::NONE || is_last || is_awaited || known.is_to_confirm(now.moment);
         known.count(now.moment, confirmable);
         let notice = Notice { lane: serial, observation: id, tag: tag.0 };
         let (token, key) = (known.token.clone(), known.key.clone());
         if tag != Tag::NONE {
             owner.unsettled.push((tag.0, id));
+        } else if confirmable && !is_last {
+            owner.confirming.push(id);
         }
         let whole = response.clone();
         match cut(&mut response, None, room as u32) {
@@ -257,7 +269,7 @@ impl Binding {
         if is_last {
             self.forget_observation(now, remote, id, Subscribed::Yes);
         }
-        true
+        Ok(())
     }
 
     /// What became of a notification.
@@ -271,6 +283,10 @@ impl Binding {
         }
         if notice.is_ping() && fate.is_alive() {
             return;
+        }
+        let confirmed = owner.confirming.iter().position(|id| *id == notice.observation);
+        if let Some(index) = confirmed.filter(|_| notice.tag == 0) {
+            owner.confirming.swap_remove(index);
         }
         let settled = (notice.tag, notice.observation);
         let index = owner.unsettled.iter().position(|known| *known == settled);
@@ -320,6 +336,7 @@ impl Binding {
             return self.leave_lane(key, &outcome::unavailable("the observation has ended", None));
         }
         let lane = Lane(key as u32);
+        owner.confirming.retain(|observation| *observation != id);
         owner.unsettled.retain(|(tag, observation)| {
             if *observation == id {
                 let outcome = Outcome::unavailable();
@@ -342,6 +359,7 @@ impl Binding {
         let serial = owner.lane.and_then(|lane| self.lanes.get(lane)).map_or(0, |lane| lane.serial);
         owner.lane = None;
         owner.unsettled = Vec::new();
+        owner.confirming = Vec::new();
         for known in std::mem::take(&mut owner.observations) {
             let notice = Notice { lane: serial, observation: known.id, tag: 0 };
             // Those that have not had their first response get it as an answer.

@@ -19,6 +19,8 @@ pub(super) struct Owner {
     pub(super) observations: Vec<Observation>,
     /// Deliveries that no acknowledgement came for: their tags, and for which observation they are.
     pub(super) unsettled: Vec<(u16, u32)>,
+    /// Notifications that await an acknowledgement though their events need none, by their observations.
+    pub(super) confirming: Vec<u32>,
     /// When it last showed that it is there.
     pub(super) seen: Option<Moment>,
     /// The number of the last observation; none has the number 0.
@@ -87,6 +89,11 @@ impl Owner {
     /// The observation with a number.
     pub(super) fn observation(&mut self, id: u32) -> Option<&mut Observation> {
         self.observations.iter_mut().find(|observation| observation.id == id)
+    }
+
+    /// Whether an acknowledgement is awaited: what is sent meanwhile waits behind it, in order.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.unsettled.is_empty() || !self.confirming.is_empty()
     }
 
     /// Whether its lane, if it has one, is that with a serial number.

@@ -153,8 +153,10 @@ fn silent_observers_are_asked_now_and_then_whether_they_are_there() {
     let mut confirmed = Vec::new();
     for index in 0..40 {
         world.publish("a", "x", Q0);
-        if world.one_told().confirmable {
+        let told = world.one_told();
+        if told.confirmable {
             confirmed.push(index);
+            world.notified(&told, Fate::Acknowledged);
         }
     }
     assert_eq!(confirmed, [15, 31]);
@@ -265,4 +267,26 @@ fn observers_that_are_gone_are_found_though_nothing_happens() {
     assert_eq!(world.subscriptions.len(), 2);
     world.advance(Duration::from_secs(3_600));
     assert_eq!(world.told.len(), 2, "all that are left, now and then");
+}
+
+#[test]
+fn an_observer_that_is_behind_is_told_in_order_and_not_flooded() {
+    let mut world = World::new();
+    world.ask(&observe("/a"));
+    world.publish("a", "sure", Q1);
+    for index in 0..40 {
+        world.publish("a", &format!("{index}"), Q0);
+    }
+    let told: Vec<_> = world.told.drain(..).collect();
+    assert_eq!(told.len(), 17, "what is published at most once does not wait without bound");
+    assert!(told.iter().all(|told| told.confirmable), "what is sent later must not overtake what waits");
+    let sequences: Vec<_> = told.iter().map(|told| uint(&told.response, option::OBSERVE).unwrap()).collect();
+    assert!(sequences.is_sorted());
+    let busy = world.settled.iter().filter(|(_, tag, outcome)| *tag == Tag::NONE && outcome.is_retriable());
+    assert_eq!(busy.count(), 24);
+    for told in &told {
+        world.notified(told, Fate::Acknowledged);
+    }
+    world.publish("a", "again", Q0);
+    assert!(!world.one_told().confirmable);
 }
