@@ -3,7 +3,7 @@
 use super::format;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::Write;
-use windrose_event::{Event, Text};
+use windrose_event::{Event, Filter, Text};
 
 /// What RFC 3986 §3.3 allows in a segment of a path stays as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
@@ -67,6 +67,23 @@ impl LinkQuery {
             Condition { name: name.into(), value }
         };
         Self(queries.map(condition).collect())
+    }
+
+    /// The addresses among which all that are wanted are: those under the path that `href` begins with.
+    pub fn filter(&self) -> Option<Filter> {
+        let under = self.0.iter().filter(|condition| condition.name == "href").find_map(|condition| {
+            match condition.value.as_ref()? {
+                Wanted::Exactly(path) => Some(path.strip_prefix('/')?.to_owned()),
+                // What is behind the last `/` is the beginning of a level.
+                Wanted::Prefix(path) => {
+                    let (parent, _) = path.strip_prefix('/')?.rsplit_once('/')?;
+                    Some(format!("{parent}/#"))
+                }
+            }
+        });
+        // Clients undo the encoding of queries, but for those that do not.
+        let under = under.filter(|path| !path.contains(['%', '+']));
+        under.and_then(|path| Filter::new(&path).ok()).or_else(|| Filter::new("#").ok())
     }
 
     /// Appends the link to a last value, behind a comma if it is not the first, if it is wanted.
@@ -236,6 +253,23 @@ mod tests {
     #[test]
     fn links_are_written_with_what_is_known_of_their_values() {
         assert_eq!(links(&[]), format!("{TEMP},{LIGHT},{ODD}"));
+    }
+
+    #[test]
+    fn a_path_narrows_what_is_looked_at() {
+        for (query, expected) in [
+            ("href=/sensors/temp", "sensors/temp"),
+            ("href=/sensors/te*", "sensors/#"),
+            ("href=/sensors/7/*", "sensors/7/#"),
+            ("href=/sensors*", "#"),
+            ("href=*", "#"),
+            ("href=/a%20b/c*", "#"),
+            ("href=/a/+/c*", "#"),
+            ("href=/#/c", "#"),
+            ("rt=x", "#"),
+        ] {
+            assert_eq!(LinkQuery::parse([query].into_iter()).filter(), Filter::new(expected).ok(), "{query}");
+        }
     }
 
     #[test]

@@ -12,11 +12,14 @@ use bytes::Bytes;
 use std::sync::Arc;
 use windrose_event::{Address, Event, Filter, Intent, Now};
 
-/// Where listing ends, in bytes: who wants more asks for a part by a query.
+/// Where listing ends, in bytes: who wants more asks for a part by `href`.
 const MOST: usize = 256 * 1024;
 
 /// Last values that are looked at for one question to the engine.
 const AT_ONCE: u16 = 256;
+
+/// How many questions one request may cost.
+const MOST_QUESTIONS: u8 = 64;
 
 /// A document of links that is being written.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(super) struct Listing {
     query: LinkQuery,
     filter: Filter,
     links: String,
+    questions: u8,
     block2: Option<Block>,
     remote: Remote,
     key: Key,
@@ -50,10 +54,10 @@ impl Binding {
         }
         let queries = request.options.values(option::URI_QUERY);
         let query = LinkQuery::parse(queries.filter_map(|query| std::str::from_utf8(query).ok()));
-        let Ok(filter) = Filter::new("#") else { return Ok(()) };
+        let filter = query.filter().ok_or_else(|| Response::new(Code::INTERNAL_SERVER_ERROR))?;
         let mut links = String::new();
         query.write_directory(&mut links);
-        let listing = Listing { query, filter, links, block2: asked.block2, remote, key };
+        let listing = Listing { query, filter, links, questions: 0, block2: asked.block2, remote, key };
         let lane = self.lane(now, remote)?;
         self.list(now, lane, reply, Box::new(listing), None)
     }
@@ -63,9 +67,10 @@ impl Binding {
         now: Now,
         lane: usize,
         reply: Reply,
-        listing: Box<Listing>,
+        mut listing: Box<Listing>,
         after: Option<Address>,
     ) -> Result<(), Response> {
+        listing.questions += 1;
         let filter = listing.filter.clone();
         self.ask(now, lane, Pending::List { reply, listing }, |tag| Intent::List {
             tag,
@@ -93,7 +98,7 @@ impl Binding {
                 return self.tell_links(now, reply, *listing);
             }
         }
-        if after.is_some() {
+        if after.is_some() && listing.questions < MOST_QUESTIONS {
             return self.list(now, lane, reply, listing, after);
         }
         self.tell_links(now, reply, *listing)

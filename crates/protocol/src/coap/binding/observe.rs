@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::request;
 use super::value::{content, etag, format_for, not_acceptable, valid};
 use super::{Binding, Fate, Notice, Output, outcome};
-use crate::coap::codec::{Code, option};
+use crate::coap::codec::{Block, Code, option};
 use crate::coap::{Lane, Remote, Request, Response, link};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,6 +75,7 @@ impl Binding {
             is_exact: address.is_ok(),
             is_active: false,
             accept: telling.accept,
+            exponent: telling.block2.map(|block| block.exponent),
             format: None,
             sequence: start.wrapping_add(self.sequence) & 0xff_ffff,
             unconfirmed: 0,
@@ -255,13 +256,15 @@ impl Binding {
         known.count(now.moment, confirmable);
         let notice = Notice { lane: serial, observation: id, tag: tag.0 };
         let (token, key) = (known.token.clone(), known.key.clone());
+        let wanted = known.exponent.map(|exponent| Block { number: 0, more: false, exponent });
+        let wanted = wanted.filter(|block| block.size() < response.payload.len());
         if tag != Tag::NONE {
             owner.unsettled.push((tag.0, id));
         } else if confirmable && !is_last {
             owner.confirming.push(id);
         }
         let whole = response.clone();
-        match cut(&mut response, None, room as u32) {
+        match cut(&mut response, wanted, room as u32) {
             Ok(true) => self.bodies.keep(now.moment, remote, &key, &whole, most),
             _ => self.bodies.forget(remote, &key),
         }

@@ -41,6 +41,8 @@ pub(super) struct Observation {
     /// Whether its first response is given.
     pub(super) is_active: bool,
     pub(super) accept: Option<u16>,
+    /// The blocks that it asked for, of larger notifications (RFC 7959 §2.8).
+    pub(super) exponent: Option<u8>,
     /// What it was told first, if it is of one address: RFC 7641 §4.2 allows no other later.
     #[expect(clippy::option_option, reason = "nothing told yet is not the same as told without a format")]
     pub(super) format: Option<Option<u16>>,

@@ -49,3 +49,18 @@ fn many_links_come_in_blocks_of_one_document() {
     assert_eq!(text.split(',').count(), 601, "all pages, as they were when it was asked first");
     assert!(text.ends_with("</a/599>;sz=1;obs"));
 }
+
+#[test]
+fn looking_for_what_is_not_there_has_an_end() {
+    let mut world = World::new();
+    for index in 0..40_000 {
+        let event = publication(&format!("a/{index:05}"), "x", Q0);
+        world.happen(Publication { retain: true, ..event });
+    }
+    let (asked, none) = (world.listed, world.ask(&core().query("rt=nothing")));
+    assert!(none.payload.is_empty());
+    assert_eq!(world.listed - asked, 64);
+    let last = world.ask(&core().query("href=/a/39999"));
+    assert_eq!(last.payload, "</a/39999>;sz=1;obs");
+    assert_eq!(world.listed - asked, 65);
+}

@@ -55,6 +55,8 @@ struct World {
     forbidden: Option<Rejection>,
     published: Vec<(Lane, Publish)>,
     requested: Vec<(Lane, Publish)>,
+    /// Questions for lists.
+    listed: u32,
     events: u32,
     tags: u16,
     room: u32,
@@ -86,6 +88,7 @@ impl World {
             forbidden: None,
             published: Vec::new(),
             requested: Vec::new(),
+            listed: 0,
             events: 0,
             tags: 0,
             room: 1_024,
@@ -192,6 +195,7 @@ impl World {
                 Directive::Value { tag, value: self.forbidden.clone().map_or(Ok(value), Err) }
             }
             Intent::List { tag, filter, after, limit } => {
+                self.listed += 1;
                 let after = after.map(|after| after.to_string());
                 let events: Vec<_> = self
                     .values

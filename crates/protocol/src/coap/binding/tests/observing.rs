@@ -290,3 +290,16 @@ fn an_observer_that_is_behind_is_told_in_order_and_not_flooded() {
     world.publish("a", "again", Q0);
     assert!(!world.one_told().confirmable);
 }
+
+#[test]
+fn notifications_have_blocks_of_the_size_that_was_asked_for() {
+    let mut world = World::new();
+    let small = Block { number: 0, more: false, exponent: 2 };
+    world.ask(&observe("/a").block(option::BLOCK2, small));
+    world.publish("a", &"x".repeat(100), Q1);
+    let told = world.one_told();
+    assert_eq!(block_of(&told.response, option::BLOCK2), Some(Block { more: true, ..small }));
+    assert_eq!(told.response.payload.len(), 64);
+    world.publish("a", "short", Q1);
+    assert_eq!(block_of(&world.one_told().response, option::BLOCK2), None);
+}
