@@ -7,8 +7,8 @@ use windrose_e2e::certs::Authority;
 use windrose_e2e::clients::{Said, request};
 use windrose_e2e::libcoap::{Build, coap_client as client};
 use windrose_e2e::node::Setup;
+use windrose_e2e::wait_until;
 use windrose_e2e::websocket::{BINARY, FIN, WebSocket, frame};
-use windrose_e2e::{Node, wait_until};
 
 const HEAD: &str = r##"
 node: {name: e2e, shards: 2}

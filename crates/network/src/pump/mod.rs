@@ -353,8 +353,10 @@ impl Pump {
 
     /// An answer to an effect, or any other word for the engine.
     pub fn input(&mut self, now: Now, input: Input) {
-        if let Input::Snapshot(snapshot) = &input {
-            self.output_bytes = snapshot.limits.output_bytes;
+        match &input {
+            Input::Snapshot(snapshot) => self.output_bytes = snapshot.limits.output_bytes,
+            Input::Drain => self.drain_sockets(),
+            _ => {}
         }
         self.engine.handle(now, input);
         self.turn(now);

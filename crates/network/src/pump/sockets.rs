@@ -129,6 +129,11 @@ impl Pump {
         }
     }
 
+    /// The node shuts down.
+    pub(super) fn drain_sockets(&mut self) {
+        self.gates.iter_mut().flatten().for_each(|gate| gate.machine.drain());
+    }
+
     /// When a machine of a socket is due.
     pub(super) fn next_socket_timeout(&self) -> Option<Moment> {
         self.gates.iter().flatten().filter_map(|gate| gate.machine.next_timeout()).min()

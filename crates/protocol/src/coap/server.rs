@@ -180,6 +180,11 @@ impl Server {
         }
     }
 
+    /// The node shuts down: what is under way is answered, what is new gets 5.03.
+    pub fn drain(&mut self) {
+        self.binding.drain();
+    }
+
     /// Acts on [`Server::next_timeout`].
     pub fn handle_timeout(&mut self, now: Now) {
         self.now = now;

@@ -78,6 +78,11 @@ impl Binding {
         }
     }
 
+    /// The node shuts down: what is under way is answered, what is new is refused.
+    pub fn drain(&mut self) {
+        self.is_draining = true;
+    }
+
     /// A session has ended.
     pub fn handle_session_end(&mut self, _now: Now, session: SessionId) {
         let Some(owner) = self.owners.remove(Remote::Session(session)) else { return };

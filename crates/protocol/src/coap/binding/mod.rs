@@ -139,6 +139,8 @@ pub struct Binding {
     probes: Probes,
     /// Nobody anonymous is let in until then: the registry was asked a moment ago.
     refused: Option<(Moment, Response)>,
+    /// Whether the node shuts down.
+    is_draining: bool,
     /// Where the sequence numbers of observations begin (RFC 7641 §4.4).
     sequence: u32,
     outputs: VecDeque<Output>,
@@ -161,6 +163,7 @@ impl Binding {
             waits: Waits::default(),
             probes: Probes::default(),
             refused: None,
+            is_draining: false,
             sequence: seed as u32 & 0xffff,
             outputs: VecDeque::new(),
             path: Vec::new(),

@@ -97,6 +97,7 @@ impl Binding {
     /// Whether credit for what a lane publishes is there.
     pub(super) fn check_brake(&self, lane: usize) -> Result<(), Response> {
         match self.lanes.get(lane) {
+            _ if self.is_draining => Err(outcome::unavailable("the node shuts down", None)),
             Some(lane) if lane.paused => {
                 Err(outcome::busy("too much is in flight; send it again later", None))
             }
