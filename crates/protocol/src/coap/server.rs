@@ -108,8 +108,12 @@ impl Server {
         if let Some(echo) = message.options.get(option::ECHO) {
             self.messaging.handle_echo(now, &remote, echo);
         }
-        let credit = self.messaging.credit(now, &remote);
-        let room = credit.saturating_sub(RESPONSE_OVERHEAD + message.token.len()).min(BLOCK_MAX) as u32;
+        let overhead = RESPONSE_OVERHEAD + message.token.len();
+        // What answers an event that nobody is asked about is short.
+        let is_event = message.code == Code::POST && !message.options.has(option::URI_QUERY);
+        let enough = if is_event { 0 } else { overhead + BLOCK_MAX };
+        let credit = self.messaging.credit(now, ask, enough);
+        let room = credit.saturating_sub(overhead).min(BLOCK_MAX) as u32;
         let request = Request {
             code: message.code,
             token: message.token,
@@ -118,6 +122,7 @@ impl Server {
             confirmable,
         };
         if Things::is_meant(&request) {
+            self.messaging.expect_more(now, ask);
             let claim = self.binding.claim(remote);
             return self.things.handle_request(now, remote, claim, ask, &request);
         }

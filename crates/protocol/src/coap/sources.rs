@@ -10,7 +10,7 @@ use std::time::Duration;
 use windrose_event::Moment;
 
 /// How much more than it sent a source may be sent before it has shown itself.
-const FACTOR: u64 = 3;
+const FACTOR: usize = 3;
 
 /// How long a source counts as shown, and an Echo value as fresh.
 const SHOWN: Duration = Duration::from_secs(300);
@@ -50,9 +50,14 @@ impl Sources {
         Self { secret, key, places }
     }
 
+    /// How many bytes may be sent for so many that came.
+    pub const fn worth(bytes: usize) -> usize {
+        FACTOR * bytes
+    }
+
     /// So many bytes came from a source.
     pub fn received(&self, now: Moment, source: IpAddr, bytes: usize) {
-        self.update(now, source, |word| Some(word.with_credit(word.credit() + FACTOR * bytes as u64)));
+        self.update(now, source, |word| Some(word.with_credit(word.credit() + Self::worth(bytes) as u64)));
     }
 
     /// Whether a source has shown itself lately.

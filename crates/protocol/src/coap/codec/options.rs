@@ -68,8 +68,19 @@ impl<'a> Options<'a> {
     }
 
     /// The value of the first option of a number.
+    #[inline]
     pub fn get(&self, number: u16) -> Option<&'a [u8]> {
-        self.values(number).next()
+        for option in self.iter() {
+            if option.number > number {
+                return None;
+            }
+            if option.number == number
+                && option::form(number).is_none_or(|form| form.allows(option.value.len()))
+            {
+                return Some(option.value);
+            }
+        }
+        None
     }
 
     /// The value of the first option of a number, as a number.

@@ -20,6 +20,8 @@ pub(super) struct Ask {
     pub(super) token: Token,
     pub(super) id: u16,
     pub(super) confirmable: bool,
+    /// How long it was, as long as its source has not got credit for it: most answers are so short that it needs none.
+    pub(super) unbanked: u32,
     /// Whether an empty acknowledgement was sent.
     pub(super) acknowledged: bool,
     /// Whether repeating what it asks for has no effect besides the first (RFC 7252 §5.1, safe methods).
@@ -55,6 +57,10 @@ impl Asks {
         self.asks.get(number as usize)
     }
 
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Ask> {
+        self.asks.get_mut(number as usize)
+    }
+
     pub(super) fn take(&mut self, number: u32) -> Option<Ask> {
         self.asks.try_remove(number as usize)
     }
@@ -64,7 +70,7 @@ impl Asks {
     }
 
     /// The next one that was met with silence for too long, which ends now.
-    pub(super) fn poll_silent(&mut self, now: Moment) -> Option<&Ask> {
+    pub(super) fn poll_silent(&mut self, now: Moment) -> Option<&mut Ask> {
         self.drop_answered();
         let (_, number, _) = self.silent.pop_front_if(|(due, _, _)| *due <= now)?;
         let ask = self.asks.get_mut(number as usize)?;

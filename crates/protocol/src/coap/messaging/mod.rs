@@ -168,12 +168,31 @@ impl<T: Copy> Messaging<T> {
         [self.confirmable.len() + self.non_confirmable.len(), self.asks.len(), self.peers.len()]
     }
 
-    /// How many bytes a response may have for a source to get it now.
-    pub(super) fn credit(&self, now: Now, remote: &Remote) -> usize {
-        match self.unproven(remote) {
-            Some(source) => self.sources.credit(now.moment, source),
+    /// How many bytes a response may have for its source to get it now. What the request itself is good for is known at once;
+    /// whether it is good for more is asked only if that is not `enough`.
+    pub(super) fn credit(&self, now: Now, number: u32, enough: usize) -> usize {
+        let Some(ask) = self.asks.get(number) else { return 0 };
+        let own = Sources::worth(ask.unbanked as usize);
+        if own >= enough {
+            return own;
+        }
+        match self.unproven(&ask.remote) {
+            Some(source) => self.sources.credit(now.moment, source).saturating_add(own),
             None => usize::MAX,
         }
+    }
+
+    /// Its source will be sent more than one answer.
+    pub(super) fn expect_more(&mut self, now: Now, number: u32) {
+        if let Some(ask) = self.asks.get_mut(number) {
+            let (remote, length) = (ask.remote, std::mem::take(&mut ask.unbanked));
+            self.bank(now, &remote, length as usize);
+        }
+    }
+
+    #[cfg(test)]
+    fn source_credit(&self, now: Now, remote: &Remote) -> usize {
+        self.unproven(remote).map_or(usize::MAX, |source| self.sources.credit(now.moment, source))
     }
 
     /// A source has shown that it receives what we send, if this Echo value is ours (RFC 9175 §2.3).
@@ -189,13 +208,14 @@ impl<T: Copy> Messaging<T> {
     pub(super) fn respond(&mut self, now: Now, number: u32, response: Response) {
         let Some(mut ask) = self.asks.take(number) else { return };
         if ask.confirmable && !ask.acknowledged && self.is_to_show_itself(now, &ask, &response) {
+            self.bank_for(now, &mut ask);
             let (kind, id) = (Kind::Ack, ask.id);
             self.send_empty(now, ask.remote, kind, id);
             self.confirmable.set_answer(ask.position, Answer::of(&empty(kind, id)));
             ask.acknowledged = true;
         }
         if ask.confirmable && !ask.acknowledged {
-            let answer = self.respond_at_once(now, &ask, &response);
+            let answer = self.respond_at_once(now, &mut ask, &response);
             self.confirmable.set_answer(ask.position, answer);
             return;
         }
@@ -203,13 +223,14 @@ impl<T: Copy> Messaging<T> {
         let kind = if ask.confirmable { Kind::Con } else { Kind::Non };
         let message = Outgoing { kind, id, token: ask.token.clone(), content: response, about: None };
         if ask.confirmable {
+            self.bank_for(now, &mut ask);
             // Its endpoint has too much to fetch already if this fails: the response is lost, as by a time-out.
             let _ = self.peers.enqueue(now.moment, ask.remote, ask.endpoint, message);
             self.send_next(now, ask.endpoint, &ask.remote);
             return;
         }
         self.datagrams.push(ask.remote, |out| message.encode(out));
-        if !self.pay(now, &ask.remote) {
+        if !self.pay_for(now, &mut ask) {
             self.datagrams.retract();
             self.withhold(now, &ask, kind, id);
         }
@@ -217,7 +238,7 @@ impl<T: Copy> Messaging<T> {
     }
 
     /// Answers in the acknowledgement. What a repetition is to be answered with.
-    fn respond_at_once(&mut self, now: Now, ask: &Ask, response: &Response) -> Answer {
+    fn respond_at_once(&mut self, now: Now, ask: &mut Ask, response: &Response) -> Answer {
         let message = Message {
             kind: Kind::Ack,
             code: response.code,
@@ -230,7 +251,7 @@ impl<T: Copy> Messaging<T> {
         let bytes = self.datagrams.last();
         let is_afresh = ask.safe && !Answer::is_short(bytes.len());
         let answer = if is_afresh { Answer::Afresh } else { Answer::of(bytes) };
-        if self.pay(now, &ask.remote) {
+        if self.pay_for(now, ask) {
             return answer;
         }
         self.datagrams.retract();
@@ -263,7 +284,8 @@ impl<T: Copy> Messaging<T> {
     }
 
     fn settle_silently(&mut self, now: Now, number: u32, kind: Kind) {
-        let Some(ask) = self.asks.take(number) else { return };
+        let Some(mut ask) = self.asks.take(number) else { return };
+        self.bank_for(now, &mut ask);
         match ask.confirmable {
             true if ask.acknowledged => {}
             true => {
@@ -325,6 +347,8 @@ impl<T: Copy> Messaging<T> {
     pub(super) fn poll_timeout(&mut self, now: Now) -> Option<TimedOut<T>> {
         while let Some(ask) = self.asks.poll_silent(now.moment) {
             let (remote, id, position) = (ask.remote, ask.id, ask.position);
+            let length = std::mem::take(&mut ask.unbanked);
+            self.bank(now, &remote, length as usize);
             self.send_empty(now, remote, Kind::Ack, id);
             self.confirmable.set_answer(position, Answer::of(&empty(Kind::Ack, id)));
         }
@@ -396,6 +420,30 @@ impl<T: Copy> Messaging<T> {
             Remote::Udp { peer, local } if local.or(self.address) != Some(peer.ip()) => Some(peer.ip()),
             _ => None,
         }
+    }
+
+    /// A source gets credit for what came from it.
+    fn bank(&mut self, now: Now, remote: &Remote, length: usize) {
+        if let Some(source) = self.unproven(remote) {
+            self.sources.received(now.moment, source, length);
+        }
+    }
+
+    fn bank_for(&mut self, now: Now, ask: &mut Ask) {
+        let length = std::mem::take(&mut ask.unbanked) as usize;
+        if length > 0 {
+            self.bank(now, &ask.remote, length);
+        }
+    }
+
+    /// Counts the last datagram as sent, if its source may be sent so much: at once if what it answers is good for that alone.
+    fn pay_for(&mut self, now: Now, ask: &mut Ask) -> bool {
+        if self.datagrams.last().len() <= Sources::worth(ask.unbanked as usize) {
+            self.counts.sent += 1;
+            return true;
+        }
+        self.bank_for(now, ask);
+        self.pay(now, &ask.remote)
     }
 
     /// Counts the last datagram as sent, if its source may be sent so much.

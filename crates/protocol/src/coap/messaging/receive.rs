@@ -16,17 +16,20 @@ impl<T: Copy> Messaging<T> {
         bytes: &'a [u8],
     ) -> Received<'a, T> {
         self.counts.received += 1;
-        if let Some(source) = self.unproven(&remote) {
-            self.sources.received(now.moment, source, bytes.len());
-        }
         let message = match Message::parse(bytes, self.token_bytes) {
             Ok(message) => message,
-            Err(error) => return self.receive_malformed(now, remote, error),
-        };
-        match message.kind {
-            Kind::Con | Kind::Non if message.code.is_request() || message.code.is_response() => {
-                self.receive_message(now, remote, message)
+            Err(error) => {
+                self.bank(now, &remote, bytes.len());
+                return self.receive_malformed(now, remote, error);
             }
+        };
+        if matches!(message.kind, Kind::Con | Kind::Non)
+            && (message.code.is_request() || message.code.is_response())
+        {
+            return self.receive_message(now, remote, message, bytes.len());
+        }
+        self.bank(now, &remote, bytes.len());
+        match message.kind {
             Kind::Con => {
                 // An empty one is a ping (RFC 7252 §4.3), and no mishap.
                 self.send_empty(now, remote, Kind::Rst, message.id);
@@ -61,13 +64,20 @@ impl<T: Copy> Messaging<T> {
     }
 
     /// A request or a response in a message of its own.
-    fn receive_message<'a>(&mut self, now: Now, remote: Remote, message: Message<'a>) -> Received<'a, T> {
+    fn receive_message<'a>(
+        &mut self,
+        now: Now,
+        remote: Remote,
+        message: Message<'a>,
+        length: usize,
+    ) -> Received<'a, T> {
         let endpoint = self.key.hash(&remote);
         let confirmable = message.kind == Kind::Con;
         let exchanges = if confirmable { &mut self.confirmable } else { &mut self.non_confirmable };
         let known = exchanges.find(now.moment, endpoint, message.id);
         if let Some(position) = known {
             self.counts.duplicates += 1;
+            self.bank(now, &remote, length);
             let exchanges = if confirmable { &self.confirmable } else { &self.non_confirmable };
             match exchanges.answer(position) {
                 Some(Answer::Afresh) => {}
@@ -92,6 +102,11 @@ impl<T: Copy> Messaging<T> {
         let is_request = message.code.is_request();
         // Nobody waits for the answer to a response that needs none.
         let is_asked = confirmable || is_request;
+        // What a POST is good for is most often not needed: its answer is short. Others may be followed by more than one.
+        let is_spared = known.is_none() && message.code == Code::POST;
+        if known.is_none() && !is_spared {
+            self.bank(now, &remote, length);
+        }
         let answer = if is_asked { Answer::Awaited(self.asks.next_number()) } else { Answer::of(&[]) };
         let exchanges: &mut Exchanges =
             if confirmable { &mut self.confirmable } else { &mut self.non_confirmable };
@@ -109,6 +124,7 @@ impl<T: Copy> Messaging<T> {
                 token: Token::from_slice(message.token),
                 id: message.id,
                 confirmable,
+                unbanked: if is_spared { length as u32 } else { 0 },
                 acknowledged: false,
                 safe: message.code == Code::GET,
                 position,

@@ -44,6 +44,10 @@ pub(super) enum Wish {
 
 /// Whether a request may be for the directory: it is then looked at by [`wish`].
 pub(super) fn is_meant(request: &Request<'_>) -> bool {
+    // Most are for somebody else: one look is enough.
+    if !matches!(request.options.get(option::URI_PATH), Some(b"rd" | b".well-known")) {
+        return false;
+    }
     let mut path = request.options.values(option::URI_PATH);
     match (path.next(), path.next(), path.next()) {
         (Some(b"rd"), None, None) => request.code == Code::POST && query(request, "ep").is_some(),

@@ -24,9 +24,9 @@ fn a_large_answer_to_an_unknown_source_is_withheld_until_it_echoes() {
     assert_eq!((message.kind, message.code, message.token), (Kind::Ack, Code::UNAUTHORIZED, &b"tk"[..]));
     let echo = message.options.get(option::ECHO).unwrap().to_vec();
     bench.messaging.handle_echo(bench.now, &unshown(2), &echo);
-    assert_eq!(bench.messaging.credit(bench.now, &unshown(2)), 0, "another's");
+    assert_eq!(bench.messaging.source_credit(bench.now, &unshown(2)), 0, "another's");
     bench.messaging.handle_echo(bench.now, &unshown(1), &echo);
-    assert_eq!(bench.messaging.credit(bench.now, &unshown(1)), usize::MAX);
+    assert_eq!(bench.messaging.source_credit(bench.now, &unshown(1)), usize::MAX);
     let Came::Request(ask) = bench.receive_from(unshown(1), b"\x42\x01\x00\x03tk") else {
         panic!("a request")
     };
@@ -68,10 +68,13 @@ fn an_acknowledgement_of_ours_shows_a_source_and_its_own_address_needs_no_proof(
         .unwrap();
     let sent = bench.sent();
     assert_eq!(bench.receive_from(remote, &[0x60, 0, sent[0][2], sent[0][3]]), Came::Acknowledged(1));
-    assert_eq!(bench.messaging.credit(bench.now, &remote), usize::MAX);
+    assert_eq!(bench.messaging.source_credit(bench.now, &remote), usize::MAX);
     let own = Remote::Udp { peer: "198.51.100.7:1".parse().unwrap(), local: Some([198, 51, 100, 7].into()) };
-    assert_eq!(bench.messaging.credit(bench.now, &own), usize::MAX);
-    assert_eq!(bench.messaging.credit(bench.now, &Remote::Session(crate::coap::SessionId(1))), usize::MAX);
+    assert_eq!(bench.messaging.source_credit(bench.now, &own), usize::MAX);
+    assert_eq!(
+        bench.messaging.source_credit(bench.now, &Remote::Session(crate::coap::SessionId(1))),
+        usize::MAX
+    );
 }
 
 /// What is withheld of one endpoint is not replaced by what another was sent.
@@ -106,7 +109,7 @@ fn a_source_that_acknowledges_the_first_small_block_has_shown_itself() {
     assert_eq!((message.kind, message.token), (Kind::Con, &b"tk"[..]));
     let [high, low] = message.id.to_be_bytes();
     assert_eq!(bench.receive_from(unshown(1), &[0x60, 0, high, low]), Came::Nothing);
-    assert_eq!(bench.messaging.credit(bench.now, &unshown(1)), usize::MAX);
+    assert_eq!(bench.messaging.source_credit(bench.now, &unshown(1)), usize::MAX);
 }
 
 /// RFC 7641 §4.5: an observer that has not shown itself is asked to with the first notification.
