@@ -211,8 +211,10 @@ async fn receive(shard: Rc<Shard>, port: Rc<Port>) {
                 }
             };
         }
-        // Others first: a socket that always has something is ready at once.
-        tokio::task::yield_now().await;
+        if more {
+            // Others first: a socket that always has something is ready at once.
+            tokio::task::yield_now().await;
+        }
     }
 }
 
