@@ -73,6 +73,14 @@ fn requests() -> Vec<Said> {
         con(Code::POST, 18).path("a/b").with(option::NO_RESPONSE, &[26]).payload(b"x"),
         con(Code::GET, 19).with(2_051, b"critical"),
         con(Code::GET, 20).with(option::PROXY_URI, b"coap://other/a"),
+        con(Code::POST, 26)
+            .path("rd")
+            .with(option::CONTENT_FORMAT, &[40])
+            .with(option::URI_QUERY, b"ep=m")
+            .with(option::URI_QUERY, b"lt=9")
+            .payload(b"</valve>,</a/b>;rt=\"x\""),
+        con(Code::POST, 27).path(".well-known/rd").with(option::URI_QUERY, b"ep=n"),
+        con(Code::DELETE, 28).path("rd/0123456789abcdef"),
         Said::new(Kind::Non, Code::POST, 21).path("a/b/c").payload(b"non"),
         Said::new(Kind::Non, Code::GET, 22).path("a/+").with(option::OBSERVE, b""),
         con(Code::CONTENT, 23).payload(b"unasked"),

@@ -40,6 +40,8 @@ struct Ledger {
     sent: usize,
     /// It acknowledged or reset something, or echoed: it may have shown itself.
     may_be_shown: bool,
+    /// It sent something that may have registered it as a thing.
+    may_have_registered: bool,
     /// Message identifiers of its confirmable messages.
     asked: BTreeSet<u16>,
 }
@@ -132,7 +134,10 @@ impl World {
             Message::parse(bytes, 16).unwrap_or_else(|error| panic!("no message: {error:?} of {bytes:02x?}"));
         let ledger = self.ledgers.get_mut(&remote.to_string()).expect("it never sent anything");
         ledger.sent += bytes.len();
-        assert!(!message.code.is_request(), "a server asks nothing: {message:?}");
+        // It asks things that have registered.
+        if message.code.is_request() {
+            assert!(ledger.may_have_registered && message.kind == Kind::Con, "nobody is asked: {message:?}");
+        }
         assert_eq!(message.options.unknown_critical(), None, "{message:?}");
         if matches!(message.kind, Kind::Ack | Kind::Rst) {
             assert!(ledger.asked.contains(&message.id), "an answer to nothing: {message:?}");
@@ -152,6 +157,8 @@ impl World {
             ledger.asked.insert(u16::from_be_bytes([*high, *low]));
         }
         if let Ok(message) = Message::parse(bytes, 16) {
+            ledger.may_have_registered |=
+                message.options.values(option::URI_PATH).any(|segment| segment == b"rd");
             ledger.may_be_shown |=
                 matches!(message.kind, Kind::Ack | Kind::Rst) || message.options.has(option::ECHO);
         }

@@ -13,6 +13,7 @@ pub use frame::Framing;
 
 use super::binding::{self, Asker, Binding, Fate};
 use super::codec::{Code, Options};
+use super::things::Things;
 use super::{Lane, Remote, Request, Response, ServerConfig, SessionId, Token};
 use crate::Transmit;
 use bytes::Bytes;
@@ -353,6 +354,12 @@ impl Stream {
             payload: frame.payload,
             confirmable: true,
         };
+        if Things::is_meant(&request) {
+            self.asks.remove(&ask);
+            let problem = "things register by datagrams: coap:// or coaps://";
+            let token = Token::from(frame.token);
+            return self.answer(&token, &Response::diagnostic(Code::NOT_IMPLEMENTED, problem));
+        }
         self.binding.handle_request(now, Asker { remote: REMOTE, ask, room }, &request);
     }
 

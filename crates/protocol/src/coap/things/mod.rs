@@ -95,6 +95,8 @@ pub(super) struct Things {
     calls: Calls,
     errands: HashMap<CallId, Errand>,
     things: HashMap<u64, Thing>,
+    /// How many each endpoint has registered.
+    endpoints: HashMap<Remote, u32>,
     /// By the names that they are known as.
     names: HashMap<String, u64>,
     lanes: HashMap<Lane, u64>,
@@ -111,6 +113,7 @@ impl Things {
             config,
             errands: HashMap::new(),
             things: HashMap::new(),
+            endpoints: HashMap::new(),
             names: HashMap::new(),
             lanes: HashMap::new(),
             ends: BTreeSet::new(),
@@ -235,13 +238,15 @@ impl Things {
     }
 
     fn register(&mut self, now: Now, ask: u32, thing: Thing) {
-        if self.things.len() >= MOST_THINGS {
+        let own = self.endpoints.get(&thing.remote).copied().unwrap_or(0);
+        if self.things.len() >= MOST_THINGS || own >= self.config.observations_per_endpoint {
             let response = Response::new(Code::SERVICE_UNAVAILABLE).with_uint(option::MAX_AGE, 60);
             return self.outputs.push_back(Output::Respond { ask, response });
         }
         let key = self.free_key();
         let (remote, is_asked) = (thing.remote, thing.stage == Stage::Asked);
         self.ends.insert((thing.end, key));
+        self.count(remote, true);
         self.things.insert(key, thing);
         if !is_asked {
             return self.open(key);
@@ -322,8 +327,10 @@ impl Things {
         thing.lifetime = lifetime.unwrap_or(thing.lifetime);
         thing.end = now.moment + thing.lifetime;
         // Its address may be another by now: whoever knows the location is the thing (RFC 9176 §5.3.1).
-        thing.remote = remote;
+        let former = std::mem::replace(&mut thing.remote, remote);
         self.ends.insert((thing.end, key));
+        self.count(former, false);
+        self.count(remote, true);
         Response::new(Code::CHANGED)
     }
 
@@ -396,6 +403,7 @@ impl Things {
     fn disconnected(&mut self, now: Now, key: u64) {
         let Some(thing) = self.things.remove(&key) else { return };
         self.ends.remove(&(thing.end, key));
+        self.count(thing.remote, false);
         if self.names.get(&thing.name) == Some(&key) {
             self.names.remove(&thing.name);
         }
@@ -415,6 +423,15 @@ impl Things {
             self.calls.cancel(call);
         }
         self.run(now);
+    }
+
+    /// An endpoint has one thing more, or less.
+    fn count(&mut self, remote: Remote, more: bool) {
+        let count = self.endpoints.entry(remote).or_default();
+        *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        if *count == 0 {
+            self.endpoints.remove(&remote);
+        }
     }
 
     fn answer(&mut self, ask: Option<u32>, response: Response) {

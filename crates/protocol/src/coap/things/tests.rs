@@ -348,6 +348,8 @@ fn bad_registrations_are_told_what_is_wrong() {
         ("rd?ep=a&base=coap://victim", "</a>"),
         ("rd?ep=a", "a"),
         ("rd?ep=a", "</a"),
+        ("rd?ep=a", ""),
+        ("rd?ep=a", "<coap://elsewhere/a>"),
         ("rd?ep=a", "</a>;title=\"open"),
         (".well-known/rd", ""),
     ]) {
@@ -372,4 +374,18 @@ fn links_are_read_as_the_standard_writes_them() {
     assert_eq!(of("<coap://other/x>,<//other/y>,</.well-known/core>,</a+b>,</#>"), paths(&[]));
     assert_eq!(of(&(0..64).map(|number| format!("</{number}>,")).collect::<String>()).unwrap().len(), 64);
     assert_eq!(of(&(0..65).map(|number| format!("</{number}>,")).collect::<String>()), None);
+}
+
+#[test]
+fn an_endpoint_registers_only_so_many_things_and_makes_room_by_removing_them() {
+    let mut directory = Directory::new();
+    let most = ServerConfig::new("coap").observations_per_endpoint;
+    let mut locations: Vec<_> =
+        (0..most).map(|number| directory.register(number, remote(9), &format!("meter-{number}")).1).collect();
+    let full = directory.ask(1_000, remote(9), Code::POST, "rd?ep=more", "</a>").unwrap();
+    assert_eq!(full.code, Code::SERVICE_UNAVAILABLE);
+    directory.register(1_001, remote(10), "other");
+    let gone = locations.pop().unwrap();
+    assert_eq!(directory.ask(1_002, remote(9), Code::DELETE, &gone, "").unwrap().code, Code::DELETED);
+    directory.register(1_003, remote(9), "more");
 }

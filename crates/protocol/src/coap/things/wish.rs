@@ -49,10 +49,16 @@ pub(super) fn is_meant(request: &Request<'_>) -> bool {
         return false;
     }
     let mut path = request.options.values(option::URI_PATH);
-    match (path.next(), path.next(), path.next()) {
-        (Some(b"rd"), None, None) => request.code == Code::POST && query(request, "ep").is_some(),
-        (Some(b".well-known"), Some(b"rd"), None) => request.code == Code::POST,
-        (Some(b"rd"), Some(key), None) => parse_key(key).is_some(),
+    // Nearly every request ends here: events have other addresses.
+    match path.next() {
+        Some(b"rd") => match (path.next(), path.next()) {
+            (None, _) => request.code == Code::POST && query(request, "ep").is_some(),
+            (Some(key), None) => parse_key(key).is_some(),
+            _ => false,
+        },
+        Some(b".well-known") => {
+            request.code == Code::POST && path.next() == Some(b"rd") && path.next().is_none()
+        }
         _ => false,
     }
 }
@@ -94,7 +100,12 @@ pub(super) fn wish(request: &Request<'_>) -> Result<Wish, Response> {
         _ if segments.len() == 2 => None,
         None | Some(FORMAT) => {
             let text = std::str::from_utf8(request.payload).map_err(|_| bad("the links are not UTF-8"))?;
-            Some(resources(text).ok_or_else(|| bad("the payload is no list of links (RFC 6690)"))?)
+            let resources =
+                resources(text).ok_or_else(|| bad("the payload is no list of links (RFC 6690)"))?;
+            if resources.is_empty() {
+                return Err(bad("no link leads to a resource of its own"));
+            }
+            Some(resources)
         }
         Some(_) => return Err(Response::new(Code::UNSUPPORTED_CONTENT_FORMAT)),
     };
