@@ -8,8 +8,11 @@ use windrose_event::{Filter, Intent, Moment, Tag};
 
 use crate::coap::Remote;
 
-/// What a lane may ask before it is accepted and says so itself.
-const WINDOW: usize = 256;
+/// What a lane may ask before it is accepted and says so itself: many share it, or a stream does, whose machine bounds what
+/// comes ahead.
+pub(super) const WINDOW: usize = 256;
+/// The same of a lane that one session of many has: what waits may be large.
+pub(super) const SESSION_WINDOW: usize = 32;
 
 /// How long a lane is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(60);
@@ -188,8 +191,8 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// A new lane.
-    pub(super) fn open(&mut self, now: Moment, owner: Option<Remote>) -> usize {
+    /// A new lane, which may ask so much before it is accepted.
+    pub(super) fn open(&mut self, now: Moment, owner: Option<Remote>, window: usize) -> usize {
         self.serials = self.serials.wrapping_add(1);
         let serial = self.serials;
         let key = self.slots.insert(Lane {
@@ -197,7 +200,7 @@ impl Lanes {
             owner,
             open: false,
             paused: false,
-            window: WINDOW,
+            window,
             waiting: Vec::new(),
             tags: Tags::default(),
             abandoned: VecDeque::new(),

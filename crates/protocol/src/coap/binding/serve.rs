@@ -1,6 +1,7 @@
 //! What each method does (`docs/coap-binding.md`, "Methods").
 
 use super::assembly::{Bounds, go_on};
+use super::lanes::{SESSION_WINDOW, WINDOW};
 use super::pending::{Pending, Telling, Then};
 use super::reply::Reply;
 use super::request::{self, Asked, Key};
@@ -200,7 +201,8 @@ impl Binding {
     }
 
     fn open_lane(&mut self, now: Now, owner: Option<Remote>, claim: Claim) -> usize {
-        let key = self.lanes.open(now.moment, owner);
+        let window = if owner.is_some() && !self.is_stream { SESSION_WINDOW } else { WINDOW };
+        let key = self.lanes.open(now.moment, owner, window);
         let lane = Lane(key as u32);
         self.outputs.push_back(Output::Connect { lane, remote: owner });
         let open = Open {

@@ -29,6 +29,9 @@ const BASE_MESSAGE: u32 = 1_152;
 /// The part of a message that is not payload, at most: head, options of a response, payload marker.
 const OVERHEAD: u32 = 96;
 
+/// How many bytes may come before the session is open, besides one message.
+const AHEAD: usize = 64 * 1_024;
+
 /// A stream is one endpoint: its own.
 const REMOTE: Remote = Remote::Session(SessionId(0));
 const LANE: Lane = Lane(0);
@@ -100,6 +103,8 @@ pub struct Stream {
     /// Whether a sign of life was asked for since.
     pinged: bool,
     messages: Messages,
+    /// Bytes that came before the session was open; `None`: it is.
+    ahead: Option<usize>,
     close_cause: Option<Box<CloseCause>>,
     /// Why the engine ended the session, while what waited is answered.
     farewell: Option<(Code, &'static str)>,
@@ -123,6 +128,7 @@ impl Stream {
             last_heard: now.moment,
             pinged: false,
             messages: Messages::default(),
+            ahead: Some(0),
             close_cause: None,
             farewell: None,
             config,
@@ -189,6 +195,7 @@ impl Stream {
             return;
         }
         match &directive {
+            Directive::Accept(_) => self.ahead = None,
             Directive::Close(CloseReason::ShuttingDown) => {
                 self.farewell = Some((Code::RELEASE, "the node is shutting down"));
             }
@@ -320,6 +327,12 @@ impl Stream {
         self.last_heard = now.moment;
         self.pinged = false;
         self.messages.received = self.messages.received.saturating_add(1);
+        if let Some(ahead) = &mut self.ahead {
+            *ahead += bytes.len();
+            if *ahead > self.config.message_bytes as usize + AHEAD {
+                return self.abort("too much came before the session was open", None);
+            }
+        }
         let frame = match frame::parse(bytes, self.framing, self.config.server.token_bytes) {
             Ok(frame) => frame,
             Err(error) => return self.fail(error),

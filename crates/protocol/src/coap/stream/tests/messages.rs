@@ -50,6 +50,26 @@ fn a_message_that_is_too_large_is_not_waited_for() {
 }
 
 #[test]
+fn what_comes_before_the_session_is_open_waits_within_a_bound() {
+    let mut peer = Peer::new();
+    peer.bytes(&CSM);
+    for _ in 0..10 {
+        peer.bytes(&post(b"t", &[7; 5_000]));
+    }
+    assert!(!peer.closed);
+    assert!(matches!(&peer.intents[..], [Intent::Open(_)]));
+    peer.accept();
+    assert_eq!(peer.intents.len(), 11);
+    let mut flood = Peer::new();
+    flood.bytes(&CSM);
+    for _ in 0..20 {
+        flood.bytes(&post(b"t", &[7; 5_000]));
+    }
+    assert_eq!(flood.said().last().map(|said| said.code), Some(Code::ABORT));
+    assert!(flood.closed);
+}
+
+#[test]
 fn what_is_malformed_ends_the_connection() {
     for bytes in
         [&[0x0f, 0x02][..], &[0x10, 0x02, 0xff], &[0x10, 0x02, 0xf0], &[0x10, 0x02, 0x15], &[0x0d, 0x02, 200]]
