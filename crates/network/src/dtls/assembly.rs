@@ -1,6 +1,6 @@
 //! Putting handshake messages together from fragments that come in any order, twice, or overlapping (RFC 6347 §4.2.3).
 
-use super::message::{Fragment, MAX_MESSAGE};
+use super::message::Fragment;
 
 /// How many messages ahead of the one that is due are kept: a client's flight has no more.
 const AHEAD: usize = 4;
@@ -20,13 +20,20 @@ struct Partial {
 #[derive(Debug)]
 pub(super) struct Assembly {
     due: u16,
+    /// The largest message that is put together.
+    most: usize,
     messages: [Option<Partial>; AHEAD],
 }
 
 impl Assembly {
-    /// For messages from number `due` on.
-    pub(super) fn new(due: u16) -> Self {
-        Self { due, messages: Default::default() }
+    /// For messages from number `due` on, of up to so many bytes.
+    pub(super) fn new(due: u16, most: usize) -> Self {
+        Self { due, most, messages: Default::default() }
+    }
+
+    /// From now on larger ones are expected.
+    pub(super) fn allow(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// Takes a fragment. What cannot belong to what is there is dropped; a repeated message is told by `true`, so that the
@@ -34,7 +41,7 @@ impl Assembly {
     pub(super) fn push(&mut self, fragment: &Fragment<'_>) -> bool {
         let Some(ahead) = fragment.sequence.checked_sub(self.due) else { return true };
         let Some(slot) = self.messages.get_mut(usize::from(ahead)) else { return false };
-        if fragment.length > MAX_MESSAGE {
+        if fragment.length > self.most {
             return false;
         }
         let partial = slot.get_or_insert_with(|| Partial {
@@ -124,6 +131,7 @@ impl Partial {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::message::MAX_MESSAGE;
     use super::*;
 
     fn fragment(sequence: u16, length: usize, offset: usize, bytes: &[u8]) -> Fragment<'_> {
@@ -136,7 +144,7 @@ mod tests {
         let mut cuts = [(60, 100), (10, 30), (0, 20), (25, 70), (10, 30)];
         for _ in 0..cuts.len() {
             cuts.rotate_left(1);
-            let mut assembly = Assembly::new(2);
+            let mut assembly = Assembly::new(2, MAX_MESSAGE);
             for (index, (from, to)) in cuts.iter().enumerate() {
                 assert!(!assembly.push(&fragment(2, 100, *from, body.get(*from..*to).unwrap())));
                 if index < 3 {
@@ -151,7 +159,7 @@ mod tests {
 
     #[test]
     fn messages_come_out_in_their_order() {
-        let mut assembly = Assembly::new(0);
+        let mut assembly = Assembly::new(0, MAX_MESSAGE);
         assembly.push(&fragment(1, 2, 0, b"cd"));
         assert!(assembly.pop().is_none());
         assembly.push(&fragment(0, 2, 0, b"ab"));
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_a_peer_claims_takes_no_memory() {
-        let mut assembly = Assembly::new(0);
+        let mut assembly = Assembly::new(0, MAX_MESSAGE);
         assembly.push(&fragment(0, MAX_MESSAGE + 1, 0, b"a"));
         assembly.push(&fragment(4, 1, 0, b"a"));
         assert!(assembly.messages.iter().all(Option::is_none));

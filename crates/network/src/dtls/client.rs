@@ -4,7 +4,7 @@
 use super::assembly::Assembly;
 use super::flight::Numbers;
 use super::handshake::Keys;
-use super::message::{Fragment, HEADER as MESSAGE_HEADER, kind, put_fragment, whole};
+use super::message::{Fragment, HEADER as MESSAGE_HEADER, MAX_MESSAGE, kind, put_fragment, whole};
 use super::prf::{CLIENT_FINISHED, Master, SERVER_FINISHED, psk_premaster};
 use super::record::{self, Position, VERSION, VERSION_1_0, Window, put_header, split_record};
 use super::suite::{Exchange, Key, SUITES, Suite};
@@ -60,7 +60,7 @@ impl Client {
             server_random: [0; 32],
             extended,
             transcript: Vec::new(),
-            assembly: Assembly::new(0),
+            assembly: Assembly::new(0, MAX_MESSAGE),
             next_message: 0,
             keys: None,
             master: None,

@@ -4,7 +4,7 @@ use super::assembly::Assembly;
 use super::credentials::{Credentials, Profile, client_schemes, verify_signature};
 use super::flight::{Flight, Numbers};
 use super::hello::{Heard, numbers, speaks_our_version};
-use super::message::{Alert, Failure, Fragment, kind, whole};
+use super::message::{Alert, Failure, Fragment, MAX_MESSAGE, kind, whole};
 use super::prf::{CLIENT_FINISHED, Master, SERVER_FINISHED, psk_premaster};
 use super::record::{self, Position, Window};
 use super::server_hello::{Choice, choose, server_hello};
@@ -18,6 +18,8 @@ use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 use windrose_event::{Text, Timestamp};
 
+/// The largest message of a client that is not asked for a certificate: an identity of a key and a point fit.
+const MAX_PLAIN_MESSAGE: usize = 1024;
 /// The longest record that is kept because its keys are not there yet: a Finished message is.
 const MAX_EARLY: usize = 128;
 /// The key that stands for that of an unknown identity, so that it fails where a wrong key does (RFC 4279 §2).
@@ -140,6 +142,7 @@ impl Handshake {
         }
         if signing.is_some() && handshake.profile.as_ref().is_some_and(|profile| profile.asks_clients()) {
             handshake.expected = Expected::Certificate;
+            handshake.assembly.allow(MAX_MESSAGE);
             handshake.say(kind::CERTIFICATE_REQUEST, &certificate_request());
         }
         handshake.say(kind::SERVER_HELLO_DONE, &[]);
@@ -155,7 +158,7 @@ impl Handshake {
             server_random,
             extended: heard.hello.extensions.extended_master_secret,
             transcript: heard.message(),
-            assembly: Assembly::new(heard.sequence.wrapping_add(1)),
+            assembly: Assembly::new(heard.sequence.wrapping_add(1), MAX_PLAIN_MESSAGE),
             expected: Expected::KeyExchange,
             // Our first message has the number of the client's: what came before was not kept.
             next_message: heard.sequence,

@@ -31,6 +31,8 @@ const CONNECTION_ID: Drop =
     ("connection_id", "a record with a connection identifier, which nobody was given");
 const PLAIN_ALERT: Drop = ("plain_alert", "an alert in plain text, which anybody may have sent");
 const NO_SESSION: Drop = ("no_session", "its session is not known (any more): it has to shake hands anew");
+const SESSIONS_FULL: Drop =
+    ("sessions_full", "there are as many sessions as `limits.dtls_sessions` allows, and none is quiet");
 const NOT_GENUINE: Drop =
     ("not_genuine", "a record that was there before, or is not made with its session's keys");
 
@@ -164,10 +166,12 @@ impl Dtls {
             return;
         }
         let is_new = self.sessions.of_route(&route).is_none();
-        if is_new && self.sessions.len() >= self.config.limits.sessions {
-            count(&mut self.counts.failed, "sessions_full");
-            let detail = "there are as many sessions as `limits.dtls_sessions` allows";
-            return self.outbox.mishap(route.peer, "sessions_full", detail);
+        if is_new && self.is_full() && self.sessions.stalest(now.moment).is_none() {
+            return self.fail(
+                route,
+                &Failure { alert: None, cause: SESSIONS_FULL.0, detail: SESSIONS_FULL.1.into() },
+                0,
+            );
         }
         self.counts.begun += 1;
         self.unanswered = self.unanswered.saturating_sub(1);
@@ -189,6 +193,10 @@ impl Dtls {
             }
             Err(failure) => self.fail(route, &failure, heard.position.number()),
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.sessions.len() >= self.config.limits.sessions
     }
 
     /// A record of a handshake on its way.
@@ -220,6 +228,19 @@ impl Dtls {
     fn complete(&mut self, now: Moment, mut half: Box<HalfOpen>) {
         half.send(&mut self.outbox);
         let HalfOpen { route, mut handshake, .. } = *half;
+        // Only who has proved itself takes another's place.
+        if self.sessions.of_route(&route).is_none() && self.is_full() {
+            let Some(stalest) = self.sessions.stalest(now) else {
+                let number = handshake.numbers.plain;
+                let (cause, detail) = (SESSIONS_FULL.0, SESSIONS_FULL.1.into());
+                return self.fail(
+                    route,
+                    &Failure { alert: Some(Alert::INTERNAL_ERROR), cause, detail },
+                    number,
+                );
+            };
+            self.close_for(stalest, "crowded_out");
+        }
         let before = self.sessions.of_route(&route).map(|session| session.id);
         if let Some(before) = before {
             self.end(before, "replaced");

@@ -14,6 +14,11 @@ use windrose_protocol::coap::SessionId;
 /// How often the last flight of a handshake is sent again: whoever repeats the question has the keys, but may be a replay.
 const MAX_REPEATS: u8 = 8;
 
+/// A session that has said nothing for so long gives way to a new one, if there are too many.
+const STALE: Duration = Duration::from_secs(60);
+/// How many sessions are looked at for one that may give way.
+const GLANCE: usize = 64;
+
 /// One of them.
 pub(super) struct Session {
     pub(super) id: SessionId,
@@ -156,6 +161,25 @@ impl Sessions {
                 return Some(id);
             }
             self.idle.push_back((due, id));
+        }
+        None
+    }
+
+    /// The session that has said nothing for longest, as far as a glance tells, if that is long: whoever comes takes its place.
+    pub(super) fn stalest(&mut self, now: Moment) -> Option<SessionId> {
+        for _ in 0..GLANCE {
+            let (due, id) = *self.idle.front()?;
+            let Some(session) = self.all.get(index(id)).filter(|session| session.id == id) else {
+                self.idle.pop_front();
+                continue;
+            };
+            let heard = session.heard;
+            if heard + self.longest_idle <= due {
+                return (now.since(heard) >= STALE).then_some(id);
+            }
+            // It has said something since: it is looked at again when that is long ago.
+            self.idle.pop_front();
+            self.idle.push_back((heard + self.longest_idle, id));
         }
         None
     }

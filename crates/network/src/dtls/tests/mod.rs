@@ -115,8 +115,9 @@ impl Server {
                 match said {
                     Said::Datagram(bytes) => match client.handle_datagram(&mut bytes.clone()) {
                         Heard::Answer => answer = true,
-                        Heard::Connected => {}
-                        _ => return Err(self_said(said)),
+                        Heard::Alert(_) => return Err(vec![Said::Datagram(bytes.clone())]),
+                        // Its own last word, or a word to another client.
+                        _ => {}
                     },
                     Said::Opened(session, _) => opened = Some(*session),
                     _ => {}
@@ -131,13 +132,6 @@ impl Server {
             datagram = client.datagram();
         }
         Err(Vec::new())
-    }
-}
-
-fn self_said(said: &Said) -> Vec<Said> {
-    match said {
-        Said::Datagram(bytes) => vec![Said::Datagram(bytes.clone())],
-        _ => Vec::new(),
     }
 }
 

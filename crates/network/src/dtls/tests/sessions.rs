@@ -173,4 +173,18 @@ fn there_are_no_more_sessions_than_allowed() {
     assert_eq!(server.dtls.counts().failed.get("sessions_full"), Some(&1));
     // One that is there may begin anew.
     server.connect(peer(1), &mut meter(9)).unwrap();
+    // One that has been quiet for a while gives way, once the new one has proved itself.
+    server.now = server.now.after(Duration::from_secs(59));
+    server.hear(peer(2), &clients[1].seal(b"still here"));
+    server.now = server.now.after(Duration::from_secs(2));
+    assert!(
+        server
+            .connect(peer(4), &mut Client::new(CCM8, b"meter-1", b"another key of 1", [7; 32], true).unwrap())
+            .is_err()
+    );
+    assert_eq!(server.dtls.counts().closed.get("crowded_out"), None);
+    server.connect(peer(4), &mut meter(10)).unwrap();
+    assert_eq!(server.dtls.counts().closed.get("crowded_out"), Some(&1));
+    assert_eq!(server.dtls.sessions(), 3);
+    assert!(matches!(&server.hear(peer(2), &clients[1].seal(b"still here"))[..], [Said::Plain(..)]));
 }
