@@ -145,3 +145,106 @@ fn nothing_is_left_of_endpoints_that_are_silent() {
     assert_eq!(bench.server.held(), [0, 0, 0]);
     assert_eq!(bench.server.next_timeout(), None);
 }
+
+/// RFC 9176 §5, and RFC 7252 §5.2.2 with the machine as the client.
+#[test]
+fn a_thing_is_asked_by_the_session_that_it_registered_by() {
+    use windrose_event::{
+        Address, Assurance, Delivery, Details, Event, EventId, Identity, Origin, Timestamp,
+    };
+    let mut bench = Bench::new();
+    bench.remote = Remote::Session(SessionId(7));
+    let claim = Claim { psk_identity: Some("meter-1".into()), ..Claim::default() };
+    bench.server.handle_session(bench.now, SessionId(7), claim);
+    let options: [(u16, &[u8]); 3] =
+        [(option::URI_PATH, b"rd"), (option::CONTENT_FORMAT, &[40]), (option::URI_QUERY, b"ep=meter-1")];
+    let options: OptionsBuf = options.into_iter().collect();
+    let mut register = Vec::new();
+    let message = Message { code: Code::POST, token: b"tk", ..Message::empty(Kind::Con, 1) };
+    Message { options: options.as_options(), payload: b"</valve>", ..message }.encode(&mut register);
+    bench.server.handle_datagram(bench.now, bench.remote, &register);
+    let mut lane = None;
+    while let Some(output) = bench.server.poll_output() {
+        match output {
+            Output::Connect { lane: its, remote } => {
+                assert_eq!(remote, Some(bench.remote));
+                lane = Some(its);
+            }
+            Output::Intent { lane, intent: Intent::Open(open) } => {
+                assert_eq!(open.claim.psk_identity.as_deref(), Some("meter-1"));
+                let accepted = Accepted {
+                    resumed: false,
+                    session: "s".into(),
+                    assigned: true,
+                    keep: Duration::ZERO,
+                    window: 8,
+                    data: None,
+                };
+                bench.server.handle_directive(bench.now, lane, Directive::Accept(Box::new(accepted)));
+            }
+            Output::Intent { lane, intent: Intent::Subscribe { tag, .. } } => {
+                let results = vec![Ok(Assurance::AtLeastOnce)];
+                bench.server.handle_directive(bench.now, lane, Directive::Subscribed { tag, results });
+            }
+            _ => {}
+        }
+    }
+    let created = bench.drain().remove(0);
+    assert_eq!(Message::parse(&created, 8).unwrap().code, Code::CREATED);
+    let origin = Origin {
+        identity: Identity::anonymous(),
+        session: "asker".into(),
+        protocol: "http",
+        listener: "rest".into(),
+    };
+    let details = Details { reply_to: Some(Address::new("$reply/0-1").unwrap()), ..Details::default() };
+    let event = Event {
+        id: EventId::from_u128(1),
+        time: Timestamp::default(),
+        address: Address::new("devices/meter-1/valve").unwrap(),
+        origin: Arc::new(origin),
+        assurance: Assurance::AtLeastOnce,
+        retain: false,
+        expires: None,
+        payload: "open".into(),
+        details: Some(Box::new(details)),
+    };
+    let delivery = Delivery {
+        tag: Tag(3),
+        event: Arc::new(event),
+        assurance: Assurance::AtLeastOnce,
+        again: false,
+        retain: false,
+        subscriptions: [1].into_iter().collect(),
+    };
+    bench.server.handle_directive(bench.now, lane.unwrap(), Directive::Deliver(delivery));
+    let asked = bench.drain().remove(0);
+    let asked = Message::parse(&asked, 8).unwrap();
+    assert_eq!((asked.kind, asked.code, asked.payload), (Kind::Con, Code::POST, &b"open"[..]));
+    let answer = |message: Message<'_>| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes
+    };
+    assert_eq!(bench.wait(Duration::from_secs(4)).len(), 1, "it is asked again until it has the question");
+    assert!(bench.receive(&answer(Message::empty(Kind::Ack, asked.id))).is_empty());
+    assert!(bench.wait(Duration::from_secs(20)).is_empty(), "it has it");
+    let response = answer(Message {
+        code: Code::CONTENT,
+        token: asked.token,
+        payload: b"is open",
+        ..Message::empty(Kind::Con, 9)
+    });
+    // As often as it comes it is acknowledged, and taken once.
+    for _ in 0..2 {
+        assert_eq!(bench.receive(&response), [b"\x60\x00\x00\x09"]);
+    }
+    assert_eq!(bench.published.len(), 1, "the reply");
+    let unknown = answer(Message {
+        code: Code::CONTENT,
+        token: b"12345678",
+        payload: b"x",
+        ..Message::empty(Kind::Con, 10)
+    });
+    assert_eq!(bench.receive(&unknown), [b"\x70\x00\x00\x0a"], "what was not asked is reset");
+}
