@@ -16,8 +16,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// How long a ticket is good for: a thing that wakes up once a day keeps its session.
 const LIFETIME: Duration = Duration::from_secs(25 * 3600);
-/// The largest certificate that goes into a ticket; whoever has a larger one gets none.
-const MAX_CERTIFICATE: usize = 1500;
+/// The largest certificate that goes into a ticket; whoever has a larger one gets none. The client's first words, with the
+/// ticket in them, have to fit into one datagram.
+const MAX_CERTIFICATE: usize = 700;
 
 /// What only this node can make and know: cookies and tickets. One for all its shards, made of secret random bytes at each
 /// start.

@@ -102,6 +102,12 @@ impl Shard {
         };
         let credentials =
             ListenerCredentials { registry: Arc::clone(&self.registry), tls: Arc::clone(&self.tls), entry };
+        if credentials.profile().is_some_and(|profile| !profile.has_certificate()) {
+            tracing::warn!(
+                listener = &*listener.name,
+                "its entry of `tls` has no certificate of ECDSA, so DTLS is for pre-shared keys only"
+            );
+        }
         let config = DtlsConfig {
             listener: Arc::clone(&listener.name),
             credentials: Arc::new(credentials),
