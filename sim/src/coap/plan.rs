@@ -46,6 +46,10 @@ pub struct Ending {
     pub duplicates: u64,
     /// What the node sent again.
     pub retransmissions: u64,
+    /// What the node was not allowed to send (RFC 9175 §2.4).
+    pub withheld: u64,
+    /// What the node gave up.
+    pub given_up: u64,
 }
 
 impl Plan {
@@ -95,7 +99,8 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} published, {} acknowledged, {} refused, {} taken, {} told, {} datagrams, {} duplicates, {} sent again",
+            "{} published, {} acknowledged, {} refused, {} taken, {} told, {} datagrams, {} duplicates, {} sent again, \
+             {} withheld, {} given up",
             self.published,
             self.acknowledged,
             self.refused,
@@ -103,7 +108,9 @@ impl fmt::Display for Ending {
             self.told,
             self.datagrams,
             self.duplicates,
-            self.retransmissions
+            self.retransmissions,
+            self.withheld,
+            self.given_up
         )
     }
 }

@@ -46,8 +46,8 @@ pub(super) struct World {
     timers: Vec<Option<Moment>>,
     /// To which things confirmable messages are under way, by shard.
     unacknowledged: Vec<BTreeSet<(u32, u16)>>,
-    /// How many messages each shard has given up.
-    given_up: Vec<u64>,
+    /// How many messages each shard has given up, and how many it was not allowed to send.
+    given_up: Vec<(u64, u64)>,
     lasts: Duration,
     seed: u64,
 }
@@ -70,7 +70,7 @@ impl World {
             things,
             timers: vec![None; plan.things as usize],
             unacknowledged: vec![BTreeSet::new(); usize::from(plan.shards)],
-            given_up: vec![0; usize::from(plan.shards)],
+            given_up: vec![(0, 0); usize::from(plan.shards)],
             lasts: plan.lasts,
             seed: plan.seed,
             rng,
@@ -184,21 +184,21 @@ impl World {
     }
 
     /// Whom a shard has given up is not owed anything, until it registers again: those that have not acknowledged something
-    /// may be it, and those that may not be sent as much as they should have been (RFC 9175 §2.4).
+    /// may be it, and any thing if one may not have been sent as much as it should have been (RFC 9175 §2.4).
     pub(super) fn look_who_is_given_up(&mut self, shard: usize) {
         let Some((_, counts)) = self.shards[shard].pump.coap_counts(self.shards[shard].socket) else {
             return;
         };
-        let given_up = counts.timeouts + counts.withheld;
-        if std::mem::replace(&mut self.given_up[shard], given_up) == given_up {
+        let (timeouts, withheld) = self.given_up[shard];
+        self.given_up[shard] = (counts.timeouts, counts.withheld);
+        let things: BTreeSet<u32> = if counts.withheld > withheld {
+            (0..self.things.len() as u32).filter(|thing| self.shard_of(*thing) == shard).collect()
+        } else if counts.timeouts > timeouts {
+            self.unacknowledged[shard].iter().map(|(thing, _)| *thing).collect()
+        } else {
             return;
-        }
-        let things: BTreeSet<u32> = self.unacknowledged[shard].iter().map(|(thing, _)| *thing).collect();
+        };
         things.into_iter().for_each(|thing| self.record.given_up(thing));
-        // Those that were not sent anything at all are among these.
-        let none = self.unacknowledged[shard].is_empty();
-        let all = (0..self.things.len() as u32).filter(|thing| none && self.shard_of(*thing) == shard);
-        all.collect::<Vec<_>>().into_iter().for_each(|thing| self.record.given_up(thing));
     }
 
     /// Nothing is left anywhere.
@@ -210,6 +210,8 @@ impl World {
             let Some((_, counts)) = shard.pump.coap_counts(shard.socket) else { continue };
             self.record.ending.duplicates += counts.duplicates;
             self.record.ending.retransmissions += counts.retransmissions;
+            self.record.ending.withheld += counts.withheld;
+            self.record.ending.given_up += counts.timeouts;
             let ledger = shard.pump.engine().ledger();
             if ledger.in_flight > 0 || shard.pump.connections() > 0 {
                 let connections = shard.pump.connections();

@@ -18,6 +18,7 @@ use chance::EndpointHash;
 pub(super) use chance::{Chance, Key};
 use exchanges::{Answer, Exchanges};
 use peers::{Due, Outgoing, Peers};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +116,8 @@ pub(super) struct Messaging<T> {
     peers: Peers<T>,
     sources: Arc<Sources>,
     datagrams: Datagrams,
+    /// What was given up, until it is told.
+    timed_out: VecDeque<TimedOut<T>>,
     counts: Counts,
 }
 
@@ -134,6 +137,7 @@ impl<T: Copy> Messaging<T> {
             peers: Peers::new(settings.nstart, settings.waiting),
             sources,
             datagrams: Datagrams::default(),
+            timed_out: VecDeque::new(),
             counts: Counts::default(),
         }
     }
@@ -364,15 +368,16 @@ impl<T: Copy> Messaging<T> {
                 }
             };
             self.counts.timeouts += 1;
-            self.send_next(now, endpoint, &remote);
-            if let Some(about) = about {
-                return Some(TimedOut { remote, about });
+            self.timed_out.extend(about.map(|about| TimedOut { remote, about }));
+            for message in self.peers.give_up_waiting(endpoint, &remote) {
+                self.timed_out.extend(message.about.map(|about| TimedOut { remote, about }));
             }
+            self.send_next(now, endpoint, &remote);
         }
         self.confirmable.expire(now.moment);
         self.non_confirmable.expire(now.moment);
         self.peers.expire(now.moment);
-        None
+        self.timed_out.pop_front()
     }
 
     /// When [`Messaging::poll_timeout`] has something to do.

@@ -278,6 +278,19 @@ impl<T: Copy> Peers<T> {
         Some(Due::Again(peer.remote, &in_flight.message))
     }
 
+    /// What waits for its turn at an endpoint that has just let something time out, if nothing else is in flight to it: it
+    /// would wait for hours.
+    pub(super) fn give_up_waiting(
+        &mut self,
+        endpoint: EndpointHash,
+        remote: &Remote,
+    ) -> VecDeque<Outgoing<T>> {
+        let peer = self.find(endpoint, remote).and_then(|slot| self.peers.get_mut(slot as usize));
+        peer.filter(|peer| peer.in_flight.is_empty())
+            .map(|peer| std::mem::take(&mut peer.waiting))
+            .unwrap_or_default()
+    }
+
     /// Forgets endpoints to which nothing was under way for a while.
     pub(super) fn expire(&mut self, now: Moment) {
         while let Some((_, slot)) = self.lingering.pop_front_if(|(due, _)| *due <= now) {

@@ -130,3 +130,17 @@ fn message_identifiers_of_an_endpoint_do_not_repeat_soon() {
         assert!(seen.insert(id(&bench.sent()[0])));
     }
 }
+
+/// What waits behind a message that is never acknowledged would wait for hours.
+#[test]
+fn what_waits_for_a_silent_endpoint_is_given_up_with_what_it_waits_for() {
+    let mut bench = Bench::new();
+    for about in 1..=50 {
+        bench.send(true, about).unwrap();
+    }
+    let timed_out = bench.wait(seconds(100));
+    assert_eq!(timed_out, (1..=50).collect::<Vec<_>>());
+    assert!(bench.sent().len() <= 5);
+    bench.send(true, 51).unwrap();
+    assert_eq!(bench.sent().len(), 1, "the next is tried anew");
+}
