@@ -2,6 +2,7 @@
 //! The machine against clients, datagram by datagram.
 
 mod hellos;
+mod network;
 mod resumption;
 mod sessions;
 
