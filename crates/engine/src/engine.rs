@@ -295,6 +295,7 @@ impl Engine {
             Intent::List { tag, filter, after, limit } => {
                 self.list(now, connection, tag, &filter, after.as_ref(), limit);
             }
+            Intent::Sync { tag } => self.sync(connection, tag),
             Intent::Request(publish) => self.request(now, connection, publish),
             Intent::Decline { reply_to, outcome } => {
                 self.decline(reply_to, outcome);

@@ -1,5 +1,5 @@
-//! Grants: answers to subscribers that wait until every other shard knows what they subscribed to, so that whoever hears
-//! that it is subscribed gets all that anybody publishes from then on.
+//! Grants: answers that wait until every other shard knows: to subscribers, so that whoever hears that it is subscribed gets
+//! all that anybody publishes from then on, and to those who set last values.
 
 use rustc_hash::FxHashMap;
 use windrose_event::{ConnectionId, Directive};

@@ -77,6 +77,11 @@ pub enum Directive {
         /// Where to go on, if more may follow.
         after: Option<Address>,
     },
+    /// The answer to a `Sync`.
+    Synced {
+        /// The question's tag.
+        tag: Tag,
+    },
     /// The answer to a `Request`: the thing's reply.
     Reply {
         /// The request's tag.

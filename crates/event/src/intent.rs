@@ -112,6 +112,12 @@ pub enum Intent {
         /// How many last values are looked at, at most; the engine may look at fewer.
         limit: u16,
     },
+    /// Be told when all shards have what this connection published before: whoever reads a last value then reads it.
+    /// Answered by `Synced`.
+    Sync {
+        /// Pairs the answer.
+        tag: Tag,
+    },
     /// Publish an event and wait for one answer to it. Answered by `Settle` with a worse outcome than `Accepted`, or by
     /// `Reply` once the answer comes; the caller owns the time limit.
     Request(Publish),

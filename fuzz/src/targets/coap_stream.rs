@@ -158,6 +158,7 @@ impl World {
             Intent::Request(publish) => {
                 Directive::Settle { tag: publish.tag, outcome: outcome(), heard: true }
             }
+            Intent::Sync { tag } => Directive::Synced { tag },
             Intent::Read { tag, .. } => Directive::Value {
                 tag,
                 value: match choice % 4 {

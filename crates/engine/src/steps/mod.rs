@@ -18,6 +18,7 @@ mod route;
 mod session;
 pub(crate) mod state;
 mod subscribe;
+mod sync;
 mod takeover;
 mod transcode;
 mod will;

@@ -60,7 +60,11 @@ impl Engine {
             return;
         }
         let Some((connection, answer)) = self.grants.known(mark) else { return };
+        let is_grant = matches!(answer, Directive::Subscribed { .. });
         self.direct(connection, answer);
+        if !is_grant {
+            return;
+        }
         let Some(by) = self.identify(connection) else { return };
         if let Some(session) = self.sessions.get_mut(by.session()) {
             session.ungranted = session.ungranted.saturating_sub(1);

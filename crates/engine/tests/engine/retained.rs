@@ -178,3 +178,25 @@ fn last_values_are_listed_some_at_a_time_and_only_those_that_may_be_read() {
     assert_eq!(list(&mut node, peer, "open/+", 100), [["open/1", "open/2"]]);
     assert_eq!(list(&mut node, peer, "$SYS/#", 100), [Vec::<String>::new()]);
 }
+
+#[test]
+fn who_set_a_value_can_wait_until_it_is_read_wherever_somebody_asks() {
+    let mut node = Node::with_shards(3, "");
+    let writer = node.client_at(0, "writer");
+    let readers: Vec<_> = (1..3).map(|shard| node.client_at(shard, &format!("reader-{shard}"))).collect();
+    node.wires_held = true;
+    node.retain(writer, "a/b", "x");
+    node.intent(writer, Intent::Sync { tag: Tag(7) });
+    let synced =
+        |said: &[Directive]| said.iter().any(|word| matches!(word, Directive::Synced { tag: Tag(7) }));
+    assert!(!synced(&node.said(writer)), "the others do not have it yet");
+    node.wires_held = false;
+    node.run();
+    assert!(synced(&node.said(writer)));
+    for reader in readers {
+        node.intent(reader, Intent::Read { tag: Tag(1), address: Address::new("a/b").unwrap() });
+        let said = node.said(reader);
+        let read = said.iter().any(|word| matches!(word, Directive::Value { value: Ok(Some(_)), .. }));
+        assert!(read, "{said:?}");
+    }
+}

@@ -193,6 +193,23 @@ impl Caller {
         }
     }
 
+    /// Publishes a last value, or clears it, and waits until whoever reads it finds it so.
+    pub(super) async fn set(&self, publication: Publication) -> Result<(Outcome, bool), Problem> {
+        let (outcome, heard) = self.publish(publication).await?;
+        if outcome.is_accepted() {
+            let asked = self.tag();
+            self.exchange.intent(Intent::Sync { tag: asked });
+            loop {
+                match self.exchange.directive().await {
+                    Directive::Synced { tag } if tag == asked => break,
+                    Directive::Close(reason) => return Err(closed(&reason)),
+                    _ => {}
+                }
+            }
+        }
+        Ok((outcome, heard))
+    }
+
     /// Publishes an event; [`Caller::settled`] tells what becomes of it.
     pub(super) fn send(&self, publication: Publication) -> Tag {
         let tag = self.tag();

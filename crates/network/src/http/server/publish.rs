@@ -47,7 +47,7 @@ pub(super) async fn put(
         return Err(malformed("an empty value cannot be kept; DELETE clears the last value"));
     }
     let publication = Publication { retain: true, ..publication(Some(&address), received, &wishes)? };
-    let (outcome, heard) = caller.publish(publication).await?;
+    let (outcome, heard) = caller.set(publication).await?;
     connection.callers.keep(caller);
     respond::outcome(&outcome, heard)
 }
@@ -67,7 +67,7 @@ pub(super) async fn delete(
         expiry: None,
         details: None,
     };
-    let (outcome, heard) = caller.publish(publication).await?;
+    let (outcome, heard) = caller.set(publication).await?;
     connection.callers.keep(caller);
     respond::outcome(&outcome, heard)
 }

@@ -31,7 +31,7 @@ impl Binding {
                 self.end_lane(key, &response);
             }
             Directive::Close(reason) => self.end_lane(key, &outcome::closed(&reason)),
-            Directive::Settle { tag, outcome, .. } => self.settled(key, tag, &outcome),
+            Directive::Settle { tag, outcome, .. } => self.settled(now, key, tag, &outcome),
             Directive::Value { tag, value } => {
                 let is_read = |pending: &Pending| matches!(pending, Pending::Read { .. });
                 if let Some(Pending::Read { reply, then }) = self.answered(key, tag, is_read) {
@@ -61,6 +61,12 @@ impl Binding {
             }
             Directive::Unsubscribed { tag, .. } => {
                 self.answered(key, tag, |pending| matches!(pending, Pending::Unsubscribe));
+            }
+            Directive::Synced { tag } => {
+                let is_sync = |pending: &Pending| matches!(pending, Pending::Sync { .. });
+                if let Some(Pending::Sync { reply, code }) = self.answered(key, tag, is_sync) {
+                    self.respond(reply, Response::new(code));
+                }
             }
             Directive::Deliver(delivery) => self.deliver(now, key, &delivery),
             // Answers to what this machine never says.
@@ -98,13 +104,19 @@ impl Binding {
 
     /// What became of an event, or of a question that came to nothing.
     #[inline]
-    fn settled(&mut self, lane: usize, tag: Tag, outcome: &Outcome) {
+    fn settled(&mut self, now: Now, lane: usize, tag: Tag, outcome: &Outcome) {
         let most = self.config.payload_bytes;
         let is_settled = |pending: &Pending| {
             matches!(pending, Pending::Publish { .. } | Pending::Ask { .. } | Pending::Abandoned)
         };
         match self.answered(lane, tag, is_settled) {
-            Some(Pending::Publish { reply, code }) => {
+            Some(Pending::Publish { reply, code, is_value: true }) if outcome.is_accepted() => {
+                let pending = Pending::Sync { reply, code };
+                if let Err(response) = self.ask(now, lane, pending, |tag| Intent::Sync { tag }) {
+                    self.respond(reply, response);
+                }
+            }
+            Some(Pending::Publish { reply, code, .. }) => {
                 self.respond(reply, outcome::response(outcome, code, most));
             }
             Some(Pending::Ask { reply, .. }) => {
@@ -190,6 +202,7 @@ impl Binding {
         for pending in lane.into_pendings() {
             match pending {
                 Pending::Publish { reply, .. }
+                | Pending::Sync { reply, .. }
                 | Pending::Read { reply, .. }
                 | Pending::List { reply, .. }
                 | Pending::Ask { reply, .. }

@@ -13,8 +13,10 @@ use windrose_event::{Address, Publication};
 /// A question to the engine.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// An event was published; this is the code if it is accepted.
-    Publish { reply: Reply, code: Code },
+    /// An event was published; this is the code if it is accepted. A last value has to be with all shards then.
+    Publish { reply: Reply, code: Code, is_value: bool },
+    /// It was accepted as a last value, and all shards are to have it before that is said.
+    Sync { reply: Reply, code: Code },
     /// A last value is read, for what follows.
     Read { reply: Reply, then: Box<Then> },
     /// Last values are listed.

@@ -66,9 +66,8 @@ impl Binding {
         code: Code,
     ) -> Result<(), Response> {
         self.check_brake(lane)?;
-        self.ask(now, lane, Pending::Publish { reply, code }, |tag| {
-            Intent::Publish(Publish { tag, again: false, publication })
-        })
+        let pending = Pending::Publish { reply, code, is_value: publication.retain };
+        self.ask(now, lane, pending, |tag| Intent::Publish(Publish { tag, again: false, publication }))
     }
 
     /// What was there before is known: publishes in its place, if the conditions hold.

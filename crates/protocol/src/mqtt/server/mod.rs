@@ -249,7 +249,10 @@ impl Server {
             Directive::Release { tag } => self.write_ack(kind::PUBREL, Ack::success(tag.0)),
             Directive::Close(reason) => self.closed_by_engine(&reason),
             // Answers to questions that this machine never asks.
-            Directive::Value { .. } | Directive::Listed { .. } | Directive::Reply { .. } => {}
+            Directive::Value { .. }
+            | Directive::Listed { .. }
+            | Directive::Synced { .. }
+            | Directive::Reply { .. } => {}
         }
     }
 

@@ -49,6 +49,8 @@ struct World {
     subscriptions: Vec<(Lane, SubscriptionRequest)>,
     unsubscribed: Vec<Filter>,
     settled: Vec<(Lane, Tag, Outcome)>,
+    /// How often it was asked whether all shards have a value.
+    synced: usize,
     /// What publications are answered with; without one they wait.
     outcome: Option<Outcome>,
     /// What may not be read or subscribed to.
@@ -84,6 +86,7 @@ impl World {
             subscriptions: Vec::new(),
             unsubscribed: Vec::new(),
             settled: Vec::new(),
+            synced: 0,
             outcome: Some(Outcome::Accepted),
             forbidden: None,
             published: Vec::new(),
@@ -223,6 +226,10 @@ impl World {
                 self.subscriptions.retain(|(of, known)| *of != lane || known.filter != filter);
                 self.unsubscribed.push(filter);
                 Directive::Unsubscribed { tag, results: vec![true] }
+            }
+            Intent::Sync { tag } => {
+                self.synced += 1;
+                Directive::Synced { tag }
             }
             Intent::Settle { tag, outcome } => return self.settled.push((lane, tag, outcome)),
             Intent::Close(_) => return,

@@ -10,6 +10,7 @@ fn a_last_value_is_set_read_and_cleared() {
     assert_eq!(world.ask(&put("/a/b", "one").uint(option::CONTENT_FORMAT, 0)).code, Code::CREATED);
     assert_eq!(world.ask(&put("/a/b", "two").uint(option::CONTENT_FORMAT, 50)).code, Code::CHANGED);
     assert!(world.published.iter().all(|(_, publish)| publish.publication.retain));
+    assert_eq!(world.synced, 2, "whoever is told that it is set reads it on every shard");
     let value = world.ask(&get("/a/b"));
     assert_eq!((value.code, &value.payload[..]), (Code::CONTENT, &b"two"[..]));
     assert_eq!(uint(&value, option::CONTENT_FORMAT), Some(50));
