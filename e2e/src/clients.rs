@@ -10,6 +10,7 @@ const CURL: &str = "install it with `apt-get install curl`";
 const OPENSSL: &str = "install it with `apt-get install openssl`";
 const PAHO: &str = "install paho with `pip install paho-mqtt` and name that Python in PAHO_PYTHON";
 
+const AIOCOAP: &str = "install it with `pip install aiocoap`, and name that Python in PAHO_PYTHON";
 const MQTTJS: &str = "install Node.js and MQTT.js: `npm ci --prefix e2e/mqttjs`";
 
 /// How long a client may take before the test gives it up, in seconds.
@@ -170,6 +171,14 @@ pub fn paho(program: &str, address: SocketAddr, arguments: &[&str]) -> Process {
     Process::start(&mut command, PAHO)
 }
 
+/// Starts a Python program that uses aiocoap, from the folder `aiocoap/`.
+pub fn aiocoap(program: &str, arguments: &[&str]) -> Process {
+    let path = format!("{}/aiocoap/{program}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(python());
+    command.args(["-u", &path]).args(arguments);
+    Process::start(&mut command, AIOCOAP)
+}
+
 /// Starts a JavaScript program that uses MQTT.js, from the folder `mqttjs/`.
 pub fn mqttjs(program: &str, arguments: &[&str]) -> Process {
     let path = format!("{}/mqttjs/{program}", env!("CARGO_MANIFEST_DIR"));
@@ -186,7 +195,7 @@ pub fn https_service(address: SocketAddr, certificate: &str, key: &str) -> Proce
     process
 }
 
-/// Waits for the end of a program that uses paho or MQTT.js and returns what it printed last, as JSON.
+/// Waits for the end of a program that uses paho, aiocoap or MQTT.js and returns what it printed last, as JSON.
 ///
 /// # Panics
 /// If it fails; the message says how to install what it may lack.
@@ -194,7 +203,7 @@ pub fn result(mut process: Process) -> serde_json::Value {
     let status = process.wait_for(SOON * 2);
     assert!(
         status.success(),
-        "the program failed (if it lacks paho: {PAHO}; if MQTT.js: {MQTTJS})\n{}",
+        "the program failed (if it lacks paho: {PAHO}; if aiocoap: {AIOCOAP}; if MQTT.js: {MQTTJS})\n{}",
         process.said()
     );
     // The thread that collects lines may be a moment behind the end.
