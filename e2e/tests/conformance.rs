@@ -1,5 +1,5 @@
 //! `docs/mqtt-conformance.md` is whole and true: every statement of both specifications is in it, and every test that it
-//! names exists.
+//! names exists. So does every test that `docs/coap-conformance.md` names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -112,8 +112,11 @@ fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-fn document() -> String {
-    std::fs::read_to_string(root().join("docs/mqtt-conformance.md")).expect("the table is there")
+const MQTT: &str = "docs/mqtt-conformance.md";
+const COAP: &str = "docs/coap-conformance.md";
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).expect("the table is there")
 }
 
 /// The statements of a specification, written out.
@@ -143,7 +146,7 @@ fn named(document: &str, chapter: &str) -> Vec<String> {
 
 #[test]
 fn every_statement_is_in_the_table_once() {
-    let document = document();
+    let document = document(MQTT);
     for (chapter, list, count) in [("MQTT 5.0", FIVE, 251), ("MQTT 3.1.1", THREE, 141)] {
         let expected = statements(list);
         assert_eq!(expected.len(), count, "{chapter}: the list here");
@@ -154,18 +157,26 @@ fn every_statement_is_in_the_table_once() {
     }
 }
 
-/// The file of a test's name.
-fn file(name: &str) -> PathBuf {
+/// The file of a test that a table names.
+fn file(table: &str, name: &str) -> PathBuf {
     let mut parts = name.split("::");
     let (kind, module) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let folder = match kind {
-        "mqtt5" => "e2e/tests/mqtt5",
-        "mqtt311" => "e2e/tests/mqtt311",
-        "e2e" => "e2e/tests",
-        "machine" => "crates/protocol/src/mqtt/server/tests",
-        "client" => "crates/protocol/src/mqtt/client/tests",
-        "codec" => "crates/protocol/src/mqtt/codec/tests",
-        "ws" => "crates/protocol/src/websocket/tests",
+    let folder = match (table, kind) {
+        (_, "e2e") => "e2e/tests",
+        (MQTT, "mqtt5") => "e2e/tests/mqtt5",
+        (MQTT, "mqtt311") => "e2e/tests/mqtt311",
+        (MQTT, "machine") => "crates/protocol/src/mqtt/server/tests",
+        (MQTT, "client") => "crates/protocol/src/mqtt/client/tests",
+        (MQTT, "codec") => "crates/protocol/src/mqtt/codec/tests",
+        (MQTT, "ws") => "crates/protocol/src/websocket/tests",
+        (COAP, "plugtests") => "e2e/tests/coap_plugtests",
+        (COAP, "codec") => "crates/protocol/src/coap/codec/tests",
+        (COAP, "messaging") => "crates/protocol/src/coap/messaging/tests",
+        (COAP, "binding") => "crates/protocol/src/coap/binding/tests",
+        (COAP, "stream") => "crates/protocol/src/coap/stream/tests",
+        (COAP, "client") => "crates/protocol/src/coap/client/tests",
+        (COAP, "coap") => "crates/protocol/src/coap",
+        (COAP, "dtls") => "crates/network/src/dtls/tests",
         _ => panic!("{name} is of no kind that the table explains"),
     };
     root().join(folder).join(module).with_extension("rs")
@@ -173,25 +184,32 @@ fn file(name: &str) -> PathBuf {
 
 #[test]
 fn every_test_that_is_named_exists_and_every_row_names_one() {
-    let document = document();
+    let missing: Vec<_> = [MQTT, COAP].into_iter().flat_map(missing).collect();
+    assert!(missing.is_empty(), "the tables name tests that do not exist: {missing:#?}");
+}
+
+/// The tests that a table names and that do not exist.
+fn missing(table: &str) -> Vec<String> {
+    let document = document(table);
     let mut files: BTreeMap<PathBuf, String> = BTreeMap::new();
     let mut missing = Vec::new();
     let rows = document.lines().filter(|line| line.starts_with("| ") && line.matches(" | ").count() == 2);
-    for row in rows.filter(|row| !row.starts_with("| statement |") && !row.starts_with("| difference |")) {
+    let headings = ["| statement |", "| section |", "| difference |"];
+    for row in rows.filter(|row| !headings.iter().any(|heading| row.starts_with(heading))) {
         let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or("");
         let names: Vec<_> =
             tests.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect();
         assert!(!names.is_empty(), "a row names no test: {row}");
         for name in names {
             let text = files
-                .entry(file(name))
+                .entry(file(table, name))
                 .or_insert_with_key(|path| std::fs::read_to_string(path).unwrap_or_default());
             let function = name.rsplit("::").next().unwrap_or("");
             // Property tests take arguments; a test of the suites takes none.
             if !text.contains(&format!("fn {function}(")) {
-                missing.push(name);
+                missing.push(name.to_owned());
             }
         }
     }
-    assert!(missing.is_empty(), "the table names tests that do not exist: {missing:#?}");
+    missing
 }

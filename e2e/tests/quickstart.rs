@@ -3,6 +3,7 @@
 use std::process::Command;
 use windrose_e2e::binary::windrose;
 use windrose_e2e::clients::{curl, mosquitto_pub, stream, subscribe};
+use windrose_e2e::coap::{Client, Message, code};
 use windrose_e2e::node::Setup;
 use windrose_e2e::ports::Port;
 use windrose_e2e::process::Process;
@@ -86,4 +87,20 @@ fn a_request_gets_the_things_answer() {
     let answer = windrose_e2e::clients::request(&["-X", "POST", &url, "-d", "{}"]);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.json().is_object(), "the thing answers with JSON: {answer:?}");
+}
+
+#[test]
+fn coap_is_served_on_its_default_ports() {
+    for listener in
+        ["name: coap, protocol: coap, bind: \"127.0.0.1:5683\"", "bind: \"127.0.0.1:5684\", dtls: psk"]
+    {
+        assert!(QUICKSTART.contains(listener), "the quickstart has {listener}");
+    }
+    let quickstart = Quickstart::start();
+    let mut thing = Client::new(quickstart.node.coap());
+    let accepted = thing.ask(Message::post("devices/meter-1/telemetry", "{\"kwh\":3}").format(50));
+    assert_eq!(accepted.code, code::CHANGED);
+    // The service has it already: the answer came after its 2xx.
+    let has_it = |line: &str| line.contains("devices/meter-1/telemetry") && line.contains("{\"kwh\":3}");
+    quickstart.service.line("the event", has_it);
 }
