@@ -129,3 +129,19 @@ fn lanes_that_nobody_uses_are_closed() {
     world.direct(lane, Directive::Close(CloseReason::ShuttingDown));
     assert_eq!(world.answer(ask).code, Code::SERVICE_UNAVAILABLE);
 }
+
+#[test]
+fn a_node_that_shuts_down_answers_what_is_under_way_and_takes_nothing_new() {
+    let mut world = World::new();
+    world.outcome = None;
+    let ask = world.send(endpoint(1), &post("/a", "x"));
+    world.binding.drain();
+    for wish in [post("/a", "x"), put("/a", "x"), Wish::new(Code::FETCH, "/a")] {
+        let refused = world.ask(&wish);
+        assert_eq!((refused.code, uint(&refused, option::MAX_AGE)), (Code::SERVICE_UNAVAILABLE, Some(1)));
+    }
+    let (lane, tag) = (world.published[0].0, world.published[0].1.tag);
+    world.direct(lane, Directive::Settle { tag, outcome: Outcome::Accepted, heard: true });
+    assert_eq!(world.answer(ask).code, Code::CHANGED);
+    assert_eq!(world.published.len(), 1);
+}
