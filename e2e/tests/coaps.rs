@@ -234,6 +234,27 @@ fn a_session_is_taken_up_again_with_a_ticket() {
 }
 
 #[test]
+fn a_new_certificate_is_for_the_next_handshake_and_disturbs_no_session() {
+    let secured = Secured::start("things", "optional", "1h");
+    let serial = || {
+        let said = s_client(secured.node.coaps(), &["-dtls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"]);
+        let certificate = said.out.split("-----BEGIN CERTIFICATE-----").nth(1).unwrap_or_default().to_owned();
+        assert!(!certificate.is_empty(), "{said:?}");
+        certificate
+    };
+    let before = serial();
+    let key = ["-dtls1_2", "-psk", KEY_HEX, "-psk_identity", "meter-1"];
+    let mut open = s_client_open(secured.node.coaps(), &key);
+    let closed = || secured.node.metric("windrose_dtls_closed_total", &["cause=\"shutdown\""]);
+    let next = Authority::new("servers").server(&["127.0.0.1"]);
+    secured.node.write_file("server.pem", &next.certificate);
+    secured.node.write_file("server.key", &next.key);
+    secured.node.signal("HUP");
+    wait_until("the new certificate", || serial() != before);
+    assert!(open.ended().is_none() && closed() == 0.0, "{}", open.said());
+}
+
+#[test]
 fn what_is_published_over_mqtt_is_observed_over_dtls() {
     let secured = Secured::with_keys();
     let url = secured.url("commands/+");
