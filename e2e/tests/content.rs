@@ -1,6 +1,7 @@
 //! `as: json`: services get JSON of what things send in CBOR, and things get replies in CBOR.
 
-use windrose_e2e::documents::open;
+use windrose_e2e::coap::{self, code, option};
+use windrose_e2e::documents::{open, open_coap};
 use windrose_e2e::mqtt::{Client, Options, Packet, property};
 use windrose_e2e::wait::SOON;
 use windrose_e2e::{Answer, Node, Sink};
@@ -54,4 +55,22 @@ fn a_sender_hears_that_its_cbor_is_none() {
     assert!(reason.contains("a map has a key that is no text"), "{reason:?}");
     assert_eq!(sink.count(), 0);
     node.wait_log(&["event rejected", "bad_payload", TOPIC]);
+}
+
+#[test]
+fn measurements_of_a_coap_thing_reach_the_service_as_json() {
+    let sink = Sink::start();
+    let node = Node::start_with(&sink, &open_coap(ROUTE));
+    let mut thing = coap::Client::new(node.coap());
+    // RFC 8428 §6: [{"n": "kwh", "v": 3}], first well-formed, then with a label that nobody has.
+    let senml =
+        |payload: &'static [u8]| coap::Message::post(TOPIC, payload).uint(option::CONTENT_FORMAT, 112);
+    assert_eq!(thing.ask(senml(b"\x81\xa2\x00\x63kwh\x02\x03")).code, code::CHANGED);
+    let request = sink.wait_for_text("[{\"n\":\"kwh\",\"v\":3}]").request;
+    assert_eq!(request.header("content-type"), Some("application/senml+json"));
+    let refused = thing.ask(senml(b"\x81\xa1\x18\x63\x01"));
+    assert_eq!(refused.code, code::BAD_REQUEST);
+    let why = String::from_utf8_lossy(&refused.payload).into_owned();
+    assert!(why.contains("SenML knows no label 99"), "{why}");
+    assert_eq!(sink.count(), 1);
 }
