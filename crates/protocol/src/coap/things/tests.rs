@@ -1,12 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::coap::codec::{Kind, OptionsBuf};
+use crate::coap::codec::{Kind, OptionsBuf, option};
 use std::collections::HashMap as Map;
 use windrose_event::{
     Accepted, Address, Assurance, Cause, CloseReason, Details, EventId, Identity, Origin, Outcome, Publish,
     Rejection, Timestamp,
 };
+use windrose_event::{Refusal, RefusalCause};
 
 fn remote(port: u16) -> Remote {
     Remote::udp(([127, 0, 0, 1], port).into())
