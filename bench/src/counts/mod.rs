@@ -3,6 +3,7 @@
 //! Whoever else uses the machine changes nothing of it, so a regression shows that no clock would show. It says nothing
 //! of memory, of caches and of the kernel.
 
+mod coap;
 mod node;
 mod scenarios;
 mod traffic;

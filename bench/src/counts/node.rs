@@ -2,12 +2,14 @@
 
 use crate::Result;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_engine::{Answer, DispatchId, Engine, Input, Seat, ShardId};
 use windrose_event::{Claim, CloseCause, ConnectionId, Identity, Now, Outcome, Timestamp};
-use windrose_network::pump::{Effect, Pump, mqtt_config};
+use windrose_network::pump::{Effect, Pump, SocketId, coap_config, mqtt_config};
 use windrose_policy::{Listener, compile};
+use windrose_protocol::coap::{Remote, Sources};
 use windrose_protocol::mqtt::ServerConfig;
 
 /// Metrics and access rules as the traffic cases have them, and everything below `rest/` for a service.
@@ -52,6 +54,8 @@ pub(super) struct Node {
     pub(super) served: u64,
     /// Connections that are over.
     pub(super) closed: u64,
+    /// Datagrams that answered 2.xx.
+    pub(super) answered: u64,
 }
 
 impl Node {
@@ -75,6 +79,7 @@ impl Node {
             written: Vec::new(),
             served: 0,
             closed: 0,
+            answered: 0,
         })
     }
 
@@ -88,6 +93,24 @@ impl Node {
             node.act();
         });
         id
+    }
+
+    /// A socket of CoAP is there.
+    pub(super) fn listen(&mut self) -> SocketId {
+        let limits = windrose_policy::Limits::default();
+        let config = Arc::new(coap_config(&limits, &self.listener, 1));
+        let sources = Arc::new(Sources::new(1 << 10, [7; 32]));
+        self.pump.open_coap(config, Arc::clone(&self.listener), sources, 7)
+    }
+
+    /// One read of it.
+    pub(super) fn datagrams(&mut self, socket: SocketId, datagrams: &[(SocketAddr, Vec<u8>)]) {
+        self.now = self.now.after(TURN);
+        self.run(&mut |node| {
+            let read = datagrams.iter().map(|(peer, bytes)| (Remote::udp(*peer), bytes.as_slice()));
+            node.pump.handle_datagrams(node.now, socket, read);
+            node.act();
+        });
     }
 
     /// One turn of the shard: every read is handled, then everything is written, each connection's by one write.
@@ -119,6 +142,12 @@ impl Node {
                 }
                 Effect::Locate(connection, _) => {
                     self.pump.input(self.now, Input::Located { connection, holder: None });
+                }
+                Effect::Send(socket) => {
+                    let Some(datagrams) = self.pump.datagrams(socket) else { continue };
+                    let well = |bytes: &[u8]| bytes.get(1).is_some_and(|code| code >> 5 == 2);
+                    self.answered += datagrams.iter().filter(|(_, bytes)| well(bytes)).count() as u64;
+                    datagrams.clear(64 * 1024);
                 }
                 Effect::Dispatch(dispatch) => {
                     self.served += dispatch.events.len() as u64;

@@ -1,8 +1,8 @@
 //! What is counted: a name, and the work of so many units.
 
-use super::filler;
 use super::node::measured;
 use super::traffic::{Crowd, Traffic};
+use super::{coap, filler};
 use crate::Result;
 use crate::load::packet;
 use std::hint::black_box;
@@ -95,6 +95,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         about: "message from one of 100 publishers to a service that answers at once, PUBACK after it",
         units: 8_000,
         run: |n| Traffic { publishers: 100, subscribers: 0, qos: 1, rest: true, ..Traffic::PAIR }.run(n),
+    },
+    Scenario {
+        name: "coap-post",
+        about: "confirmable POST of 64 bytes by CoAP to its 2.04, 16 datagrams a read",
+        units: 8_000,
+        run: coap::posts,
     },
     Scenario { name: "connect", about: "CONNECT to DISCONNECT, clean session", units: 1_000, run: connect },
     Scenario {
