@@ -11,7 +11,7 @@ mod receive;
 #[cfg(test)]
 mod tests;
 
-use super::codec::{Block, Code, Kind, Message, option};
+use super::codec::{Code, Kind, Message, option};
 use super::{Counts, Datagrams, Mishap, Remote, Response, ServerConfig, Sources, Token};
 use asks::{Ask, Asks};
 use chance::EndpointHash;
@@ -211,13 +211,6 @@ impl<T: Copy> Messaging<T> {
     /// Answers: in the acknowledgement, if that was not sent yet; otherwise by a message of its own (RFC 7252 §5.2).
     pub(super) fn respond(&mut self, now: Now, number: u32, response: Response) {
         let Some(mut ask) = self.asks.take(number) else { return };
-        if ask.confirmable && !ask.acknowledged && self.is_to_show_itself(now, &ask, &response) {
-            self.bank_for(now, &mut ask);
-            let (kind, id) = (Kind::Ack, ask.id);
-            self.send_empty(now, ask.remote, kind, id);
-            self.confirmable.set_answer(ask.position, Answer::of(&empty(kind, id)));
-            ask.acknowledged = true;
-        }
         if ask.confirmable && !ask.acknowledged {
             let answer = self.respond_at_once(now, &mut ask, &response);
             self.confirmable.set_answer(ask.position, answer);
@@ -264,13 +257,6 @@ impl<T: Copy> Messaging<T> {
             // A repetition brings credit of its own.
             false => answer,
         }
-    }
-
-    /// Whether a source has not shown itself, and gets its response in small blocks for that: it does so by acknowledging the
-    /// first of them, if that comes in a message of its own, and gets the next ones as large as they should be.
-    fn is_to_show_itself(&self, now: Now, ask: &Ask, response: &Response) -> bool {
-        let block = || response.options.as_options().get(option::BLOCK2).and_then(Block::parse);
-        self.is_unshown(now, &ask.remote) && block().is_some_and(|block| block.more)
     }
 
     fn is_unshown(&self, now: Now, remote: &Remote) -> bool {

@@ -93,25 +93,6 @@ fn a_repetition_of_what_was_withheld_is_answered_by_nothing_of_anybody_elses() {
     assert!(sent[0].starts_with(b"\x62\x80\x00\x01tk"), "her own answer, when it may be sent: {sent:?}");
 }
 
-/// It gets the next blocks as large as it wants.
-#[test]
-fn a_source_that_acknowledges_the_first_small_block_has_shown_itself() {
-    let mut bench = Bench::new();
-    let Came::Request(ask) = bench.receive_from(unshown(1), b"\x42\x01\x00\x01tk\xb7address") else {
-        panic!("a request");
-    };
-    let block = Block { number: 0, more: true, exponent: 0 };
-    let response = Response::diagnostic(Code::CONTENT, "0123456789abcdef");
-    bench.respond(ask, response.with(option::BLOCK2, block.value().as_bytes()));
-    let sent = bench.sent();
-    assert_eq!((sent.len(), &sent[0][..]), (2, &b"\x60\x00\x00\x01"[..]));
-    let message = Message::parse(&sent[1], 8).unwrap();
-    assert_eq!((message.kind, message.token), (Kind::Con, &b"tk"[..]));
-    let [high, low] = message.id.to_be_bytes();
-    assert_eq!(bench.receive_from(unshown(1), &[0x60, 0, high, low]), Came::Nothing);
-    assert_eq!(bench.messaging.source_credit(bench.now, &unshown(1)), usize::MAX);
-}
-
 /// RFC 7641 §4.5: an observer that has not shown itself is asked to with the first notification.
 #[test]
 fn the_first_notification_to_an_unknown_source_is_confirmable() {
