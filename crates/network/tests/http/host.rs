@@ -74,6 +74,7 @@ impl ExchangeHost for TestHost {
                     queue.push(accept());
                 }
             }
+            Intent::Sync { tag } => queue.push(Directive::Synced { tag }),
             Intent::Publish(publish) => {
                 if !answered {
                     queue.push(Directive::Settle {
