@@ -20,6 +20,10 @@ use windrose_protocol::coap::{Remote, ServerConfig};
 /// System calls of one wake-up, before others have their turn.
 const READS: usize = 4;
 
+/// So many datagrams at once are traffic. The processor is offered to others then before the socket is asked once more:
+/// senders that wait for it send meanwhile, and their datagrams come as a batch instead of waking this thread one by one.
+const TRAFFIC: usize = 2;
+
 /// How long to wait after a socket failed in a way that nobody understands.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -198,18 +202,17 @@ async fn receive(shard: Rc<Shard>, port: Rc<Port>) {
             }
         }
         let mut more = true;
+        let mut asks_again = false;
         for _ in 0..READS {
+            let arrived = read(&shard, &port, asks_again).await;
+            asks_again = (TRAFFIC..BATCH).contains(&arrived);
+            more = asks_again || arrived == BATCH;
             if !more {
                 break;
             }
-            more = match read(&shard, &port) {
-                Ok(more) => more,
-                Err(error) => {
-                    complain(&shard, &port, &error);
-                    tokio::time::sleep(PAUSE).await;
-                    false
-                }
-            };
+            if asks_again {
+                std::thread::yield_now();
+            }
         }
         if more {
             // Others first: a socket that always has something is ready at once.
@@ -218,19 +221,28 @@ async fn receive(shard: Rc<Shard>, port: Rc<Port>) {
     }
 }
 
-/// One system call, and what follows from it. Whether there may be more.
-fn read(shard: &Rc<Shard>, port: &Port) -> io::Result<bool> {
-    let mut arrivals = shard.arrivals.borrow_mut();
-    let arrived = match arrivals.receive(&port.udp) {
+/// One system call, and what follows from it: how many datagrams there were. `again`: the socket is asked although it had no
+/// more a moment ago.
+async fn read(shard: &Rc<Shard>, port: &Port, again: bool) -> usize {
+    match try_read(shard, port, again) {
         Ok(arrived) => arrived,
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         // An answer of ours found nobody (ICMP): whom it was for will ask again, or not.
-        Err(error) if is_of_a_peer(&error) => return Ok(true),
-        Err(error) => return Err(error),
-    };
+        Err(error) if is_of_a_peer(&error) => BATCH,
+        Err(error) => {
+            complain(shard, port, &error);
+            tokio::time::sleep(PAUSE).await;
+            0
+        }
+    }
+}
+
+fn try_read(shard: &Rc<Shard>, port: &Port, again: bool) -> io::Result<usize> {
+    let mut arrivals = shard.arrivals.borrow_mut();
+    let arrived = if again { arrivals.receive_more(&port.udp)? } else { arrivals.receive(&port.udp)? };
     port.udp.count(|figures| figures.cut += arrivals.cut() as u64);
     shard.received_datagrams(shard.now(), port, &mut arrivals);
-    Ok(arrived == BATCH)
+    Ok(arrived)
 }
 
 fn is_of_a_peer(error: &io::Error) -> bool {

@@ -50,23 +50,31 @@ impl Arrivals {
 
     /// Receives what there is, as far as there is room; returns how many. `WouldBlock`: there is nothing.
     pub(crate) fn receive(&mut self, port: &UdpPort) -> io::Result<usize> {
-        self.arrived.clear();
-        let Self { bytes, v4, v6, arrived } = self;
-        let mut receive = |arrived: &mut Vec<Arrival>| match port.address {
-            SocketAddr::V4(_) => v4.receive(port, bytes, arrived),
-            SocketAddr::V6(_) => v6.receive(port, bytes, arrived),
-        };
         let mut received = Err(Errno::EAGAIN);
         let _ = port.socket.try_io(Interest::READABLE, || {
-            received = receive(arrived);
+            received = self.ask(port);
             match received {
-                Ok(()) if arrived.len() == BATCH => Ok(()),
+                Ok(BATCH) => Ok(()),
                 Err(error) if error != Errno::EAGAIN => Ok(()),
                 // With room to spare the socket is empty: the runtime waits for it without asking it once more.
                 _ => Err(io::Error::from(io::ErrorKind::WouldBlock)),
             }
         });
-        received?;
+        Ok(received?)
+    }
+
+    /// Likewise, whether the runtime has heard of anything or not.
+    pub(crate) fn receive_more(&mut self, port: &UdpPort) -> io::Result<usize> {
+        Ok(self.ask(port)?)
+    }
+
+    fn ask(&mut self, port: &UdpPort) -> nix::Result<usize> {
+        self.arrived.clear();
+        let Self { bytes, v4, v6, arrived } = self;
+        match port.address {
+            SocketAddr::V4(_) => v4.receive(port, bytes, arrived),
+            SocketAddr::V6(_) => v6.receive(port, bytes, arrived),
+        }?;
         Ok(arrived.len())
     }
 

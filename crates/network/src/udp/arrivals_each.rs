@@ -31,6 +31,11 @@ impl Arrivals {
         Ok(self.arrived.len())
     }
 
+    /// Likewise: here the runtime has to hear of what there is.
+    pub(crate) fn receive_more(&mut self, port: &UdpPort) -> io::Result<usize> {
+        self.receive(port)
+    }
+
     /// What was received, each whole: its peer, which of our addresses it was sent to if the socket has several, its bytes.
     pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, Option<IpAddr>, &mut [u8])> {
         self.arrived.iter().zip(self.bytes.chunks_exact_mut(ROOM)).filter(|(arrival, _)| !arrival.is_cut).map(
