@@ -183,6 +183,17 @@ pub enum Transport {
     Udp,
 }
 
+impl Transport {
+    /// The transport's name in the document and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::WebSocket => "websocket",
+            Self::Udp => "udp",
+        }
+    }
+}
+
 /// `listeners[].mqtt`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MqttOptions {

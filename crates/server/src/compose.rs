@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use windrose_network::{Journal, Node, NodeParts};
+use windrose_policy::Dtls;
 
 /// Runs a node until it is told to stop.
 pub(crate) fn run(file: Option<PathBuf>) -> Result<ExitCode, String> {
@@ -45,9 +46,14 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     admin.commit(prepared);
 
     for (listener, address) in node.addresses() {
-        let (protocol, tls) = (listener.protocol.name(), listener.tls.as_deref().unwrap_or("none"));
+        let (protocol, transport) = (listener.protocol.name(), listener.transport.name());
+        let secured = match &listener.dtls {
+            Some(Dtls::Psk) => "psk",
+            Some(Dtls::Entry(entry)) => entry,
+            None => listener.tls.as_deref().unwrap_or("none"),
+        };
         let path = listener.path.as_deref();
-        tracing::info!(listener = %listener.name, protocol, %address, tls, path, "listening");
+        tracing::info!(listener = %listener.name, protocol, transport, %address, tls = secured, path, "listening");
     }
     if snapshot.identity.allow_anonymous {
         tracing::warn!(
