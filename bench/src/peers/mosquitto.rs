@@ -25,7 +25,8 @@ impl Peer for Mosquitto {
     }
 
     fn can(&self, need: Need) -> bool {
-        !matches!(need, Need::Forward | Need::Rest | Need::Persistence | Need::Shards | Need::Coap)
+        use Need::{Coap, Dtls, Forward, Persistence, Rest, Shards};
+        !matches!(need, Forward | Rest | Persistence | Shards | Coap | Dtls)
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {
