@@ -5,6 +5,7 @@ pub mod http;
 pub mod mqtt;
 pub mod proxy;
 mod transmit;
+mod uri;
 pub mod websocket;
 
 pub use transmit::Transmit;

@@ -1,28 +1,10 @@
 //! Links to last values, in CoRE Link Format (RFC 6690), and the queries that pick some of them.
 
 use super::format;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::uri::SEGMENT;
+use percent_encoding::utf8_percent_encode;
 use std::fmt::Write;
 use windrose_event::{Event, Filter, Text};
-
-/// What RFC 3986 §3.3 allows in a segment of a path stays as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 
 /// Attributes that a link has if the value's sender gave them as Uri-Query (RFC 6690 §3, RFC 8288 §3.4).
 const GIVEN: [&str; 3] = ["rt", "if", "title"];

@@ -1,7 +1,8 @@
 //! An event's CloudEvents attributes, in one order for every mode (CloudEvents §3.1).
 
 use super::time;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::uri::SEGMENT;
+use percent_encoding::utf8_percent_encode;
 use std::borrow::Cow;
 use windrose_event::{Event, EventId, Principal, Text};
 
@@ -33,25 +34,6 @@ const RESERVED: [&str; 15] = [
     "traceparent",
     "tracestate",
 ];
-
-/// What RFC 3986 allows in a path segment stays as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 
 /// The name of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
