@@ -300,6 +300,13 @@ impl Engine {
             Intent::Decline { reply_to, outcome } => {
                 self.decline(reply_to, outcome);
             }
+            Intent::PublishThrough { exchange, publish } => {
+                self.publish_through(now, connection, &exchange, &publish);
+            }
+            Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, &arrangement),
+            Intent::Consume(consume) => self.consume(now, connection, &consume),
+            Intent::Grant { .. } | Intent::Dispose { .. } | Intent::Cancel { .. } => {}
+            Intent::Pull { tag, consumer, queue, .. } => self.pull(connection, tag, consumer, &queue),
             Intent::Close(close) => self.close(now, connection, &close),
         }
     }

@@ -1,6 +1,9 @@
 //! Directives: what the engine tells a protocol machine to say to its peer.
 
-use crate::{Address, Assurance, Event, Outcome, Refusal, Rejection, Tag};
+use crate::{
+    Address, Arranged, Assurance, ConsumerId, Consuming, Declined, Event, Outcome, Pulled, Refusal,
+    Rejection, Supply, Tag,
+};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -88,6 +91,43 @@ pub enum Directive {
         tag: Tag,
         /// The reply.
         event: Arc<Event>,
+    },
+    /// The answer to an `Arrange`.
+    Arranged {
+        /// The request's tag.
+        tag: Tag,
+        /// What there is now, or why not.
+        result: Result<Arranged, Declined>,
+    },
+    /// The answer to a `Consume`.
+    Consuming {
+        /// Which.
+        consumer: ConsumerId,
+        /// From what, or why not: then the consumer is none.
+        result: Result<Consuming, Declined>,
+    },
+    /// An event for a consumer.
+    Supply(Supply),
+    /// Nothing more waits, so what a consumer would have taken still is given up: its deliveries so far are its limit.
+    Drained {
+        /// Which.
+        consumer: ConsumerId,
+        /// How many deliveries it had in all.
+        limit: u64,
+    },
+    /// A consumer gets no more: it asked for that, or what it consumed from is gone.
+    Canceled {
+        /// Which.
+        consumer: ConsumerId,
+        /// Why, if it did not ask.
+        because: Option<Declined>,
+    },
+    /// The answer to a `Pull`.
+    Pulled {
+        /// The request's tag.
+        tag: Tag,
+        /// The event, if one waited; or why none can be had.
+        result: Result<Option<Box<Pulled>>, Declined>,
     },
     /// End the connection, telling the peer why as far as its protocol can.
     Close(CloseReason),

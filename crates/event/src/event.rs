@@ -1,6 +1,6 @@
 //! Event: what happened.
 
-use crate::{Address, Identity, Text, Timestamp};
+use crate::{Address, Death, Identity, Original, Text, Timestamp};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
@@ -55,6 +55,12 @@ impl Event {
         self.details.as_ref().map_or(&[], |details| &details.headers)
     }
 
+    /// How its sender wrote it, if that was in this form.
+    pub fn original(&self, form: &str) -> Option<&Bytes> {
+        let original = self.details.as_ref()?.original.as_ref()?;
+        (original.form == form).then_some(&original.bytes)
+    }
+
     /// Bytes that keeping it costs, roughly: the bound of queues is counted in these.
     pub fn weight(&self) -> usize {
         let details = self.details.as_ref().map_or(0, |details| {
@@ -95,6 +101,10 @@ pub struct Details {
     /// Named values beside the payload, in the sender's order, names may repeat.
     /// CloudEvents attributes that a sender gave travel here under their HTTP names (`ce-id`, `ce-type`, ...).
     pub headers: Vec<(Text, Text)>,
+    /// How its sender wrote it, for receivers that speak the same protocol.
+    pub original: Option<Original>,
+    /// Its way through dead-letter exchanges, latest station first.
+    pub deaths: Vec<Death>,
 }
 
 /// Who published an event and by which road.
@@ -116,7 +126,7 @@ impl Origin {
 
     /// Whether sessions of a protocol end with their connections, and nobody can ask for them by name.
     pub fn is_ephemeral(protocol: &str) -> bool {
-        matches!(protocol, "http" | "coap" | Self::FETCHED)
+        matches!(protocol, "http" | "coap" | "amqp" | Self::FETCHED)
     }
 }
 

@@ -1,6 +1,10 @@
 //! Intents: what a protocol machine understood its peer to want.
 
-use crate::{Assurance, Claim, Filter, Outcome, Publication, Secret, Text};
+use crate::{
+    Arrangement, Assurance, Claim, Consume, ConsumerId, Disposition, Filter, Outcome, Publication, Secret,
+    Text,
+};
+use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,6 +131,60 @@ pub enum Intent {
         reply_to: crate::Address,
         /// Why there is none.
         outcome: Outcome,
+    },
+    /// Publish an event to an exchange, at the address that it has there. Answered like `Publish`; an exchange that is not
+    /// there, or that peers may not publish to, rejects it. Events for the default exchange and `amq.topic` need no more
+    /// than `Publish`.
+    PublishThrough {
+        /// The exchange's name.
+        exchange: Text,
+        /// The event.
+        publish: Publish,
+    },
+    /// Arrange something about exchanges and queues. Answered by `Arranged`, once every shard knows of it.
+    Arrange {
+        /// Pairs the answer.
+        tag: Tag,
+        /// What.
+        arrangement: Box<Arrangement>,
+    },
+    /// Be supplied with events. Answered by `Consuming`, then by `Supply` for each event.
+    Consume(Box<Consume>),
+    /// How many deliveries a consumer takes in all, since it began: what it had already is part of it.
+    Grant {
+        /// Which.
+        consumer: ConsumerId,
+        /// How many.
+        limit: u64,
+        /// Whether what is left of it is given up once nothing more waits. Answered by `Drained`.
+        drain: bool,
+    },
+    /// What a consumer does with deliveries: their tags are free.
+    Dispose {
+        /// Which.
+        consumer: ConsumerId,
+        /// The deliveries' tags.
+        tags: SmallVec<[Tag; 4]>,
+        /// What it does.
+        disposition: Disposition,
+    },
+    /// A consumer wants no more. Answered by `Canceled`. One that was canceled before may be once more, to release.
+    Cancel {
+        /// Which.
+        consumer: ConsumerId,
+        /// Whether what it has not disposed of goes back; otherwise it may still dispose of it.
+        release: bool,
+    },
+    /// Take one event from a queue. Answered by `Pulled`.
+    Pull {
+        /// Pairs the answer.
+        tag: Tag,
+        /// By whose name it is disposed of. It need not consume anything; it may have pulled from other queues.
+        consumer: ConsumerId,
+        /// The queue.
+        queue: Text,
+        /// Whether it is done with once it is sent.
+        presettled: bool,
     },
     /// End the connection, and the session as `keep` says.
     Close(Close),

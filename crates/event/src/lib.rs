@@ -11,10 +11,12 @@ mod conversation;
 mod credit;
 mod directive;
 mod event;
+mod exchange;
 mod identity;
 mod intent;
 pub mod metrics;
 mod outcome;
+mod queueing;
 mod reachable;
 mod text;
 mod time;
@@ -25,6 +27,10 @@ pub use conversation::{Conversation, MOST_CHALLENGES, Step};
 pub use credit::Credit;
 pub use directive::{Accepted, CloseReason, Delivery, Directive};
 pub use event::{Assurance, Details, Event, EventId, Origin, Publication};
+pub use exchange::{
+    ExchangeKind, HeadersTest, PREDECLARED, TOPIC_EXCHANGE, TopicPattern, address_of, filter_of,
+    is_namespace, key_of, prefix_of,
+};
 pub use identity::{
     CertificateClaim, Claim, Identity, Permission, Principal, Refusal, RefusalCause, Registry, Secret,
     Verdict,
@@ -33,6 +39,11 @@ pub use intent::{
     Close, CloseCause, ConnectionId, Intent, Open, Publish, RetainedDelivery, SubscriptionRequest, Tag, Will,
 };
 pub use outcome::{Cause, Outcome, Rejection};
+pub use queueing::{
+    Arranged, Arrangement, Binding, Consume, ConsumerId, Consuming, Death, DeclineCause, Declined,
+    Destination, Disposition, ExchangeDeclaration, Original, Overflow, Pulled, QueueDeclaration,
+    QueueOptions, Source, Supply,
+};
 pub use reachable::Reachable;
 pub use text::Text;
 pub use time::{Moment, Now, Timestamp};

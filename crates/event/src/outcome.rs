@@ -108,6 +108,8 @@ pub enum Cause {
     Unsupported,
     /// It expired before it could be delivered.
     Expired,
+    /// What it should have gone through is not there.
+    NotFound,
 }
 
 impl Cause {
@@ -123,6 +125,7 @@ impl Cause {
             Self::Quota => "quota",
             Self::Unsupported => "unsupported",
             Self::Expired => "expired",
+            Self::NotFound => "not_found",
         }
     }
 }

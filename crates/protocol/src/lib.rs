@@ -1,5 +1,6 @@
 //! Floor 1: sans-IO protocol machines. They know neither sockets nor clocks nor policy, and not one another.
 
+pub mod amqp;
 pub mod coap;
 pub mod http;
 pub mod mqtt;

@@ -2,7 +2,9 @@
 //! acknowledge. Beside them stands what peers ask for that is no event of theirs: subscriptions, last values, replies.
 
 mod acknowledge;
+mod arrange;
 mod brake;
+mod consume;
 mod converse;
 mod deliver;
 mod fetch;

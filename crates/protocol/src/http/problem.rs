@@ -70,6 +70,7 @@ impl Problem {
             Cause::Quota => (StatusCode::TOO_MANY_REQUESTS, "a limit of the sender is reached"),
             Cause::Unsupported => (StatusCode::NOT_IMPLEMENTED, "this node does not do that"),
             Cause::Expired => (StatusCode::UNPROCESSABLE_ENTITY, "it expired before it could be delivered"),
+            Cause::NotFound => (StatusCode::NOT_FOUND, "what it should go through is not there"),
         };
         let detail =
             rejection.detail.as_ref().map_or(Cow::Borrowed(sentence), |detail| detail.to_string().into());

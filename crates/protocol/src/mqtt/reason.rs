@@ -78,7 +78,7 @@ pub(super) fn settled(outcome: &Outcome, heard: bool) -> ReasonCode {
             Cause::NotPermitted => ReasonCode::NOT_AUTHORIZED,
             Cause::TooLarge => ReasonCode::PACKET_TOO_LARGE,
             Cause::Quota => ReasonCode::QUOTA_EXCEEDED,
-            Cause::ByService | Cause::Unsupported | Cause::Expired => {
+            Cause::ByService | Cause::Unsupported | Cause::Expired | Cause::NotFound => {
                 ReasonCode::IMPLEMENTATION_SPECIFIC_ERROR
             }
         },

@@ -104,7 +104,7 @@ pub(super) fn read_duration(reader: &mut Reader) -> Option<Duration> {
 }
 
 fn write_details(writer: &mut Writer, details: &Details) {
-    let Details { content_type, is_text, reply_to, correlation, headers } = details;
+    let Details { content_type, is_text, reply_to, correlation, headers, original: _, deaths: _ } = details;
     writer.option(content_type.as_ref(), |writer, text| writer.bytes(text.as_bytes()));
     writer.option(*is_text, |writer, is_text| writer.byte(u8::from(is_text)));
     writer.option(reply_to.as_ref(), |writer, address| writer.bytes(address.as_bytes()));
@@ -123,6 +123,7 @@ fn read_details(reader: &mut Reader) -> Option<Details> {
         reply_to: reader.option(|reader| Address::from_bytes(reader.bytes()?).ok())?,
         correlation: reader.option(Reader::bytes)?,
         headers: reader.list(|reader| Some((text(reader)?, text(reader)?)))?,
+        ..Details::default()
     })
 }
 

@@ -61,6 +61,7 @@ fn event(number: u32, address: &str, payload: &str) -> Arc<Event> {
                 reply_to: Some(Address::new("reply/to").unwrap()),
                 correlation: Some(Bytes::from_static(&[1, 2, 3])),
                 headers: vec![(Text::from("a"), Text::from("1")), (Text::from("a"), Text::from("2"))],
+                ..Details::default()
             })
         }),
     })

@@ -73,7 +73,13 @@ impl Binding {
             Directive::Challenge { .. }
             | Directive::Reidentified { .. }
             | Directive::Released { .. }
-            | Directive::Release { .. } => {}
+            | Directive::Release { .. }
+            | Directive::Arranged { .. }
+            | Directive::Consuming { .. }
+            | Directive::Supply(_)
+            | Directive::Drained { .. }
+            | Directive::Canceled { .. }
+            | Directive::Pulled { .. } => {}
         }
     }
 

@@ -39,6 +39,7 @@ pub(super) fn rejected(rejection: &Rejection, most: u32) -> Response {
         Cause::Quota => return busy(detail(rejection, "a limit of the sender is reached"), None),
         Cause::Unsupported => (Code::NOT_IMPLEMENTED, "this node does not do that"),
         Cause::Expired => (Code::BAD_REQUEST, "it expired before it could be delivered"),
+        Cause::NotFound => (Code::NOT_FOUND, "what it should go through is not there"),
     };
     Response::diagnostic(code, detail(rejection, sentence))
 }

@@ -174,6 +174,7 @@ pub(in crate::mqtt) fn describe(
         reply_to,
         correlation: properties.correlation_data,
         headers: properties.user_properties,
+        ..Details::default()
     };
     if details != Details::default() {
         publication.details = Some(Box::new(details));

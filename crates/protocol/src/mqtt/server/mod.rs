@@ -252,7 +252,13 @@ impl Server {
             Directive::Value { .. }
             | Directive::Listed { .. }
             | Directive::Synced { .. }
-            | Directive::Reply { .. } => {}
+            | Directive::Reply { .. }
+            | Directive::Arranged { .. }
+            | Directive::Consuming { .. }
+            | Directive::Supply(_)
+            | Directive::Drained { .. }
+            | Directive::Canceled { .. }
+            | Directive::Pulled { .. } => {}
         }
     }
 

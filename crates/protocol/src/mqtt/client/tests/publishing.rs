@@ -27,6 +27,7 @@ fn an_event_keeps_what_it_says_and_tells_which_node_sent_it_on() {
         reply_to: Some(Address::new("re").unwrap()),
         correlation: Some(Bytes::from_static(b"c")),
         headers: vec![("k".into(), "v".into())],
+        ..Details::default()
     }));
     link.now = link.now.after(Duration::from_secs(30));
     link.publish(1, event);

@@ -72,6 +72,7 @@ fn any_details() -> impl Strategy<Value = Details> {
             reply_to: reply_to.map(|path| Address::new(path.as_str()).unwrap()),
             correlation,
             headers,
+            ..Details::default()
         },
     )
 }
