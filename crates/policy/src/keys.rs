@@ -302,6 +302,18 @@ record! {
         session_in_flight: Optional<SmallCount>,
         /// Subscriptions of one session. Default: 1000.
         subscriptions_per_session: Optional<Count>,
+        /// Exchanges of the whole node (AMQP), besides those that are always there. Default: 10000.
+        exchanges: Optional<Count>,
+        /// Queues of the whole node (AMQP). Default: 100000.
+        queues: Optional<Count>,
+        /// Bindings of the whole node (AMQP). Default: 1000000.
+        bindings: Optional<Count>,
+        /// Events that wait in one queue (AMQP), whatever it asks for. Default: 100000.
+        queue_events: Optional<Count>,
+        /// Bytes that wait in one queue (AMQP), whatever it asks for. Default: 64MiB.
+        queue_bytes: Optional<Size<1024, 1_099_511_627_776>>,
+        /// What happens when a queue (AMQP) is full that does not say so itself: `refuse-newest` (the default: the publisher is told that there is no room) or `drop-oldest`.
+        queue_full: Optional<QueueFull>,
         /// Topic aliases of one connection, for each direction (MQTT 5); 0 is none. Default: 10.
         topic_aliases: Optional<Whole<0, { u16::MAX as u64 }>>,
         /// Levels of an address or filter. Default: 128.

@@ -448,7 +448,7 @@ impl Promise {
     }
 }
 
-/// What happens to events for a session whose queue is full.
+/// What happens to events for a session, or a queue of AMQP, that is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueFull {
     /// The new event is dropped and counted.
@@ -483,6 +483,18 @@ pub struct Limits {
     pub session_in_flight: u16,
     /// Subscriptions of one session.
     pub subscriptions_per_session: u32,
+    /// Exchanges of the whole node, besides those that are always there (AMQP 0-9-1 §3.1.3).
+    pub exchanges: u32,
+    /// Queues of the whole node (AMQP 0-9-1 §3.1.4).
+    pub queues: u32,
+    /// Bindings of the whole node (AMQP 0-9-1 §3.1.5).
+    pub bindings: u32,
+    /// Events that wait in one queue, whatever it asks for.
+    pub queue_events: u32,
+    /// Bytes that wait in one queue, whatever it asks for.
+    pub queue_bytes: u64,
+    /// What happens when a queue is full that does not say so itself.
+    pub queue_full: QueueFull,
     /// Topic aliases of one connection, for each direction (MQTT 5 §3.3.2.3.4); zero is none.
     pub topic_aliases: u16,
     /// Levels of an address or filter.
@@ -530,6 +542,12 @@ impl Default for Limits {
             session_queue_full: QueueFull::RefuseNewest,
             session_in_flight: 256,
             subscriptions_per_session: 1_000,
+            exchanges: 10_000,
+            queues: 100_000,
+            bindings: 1_000_000,
+            queue_events: 100_000,
+            queue_bytes: 64 << 20,
+            queue_full: QueueFull::RefuseNewest,
             topic_aliases: 10,
             address_levels: 128,
             retained_events: 1_000_000,
