@@ -111,13 +111,13 @@ record! {
     pub(crate) struct ListenerKeys {
         /// Its name in logs and metrics.
         name: Required<Name>,
-        /// What is spoken on it: `mqtt` (3.1, 3.1.1 and 5.0), `coap` or `http` (REST).
+        /// What is spoken on it: `mqtt` (3.1, 3.1.1 and 5.0), `coap`, `amqp` (1.0 and 0-9-1) or `http` (REST).
         protocol: Required<Protocol>,
         /// Where it listens: an IP address and a port. Listeners may share one if something tells them apart.
         bind: Required<SocketAddr>,
-        /// What carries MQTT: `tcp` (the default) or `websocket`; CoAP: `udp` (the default), `tcp` or `websocket`.
+        /// What carries MQTT or AMQP: `tcp` (the default) or `websocket` (AMQP: 1.0 only); CoAP: `udp` (the default), `tcp` or `websocket`.
         transport: Optional<Transport>,
-        /// The path that WebSocket clients ask for. Default: `/mqtt`; CoAP: `/.well-known/coap`.
+        /// The path that WebSocket clients ask for. Default: `/mqtt`; CoAP: `/.well-known/coap`; AMQP: `/amqp`.
         path: Optional<String>,
         /// The server names (TLS SNI) that it is for, such as `mqtt.example` or `*.example`; left out, any.
         server_names: Optional<List<String>>,
@@ -131,6 +131,20 @@ record! {
         plaintext: Optional<Plaintext>,
         /// What is particular to MQTT.
         mqtt: Optional<MqttKeys>,
+        /// What is particular to AMQP.
+        amqp: Optional<AmqpKeys>,
+    }
+}
+
+record! {
+    /// What is particular to AMQP on one listener.
+    pub(crate) struct AmqpKeys {
+        /// Filters of the addresses that are queues to clients of AMQP 1.0 that do not say whether they want a queue or a topic. Default: `["+"]`, all of one level.
+        queues: Optional<List<String>>,
+        /// Another server, such as `other.example:5671`, that clients of AMQP 1.0 are told of when this one sends them away.
+        redirect: Optional<String>,
+        /// How long a client may say nothing before its connection is closed; clients are told. `0s`: no bound but `limits.keep_alive_max`. Default: `60s`.
+        heartbeat: Optional<Wait<0>>,
     }
 }
 
@@ -318,6 +332,10 @@ record! {
         topic_aliases: Optional<Whole<0, { u16::MAX as u64 }>>,
         /// Levels of an address or filter. Default: 128.
         address_levels: Optional<SmallCount>,
+        /// AMQP: channels (0-9-1) or sessions (1.0) of one connection. Default: 2047.
+        channels: Optional<SmallCount>,
+        /// AMQP: links (1.0) or consumers (0-9-1) of one connection. Default: 1023.
+        links: Optional<Count>,
         /// Last values (retained events) of the whole node. Default: 1000000.
         retained_events: Optional<Whole<0, { u32::MAX as u64 }>>,
         /// Bytes of last values of the whole node. Default: 1GiB.
@@ -328,7 +346,7 @@ record! {
         output_bytes: Optional<Size<1024, 1_073_741_824>>,
         /// How long a TLS handshake may take. Default: `10s`.
         handshake_timeout: Optional<Wait<1>>,
-        /// How long the first packet (MQTT: CONNECT; HTTP: a request's head) may take. Default: `10s`.
+        /// How long the first packet (MQTT: CONNECT; HTTP: a request's head), or an AMQP connection's opening, may take. Default: `10s`.
         connect_timeout: Optional<Wait<1>>,
         /// How long the body of an HTTP request may take, however slowly it trickles. Default: `30s`.
         body_timeout: Optional<Wait<1>>,
@@ -430,9 +448,7 @@ impl Words for PoolProtocol {
 impl Words for Protocol {
     const WHAT: &'static str = "a protocol";
     const WORDS: &'static [(&'static str, Self)] =
-        &[("mqtt", Self::Mqtt), ("http", Self::Http), ("coap", Self::Coap)];
-    const LATER: &'static [(&'static str, &'static str)] =
-        &[("amqp", "things speak MQTT, CoAP or HTTP for now")];
+        &[("mqtt", Self::Mqtt), ("http", Self::Http), ("coap", Self::Coap), ("amqp", Self::Amqp)];
 }
 
 impl Words for ClientCertificate {

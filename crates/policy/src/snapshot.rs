@@ -153,6 +153,8 @@ pub struct Listener {
     pub dtls: Option<Dtls>,
     /// What is particular to MQTT.
     pub mqtt: MqttOptions,
+    /// What is particular to AMQP.
+    pub amqp: AmqpOptions,
 }
 
 impl Listener {
@@ -177,7 +179,7 @@ pub enum Transport {
     /// TCP, with or without TLS.
     #[default]
     Tcp,
-    /// WebSocket (RFC 6455, MQTT 5 §6, RFC 8323 §4), with or without TLS.
+    /// WebSocket (RFC 6455, MQTT 5 §6, RFC 8323 §4, the WebSocket Binding of AMQP 1.0), with or without TLS.
     WebSocket,
     /// UDP, with or without DTLS.
     Udp,
@@ -230,6 +232,27 @@ pub struct Quirks {
     pub maximum_qos: Option<u8>,
 }
 
+/// `listeners[].amqp`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AmqpOptions {
+    /// Addresses that are queues to links of AMQP 1.0 that do not say what they want.
+    pub queues: Arc<[Filter]>,
+    /// Another server that clients of AMQP 1.0 are told of when this one sends them away, as `host:port` (AMQP 1.0 §2.8.16).
+    pub redirect: Option<Arc<str>>,
+    /// How long nothing may come before a connection is closed; `None`: no bound of this listener's own.
+    pub heartbeat: Option<Duration>,
+}
+
+impl Default for AmqpOptions {
+    fn default() -> Self {
+        Self {
+            queues: Filter::new("+").into_iter().collect(),
+            redirect: None,
+            heartbeat: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
 /// Protocols of listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
@@ -239,6 +262,8 @@ pub enum Protocol {
     Http,
     /// CoAP (RFC 7252).
     Coap,
+    /// AMQP 1.0 and 0-9-1.
+    Amqp,
 }
 
 impl Protocol {
@@ -248,6 +273,7 @@ impl Protocol {
             Self::Mqtt => "mqtt",
             Self::Http => "http",
             Self::Coap => "coap",
+            Self::Amqp => "amqp",
         }
     }
 }
@@ -499,6 +525,10 @@ pub struct Limits {
     pub topic_aliases: u16,
     /// Levels of an address or filter.
     pub address_levels: u16,
+    /// AMQP: channels (0-9-1) or sessions (1.0) of one connection.
+    pub channels: u16,
+    /// AMQP: links (1.0) or consumers (0-9-1) of one connection.
+    pub links: u32,
     /// Last values of the whole node.
     pub retained_events: u32,
     /// Bytes of last values of the whole node.
@@ -550,6 +580,8 @@ impl Default for Limits {
             queue_full: QueueFull::RefuseNewest,
             topic_aliases: 10,
             address_levels: 128,
+            channels: 2_047,
+            links: 1_023,
             retained_events: 1_000_000,
             retained_bytes: 1 << 30,
             shard_queue: 16_384,

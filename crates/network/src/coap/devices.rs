@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use windrose_engine::Seat;
 use windrose_event::{Claim, ConnectionId, Delivery, Directive, Identity, Reachable, Rejection};
-use windrose_policy::{Listener, MqttOptions, Protocol, Transport};
+use windrose_policy::{AmqpOptions, Listener, MqttOptions, Protocol, Transport};
 use windrose_protocol::coap::client::{self, ClientConfig};
 
 /// What the sessions come in by, in metrics and logs.
@@ -208,5 +208,6 @@ fn listener(peer: SocketAddr) -> Listener {
         tls: None,
         dtls: None,
         mqtt: MqttOptions::default(),
+        amqp: AmqpOptions::default(),
     }
 }

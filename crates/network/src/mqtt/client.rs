@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use windrose_engine::{Answer, Dispatch, DispatchId, Seat};
 use windrose_event::{ConnectionId, Filter, Identity, Outcome, Principal, Text};
 use windrose_policy::{
-    Limits, Listener, Member, MqttOptions, MqttPool, MqttVersion, Pool, Protocol, Snapshot, Transport,
+    AmqpOptions, Limits, Listener, Member, MqttOptions, MqttPool, MqttVersion, Pool, Protocol, Snapshot,
+    Transport,
 };
 use windrose_protocol::mqtt::ClientConfig;
 use windrose_protocol::mqtt::codec::Version;
@@ -231,6 +232,7 @@ impl BrokerClient {
             tls: None,
             dtls: None,
             mqtt: MqttOptions::default(),
+            amqp: AmqpOptions::default(),
         };
         Road {
             host: Rc::clone(host),

@@ -3,13 +3,17 @@
 //! It is sans-IO like what it joins: the shard's drivers feed it on real sockets, the simulator on a virtual network.
 //! Whatever neither the engine nor a machine can do by itself leaves as an [`Effect`].
 
+mod amqp;
+mod endpoint;
 mod sockets;
 mod streams;
 
+pub use self::amqp::amqp_config;
 pub use sockets::{SocketId, coap_config};
 pub use streams::stream_config;
 
 use crate::exchange::ExchangeQueue;
+use endpoint::Endpoint;
 use sockets::Gate;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -21,8 +25,8 @@ use windrose_event::{
     Assurance, Claim, CloseCause, ConnectionId, Directive, Filter, Intent, Moment, Now, Secret,
 };
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
-use windrose_protocol::coap::{self, Lane, Remote, StreamOutput};
-use windrose_protocol::{Transmit, mqtt};
+use windrose_protocol::coap::{Remote, StreamOutput};
+use windrose_protocol::{Transmit, amqp as protocol, mqtt};
 
 /// What a turn wants from the world.
 #[derive(Debug)]
@@ -59,34 +63,6 @@ pub enum Effect {
     Mishap(SocketId, Remote, &'static str, &'static str),
 }
 
-/// The code at a connection's end of the engine.
-enum Endpoint {
-    Mqtt(Box<mqtt::Server>),
-    Exchange(Rc<ExchangeQueue>),
-    /// CoAP on a connection of its own.
-    Stream(Box<coap::Stream>),
-    /// A lane of the machine of a socket.
-    Lane(SocketId, Lane),
-}
-
-impl Endpoint {
-    fn next_timeout(&self) -> Option<Moment> {
-        match self {
-            Self::Mqtt(machine) => machine.next_timeout(),
-            Self::Stream(machine) => machine.next_timeout(),
-            Self::Exchange(_) | Self::Lane(..) => None,
-        }
-    }
-
-    fn close_cause(&self) -> Option<&CloseCause> {
-        match self {
-            Self::Mqtt(machine) => machine.close_cause(),
-            Self::Stream(machine) => machine.close_cause(),
-            Self::Exchange(_) | Self::Lane(..) => None,
-        }
-    }
-}
-
 struct Peer {
     endpoint: Endpoint,
     /// The earliest moment in `timers` for it.
@@ -113,6 +89,7 @@ pub struct Pump {
     connections: usize,
     /// What a machine understood of a read; empty between reads.
     heard: VecDeque<mqtt::Output>,
+    heard_amqp: VecDeque<protocol::Output>,
     /// What the engine is told once its outputs are drained.
     inputs: VecDeque<Input>,
     effects: VecDeque<Effect>,
@@ -134,17 +111,7 @@ struct Packets {
 
 impl Packets {
     fn count(&mut self, endpoint: &mut Endpoint) {
-        let (received, sent) = match endpoint {
-            Endpoint::Mqtt(machine) => {
-                let packets = machine.take_packets();
-                (packets.received, packets.sent)
-            }
-            Endpoint::Stream(machine) => {
-                let messages = machine.take_messages();
-                (messages.received, messages.sent)
-            }
-            Endpoint::Exchange(_) | Endpoint::Lane(..) => return,
-        };
+        let (received, sent) = endpoint.take_packets();
         self.received += u64::from(received);
         self.sent += u64::from(sent);
     }
@@ -194,6 +161,7 @@ impl Pump {
             free: Vec::new(),
             connections: 0,
             heard: VecDeque::new(),
+            heard_amqp: VecDeque::new(),
             inputs: VecDeque::new(),
             effects: VecDeque::new(),
             timers: BinaryHeap::new(),
@@ -272,16 +240,8 @@ impl Pump {
     pub fn remove(&mut self, now: Now, id: ConnectionId, cause: CloseCause) {
         let Some(peer) = self.peer_mut(id) else { return };
         if !peer.closing {
-            match &mut peer.endpoint {
-                Endpoint::Mqtt(machine) => {
-                    machine.handle_eof(now);
-                    self.collect(id);
-                }
-                Endpoint::Stream(machine) => {
-                    machine.handle_eof(now);
-                    self.collect(id);
-                }
-                Endpoint::Exchange(_) | Endpoint::Lane(..) => {}
+            if peer.endpoint.handle_end(now, None) {
+                self.collect(id);
             }
             self.turn(now);
         }
@@ -299,50 +259,63 @@ impl Pump {
 
     /// A whole read from the connection's peer.
     pub fn bytes(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
-        let mut heard = std::mem::take(&mut self.heard);
-        if let Some(Peer { endpoint: Endpoint::Mqtt(machine), closing: false, .. }) = self.peer_mut(id) {
-            machine.handle_bytes_into(now, bytes, &mut heard);
-            self.collect(id);
-            self.hear(now, id, &mut heard);
-            if let Some(peer) = peer_mut(&mut self.slots, id) {
-                self.packets.count(&mut peer.endpoint);
+        match self.peer_mut(id) {
+            Some(Peer { endpoint: Endpoint::Mqtt(_), closing: false, .. }) => self.mqtt_bytes(now, id, bytes),
+            Some(Peer { endpoint: Endpoint::Amqp(_), closing: false, .. }) => self.amqp_bytes(now, id, bytes),
+            Some(Peer { endpoint: Endpoint::Stream(_), closing: false, .. }) => {
+                self.stream_bytes(now, id, bytes);
             }
+            _ => {}
         }
-        self.stream_bytes(now, id, bytes);
+    }
+
+    fn mqtt_bytes(&mut self, now: Now, id: ConnectionId, bytes: &[u8]) {
+        let Some(Peer { endpoint: Endpoint::Mqtt(machine), .. }) = peer_mut(&mut self.slots, id) else {
+            return;
+        };
+        let mut heard = std::mem::take(&mut self.heard);
+        machine.handle_bytes_into(now, bytes, &mut heard);
+        self.collect(id);
+        self.hear(now, id, &mut heard, |output| match output {
+            mqtt::Output::Intent(intent) => Some(intent),
+            mqtt::Output::Close => None,
+        });
         // A burst's memory is given back.
         heard.shrink_to(8 * BATCH);
         self.heard = heard;
     }
 
     /// Tells the engine what a machine understood of a read, a batch at a time: answers are carried to the machines, and
-    /// batches to other shards, once for all of it.
-    fn hear(&mut self, now: Now, id: ConnectionId, heard: &mut VecDeque<mqtt::Output>) {
+    /// batches to other shards, once for all of it. An output that is no intent is the end.
+    fn hear<Heard>(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        heard: &mut VecDeque<Heard>,
+        intent: impl Fn(Heard) -> Option<Intent>,
+    ) {
         while !heard.is_empty() {
             for output in heard.drain(..heard.len().min(BATCH)) {
-                match output {
-                    mqtt::Output::Intent(intent) => {
-                        self.engine.handle(now, Input::Intent { connection: id, intent });
-                    }
-                    mqtt::Output::Close => self.close(id),
+                match intent(output) {
+                    Some(intent) => self.engine.handle(now, Input::Intent { connection: id, intent }),
+                    None => self.close(id),
                 }
             }
             self.turn(now);
         }
         self.turn(now);
+        if let Some(peer) = peer_mut(&mut self.slots, id) {
+            self.packets.count(&mut peer.endpoint);
+        }
     }
 
     /// What carries the connection's bytes is over: its peer closed it, or broke its rules if `problem` says how.
     pub fn end(&mut self, now: Now, id: ConnectionId, problem: Option<&'static str>) {
         let Some(Peer { endpoint, closing: false, .. }) = self.peer_mut(id) else { return };
-        match (endpoint, problem) {
-            (Endpoint::Mqtt(machine), None) => machine.handle_eof(now),
-            (Endpoint::Mqtt(machine), Some(problem)) => machine.handle_violation(now, problem),
-            (Endpoint::Stream(machine), None) => machine.handle_eof(now),
-            (Endpoint::Stream(machine), Some(problem)) => machine.handle_violation(now, problem),
-            (Endpoint::Exchange(_) | Endpoint::Lane(..), _) => return,
+        if endpoint.handle_end(now, problem) {
+            self.collect(id);
+            self.turn(now);
         }
-        self.collect(id);
-        self.turn(now);
     }
 
     /// An intent of an exchange.
@@ -384,11 +357,7 @@ impl Pump {
                 continue;
             }
             if peer.endpoint.next_timeout().is_some_and(|due| due <= now.moment) {
-                match &mut peer.endpoint {
-                    Endpoint::Mqtt(machine) => machine.handle_timeout(now),
-                    Endpoint::Stream(machine) => machine.handle_timeout(now),
-                    Endpoint::Exchange(_) | Endpoint::Lane(..) => {}
-                }
+                peer.endpoint.handle_timeout(now);
                 self.collect(id);
             }
             self.arm(id);
@@ -417,11 +386,7 @@ impl Pump {
 
     /// What waits to be written to a connection.
     pub fn transmit(&mut self, id: ConnectionId) -> Option<&mut Transmit> {
-        match &mut self.peer_mut(id)?.endpoint {
-            Endpoint::Mqtt(machine) => Some(machine.transmit()),
-            Endpoint::Stream(machine) => Some(machine.transmit()),
-            Endpoint::Exchange(_) | Endpoint::Lane(..) => None,
-        }
+        self.peer_mut(id)?.endpoint.transmit()
     }
 
     /// Tells the engine when a congested connection has room again: call after writing.
@@ -429,10 +394,8 @@ impl Pump {
         let room = self.output_bytes / 2;
         let Some(peer) = self.peer_mut(id) else { return };
         let clear = match &mut peer.endpoint {
-            Endpoint::Mqtt(machine) => machine.transmit().len() <= room,
-            Endpoint::Stream(machine) => machine.transmit().len() <= room,
             Endpoint::Exchange(queue) => queue.len() <= EXCHANGE_QUEUE / 2,
-            Endpoint::Lane(..) => true,
+            endpoint => endpoint.transmit().is_none_or(|transmit| transmit.len() <= room),
         };
         if peer.congested && clear {
             peer.congested = false;
@@ -472,7 +435,7 @@ impl Pump {
             .endpoint
         {
             Endpoint::Mqtt(machine) => Some(machine),
-            Endpoint::Exchange(_) | Endpoint::Stream(_) | Endpoint::Lane(..) => None,
+            Endpoint::Amqp(_) | Endpoint::Exchange(_) | Endpoint::Stream(_) | Endpoint::Lane(..) => None,
         }
     }
 
@@ -522,11 +485,15 @@ impl Pump {
 
     /// Stops or resumes what a connection sends: a socket is not read, an exchange's caller is told to come back later.
     fn brake(&mut self, now: Now, id: ConnectionId, paused: bool) {
-        let Some(peer) = self.peer_mut(id) else { return };
+        let Some(peer) = peer_mut(&mut self.slots, id) else { return };
+        if let Endpoint::Amqp(_) = peer.endpoint {
+            return self.brake_amqp(now, id, paused);
+        }
         peer.paused = paused;
         match &mut peer.endpoint {
             Endpoint::Exchange(queue) => queue.set_paused(paused),
             &mut Endpoint::Lane(socket, lane) => self.brake_lane(now, socket, lane, paused),
+            Endpoint::Amqp(_) => {}
             Endpoint::Mqtt(_) | Endpoint::Stream(_) if paused => self.effects.push_back(Effect::Pause(id)),
             Endpoint::Mqtt(machine) => {
                 machine.handle_resume(now);
@@ -557,6 +524,19 @@ impl Pump {
                     self.collect(id);
                 }
                 (waiting > self.output_bytes, opened)
+            }
+            Endpoint::Amqp(machine) => {
+                // What comes by the thousand moves no timeout.
+                let often = matches!(
+                    directive,
+                    Directive::Settle { .. } | Directive::Supply(_) | Directive::Deliver(_)
+                );
+                machine.handle_directive(now, directive);
+                let waiting = machine.transmit().len();
+                if machine.has_output() || (waiting > 0 && !peer.dirty) {
+                    self.collect(id);
+                }
+                (waiting > self.output_bytes, !often)
             }
             Endpoint::Stream(machine) => {
                 machine.handle_directive(now, directive);
@@ -590,6 +570,15 @@ impl Pump {
                     match output {
                         mqtt::Output::Intent(intent) => tell(intent),
                         mqtt::Output::Close => close = true,
+                    }
+                }
+                !machine.transmit().is_empty()
+            }
+            Endpoint::Amqp(machine) => {
+                while let Some(output) = machine.poll_output() {
+                    match output {
+                        protocol::Output::Intent(intent) => tell(intent),
+                        protocol::Output::Close => close = true,
                     }
                 }
                 !machine.transmit().is_empty()

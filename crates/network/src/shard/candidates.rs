@@ -57,7 +57,7 @@ impl Candidates {
         self.others.is_empty().then_some(&self.first)
     }
 
-    /// The only one, if it speaks MQTT or CoAP without WebSocket.
+    /// The only one, if it speaks something else than HTTP, without WebSocket.
     pub(crate) fn only_stream(&self) -> Option<&Arc<Listener>> {
         self.only().filter(|listener| is_stream(listener))
     }
@@ -86,9 +86,14 @@ impl Candidates {
         Some(Self { first, others: chosen.collect() })
     }
 
-    /// The one that speaks MQTT or CoAP without WebSocket.
-    pub(crate) fn stream(&self) -> Option<&Arc<Listener>> {
-        self.listeners().find(|listener| is_stream(listener))
+    /// The one that speaks a protocol without WebSocket.
+    pub(crate) fn stream(&self, protocol: Protocol) -> Option<&Arc<Listener>> {
+        self.streams().find(|listener| listener.protocol == protocol)
+    }
+
+    /// Those that speak something else than HTTP, without WebSocket: one of AMQP, and one of others, at most.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners().filter(|listener| is_stream(listener))
     }
 
     /// The one that speaks REST.
@@ -145,7 +150,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use windrose_policy::MqttOptions;
+    use windrose_policy::{AmqpOptions, MqttOptions};
 
     fn listener(name: &str, server_names: &[&str]) -> Arc<Listener> {
         Arc::new(Listener {
@@ -159,6 +164,7 @@ mod tests {
             tls: None,
             dtls: None,
             mqtt: MqttOptions::default(),
+            amqp: AmqpOptions::default(),
         })
     }
 

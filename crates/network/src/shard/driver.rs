@@ -34,7 +34,7 @@ const MORE_FOLLOWS: libc::c_int = libc::MSG_NOSIGNAL | libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
 const MORE_FOLLOWS: libc::c_int = 0;
 
-/// Drives one connection of MQTT or CoAP until it is closed.
+/// Drives one connection of MQTT, CoAP or AMQP until it is closed.
 pub(super) struct Driver {
     shard: Rc<Shard>,
     id: ConnectionId,
@@ -79,6 +79,7 @@ impl Shard {
             let mut core = self.core.borrow_mut();
             let id = match listener.protocol {
                 Protocol::Coap => core.pump.connect_coap(now, self.stream_config(&listener), listener, claim),
+                Protocol::Amqp => core.pump.connect_amqp(now, self.amqp_config(&listener), listener, claim),
                 _ => core.pump.connect_mqtt(now, self.mqtt_config(&listener), listener, claim),
             };
             core.sockets.put(id.slot, Socket::new(id, stream, tls, websocket));

@@ -26,7 +26,7 @@ use crate::coap::devices::Devices;
 use crate::dtls::NodeKeys;
 use crate::http::client::PoolClient;
 use crate::mqtt::client::BrokerClient;
-use crate::pump::{Effect, Pump, mqtt_config, stream_config};
+use crate::pump::{Effect, Pump, amqp_config, mqtt_config, stream_config};
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
 use crate::{Clock, Directory, FileReader};
@@ -42,10 +42,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
-use windrose_policy::{Listener, PoolProtocol, Snapshot};
+use windrose_policy::{Listener, PoolProtocol, Protocol, Snapshot};
 use windrose_protocol::coap::{Sources, StreamConfig};
-use windrose_protocol::mqtt;
 use windrose_protocol::websocket::End;
+use windrose_protocol::{amqp, mqtt};
 
 /// A read's size: one read per wake-up, shared by all connections of the shard.
 const SCRATCH: usize = 64 * 1024;
@@ -112,6 +112,7 @@ pub(crate) struct Settings {
     pub(crate) snapshot: Arc<Snapshot>,
     /// By the name of the listener.
     mqtt: Vec<(Arc<str>, Arc<mqtt::ServerConfig>)>,
+    amqp: Vec<(Arc<str>, Arc<amqp::ServerConfig>)>,
     /// This shard's part of `limits.connections`.
     connections: usize,
 }
@@ -385,8 +386,13 @@ impl Settings {
         let config =
             |listener: &Arc<Listener>| (listener.name.clone(), Arc::new(mqtt_config(limits, &listener.mqtt)));
         let mqtt = snapshot.listeners.iter().map(config).collect();
+        let is_amqp = |listener: &&Arc<Listener>| listener.protocol == Protocol::Amqp;
+        let config = |listener: &Arc<Listener>| {
+            (listener.name.clone(), Arc::new(amqp_config(&snapshot.node.name, limits, &listener.amqp)))
+        };
+        let amqp = snapshot.listeners.iter().filter(is_amqp).map(config).collect();
         let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
-        Self { snapshot, mqtt, connections }
+        Self { snapshot, mqtt, amqp, connections }
     }
 }
 
@@ -413,6 +419,18 @@ impl Shard {
         match settings.mqtt.iter().find(|(name, _)| *name == listener.name) {
             Some((_, config)) => Arc::clone(config),
             None => Arc::new(mqtt_config(&settings.snapshot.limits, &listener.mqtt)),
+        }
+    }
+
+    /// As [`Shard::mqtt_config`].
+    fn amqp_config(&self, listener: &Listener) -> Arc<amqp::ServerConfig> {
+        let settings = self.settings.borrow();
+        match settings.amqp.iter().find(|(name, _)| *name == listener.name) {
+            Some((_, config)) => Arc::clone(config),
+            None => {
+                let Snapshot { node, limits, .. } = &*settings.snapshot;
+                Arc::new(amqp_config(&node.name, limits, &listener.amqp))
+            }
         }
     }
 }

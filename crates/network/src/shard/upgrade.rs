@@ -1,4 +1,4 @@
-//! The first words of a connection: MQTT, CoAP, a request for a WebSocket, or REST.
+//! The first words of a connection: MQTT, CoAP, AMQP, a request for a WebSocket, or REST.
 
 use super::candidates::Candidates;
 use super::early::Early;
@@ -18,7 +18,7 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// Who a connection belongs to.
 pub(super) enum Choice {
-    /// MQTT or CoAP.
+    /// MQTT, CoAP or AMQP.
     Stream(Arc<Listener>),
     /// The handshake is answered.
     WebSocket(Arc<Listener>),
@@ -69,21 +69,29 @@ async fn find<S>(candidates: &Candidates, stream: &mut Early<S>) -> Result<Choic
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (other, rest) = (candidates.stream().cloned(), candidates.rest().cloned());
+    let rest = candidates.rest().cloned();
     if candidates.only().is_some() {
         // With nothing to tell apart, nothing is read that its listener would not read itself.
-        if let Some(choice) = other.clone().map(Choice::Stream).or(rest.clone().map(Choice::Rest)) {
+        let stream = candidates.only_stream().cloned();
+        if let Some(choice) = stream.map(Choice::Stream).or(rest.clone().map(Choice::Rest)) {
             return Ok(choice);
         }
     }
     while stream.early().len() < 2 {
         stream.read_early().await?;
     }
+    // AMQP begins with its name (AMQP 1.0 §2.2, 0-9-1 §4.2.2), and so does no method of HTTP.
+    if let Some(listener) = candidates.stream(Protocol::Amqp).filter(|_| stream.early().starts_with(b"AM")) {
+        return Ok(Choice::Stream(Arc::clone(listener)));
+    }
     // Every method of HTTP is letters (RFC 9110 §9.1). No packet of MQTT that begins a connection begins with one; the first
     // message of CoAP may, but then its code, 7.01, is what follows (RFC 8323 §3.2, §5.3).
     let is_http = stream.early().iter().take(2).all(u8::is_ascii_alphabetic);
-    if let Some(listener) = other.filter(|_| !is_http) {
-        return Ok(Choice::Stream(listener));
+    // What is no HTTP is answered by AMQP, if it is not for the others: with what AMQP would have had it say.
+    let others = candidates.streams().find(|listener| listener.protocol != Protocol::Amqp);
+    let other = others.or(candidates.stream(Protocol::Amqp)).filter(|_| !is_http);
+    if let Some(listener) = other {
+        return Ok(Choice::Stream(Arc::clone(listener)));
     }
     if candidates.websockets().next().is_none() {
         // What is no HTTP either is answered as bad HTTP.
@@ -126,6 +134,7 @@ where
     stream.consume(head.len());
     let carried = match listener.protocol {
         Protocol::Coap => Carried::COAP,
+        Protocol::Amqp => Carried::AMQP,
         _ => Carried::MQTT,
     };
     match head.into_answer(carried) {

@@ -135,12 +135,11 @@ impl Visitor {
             let mut offers = hello.alpn().into_iter().flatten();
             offers.any(|offer| names.contains(&offer))
         };
-        let is_coap = |listener: &Arc<Listener>| listener.protocol == Protocol::Coap;
         let agreed = if candidates.rest().is_some()
             && (candidates.only().is_some() || offers(&[b"h2", b"http/1.1"]))
         {
             Agreed::Http
-        } else if candidates.stream().is_some_and(is_coap) && offers(&[b"coap"]) {
+        } else if candidates.stream(Protocol::Coap).is_some() && offers(&[b"coap"]) {
             Agreed::Coap
         } else {
             Agreed::Nothing
@@ -228,7 +227,7 @@ impl Visitor {
                 let packet_bytes = self.shard.snapshot().limits.packet_bytes;
                 let limit = FRAME_BYTES.max(packet_bytes.into());
                 let websocket = WebSocket::new(limit);
-                // A frame of CoAP is a message (RFC 8323 §4.2), of MQTT any piece of its stream.
+                // A frame of CoAP is a message (RFC 8323 §4.2), of MQTT and AMQP any piece of its stream.
                 let websocket = match listener.protocol {
                     Protocol::Coap => websocket.with_ends(),
                     _ => websocket,

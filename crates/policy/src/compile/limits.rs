@@ -60,6 +60,8 @@ pub(super) fn limits(keys: Option<LimitsKeys>, reading: &mut Reading<'_>) -> Lim
         queue_full: keys.queue_full.or(default.queue_full),
         topic_aliases: number!(topic_aliases),
         address_levels: number!(address_levels),
+        channels: number!(channels),
+        links: number!(links),
         retained_events: number!(retained_events),
         retained_bytes: number!(retained_bytes),
         shard_queue: number!(shard_queue),

@@ -1,5 +1,6 @@
 //! `tls`, `listeners` and `admin`: where the node listens and how safely.
 
+use super::amqp;
 use super::sharing::Places;
 use super::{Names, check_name, entries, unknown_name};
 use crate::document::{At, Located, Optional, Reading};
@@ -148,16 +149,23 @@ fn listener(
             reading.mistake(&bind.at, "without TLS a listener may be on loopback only").help(help);
         }
     }
-    let is_mqtt = !matches!(protocol, Some(Protocol::Http | Protocol::Coap));
+    let speaks = |one: Protocol| protocol.is_none_or(|protocol| protocol == one);
     let path = path(keys.path, protocol, transport, reading);
     let server_names =
         server_names(keys.server_names, keys.tls.0.is_some() || keys.proxy_protocol.0.is_some(), reading);
     let mqtt_at = keys.mqtt.at().cloned();
     let mqtt = keys.mqtt.get().map(|mqtt| mqtt_options(mqtt, reading)).unwrap_or_default();
     if let Some(at) = mqtt_at
-        && !is_mqtt
+        && !speaks(Protocol::Mqtt)
     {
         reading.mistake(&at, "the listener does not speak MQTT").help("take `mqtt` out");
+    }
+    let amqp_at = keys.amqp.at().cloned();
+    let amqp = keys.amqp.get().map(|amqp| amqp::options(amqp, reading)).unwrap_or_default();
+    if let Some(at) = amqp_at
+        && !speaks(Protocol::Amqp)
+    {
+        reading.mistake(&at, "the listener does not speak AMQP").help("take `amqp` out");
     }
     let at = keys.bind.0.as_ref().map(|bind| bind.at.clone());
     let listener = Listener {
@@ -171,6 +179,7 @@ fn listener(
         tls: keys.tls.get().map(Into::into),
         dtls,
         mqtt,
+        amqp,
     };
     if let Some(at) = at {
         places.take(&listener, &at, reading);
@@ -184,13 +193,12 @@ fn transport(protocol: Option<Protocol>, key: &Optional<Transport>, reading: &mu
     let Some(chosen) = &key.0 else { return default };
     match (protocol, chosen.value) {
         (Some(Protocol::Http), _) => {
-            reading
-                .mistake(&chosen.at, "only MQTT and CoAP have a choice of transports")
-                .help("take `transport` out");
+            reading.mistake(&chosen.at, "HTTP has no choice of transports").help("take `transport` out");
         }
-        (Some(Protocol::Mqtt), Transport::Udp) => {
+        (Some(protocol @ (Protocol::Mqtt | Protocol::Amqp)), Transport::Udp) => {
+            let name = if protocol == Protocol::Mqtt { "MQTT" } else { "AMQP" };
             reading
-                .mistake(&chosen.at, "MQTT needs a stream, which UDP is not")
+                .mistake(&chosen.at, format!("{name} needs a stream, which UDP is not"))
                 .help("write `tcp` or `websocket`");
         }
         _ => {}
@@ -252,7 +260,11 @@ fn path(
     reading: &mut Reading<'_>,
 ) -> Option<Arc<str>> {
     let Some(Located { value, at }) = path.0 else {
-        let usual = if protocol == Some(Protocol::Coap) { "/.well-known/coap" } else { "/mqtt" };
+        let usual = match protocol {
+            Some(Protocol::Coap) => "/.well-known/coap",
+            Some(Protocol::Amqp) => "/amqp",
+            _ => "/mqtt",
+        };
         return (transport == Transport::WebSocket).then(|| usual.into());
     };
     if transport != Transport::WebSocket {

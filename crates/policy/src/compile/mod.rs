@@ -4,6 +4,7 @@
 //! [`Reading::finish`] gives a snapshot only if there were none.
 
 mod access;
+mod amqp;
 mod brokers;
 mod limits;
 mod listeners;

@@ -69,8 +69,15 @@ fn conflict(one: &Listener, other: &Listener) -> Option<&'static str> {
     }
     let same_first_words = match (one.protocol, other.protocol) {
         (Protocol::Http, Protocol::Http) => true,
-        // Requests are text, and what begins MQTT or CoAP over TCP is not.
+        // Requests are text, and what begins MQTT or CoAP over TCP is not; AMQP begins with its name,
+        // which is no request either, nor what begins MQTT or CoAP.
         (Protocol::Http, _) | (_, Protocol::Http) => false,
+        (Protocol::Amqp, another) | (another, Protocol::Amqp)
+            if another != Protocol::Amqp
+                && (one.transport, other.transport) == (Transport::Tcp, Transport::Tcp) =>
+        {
+            false
+        }
         _ => one.transport == other.transport && one.path == other.path,
     };
     same_first_words.then_some(match one.transport {

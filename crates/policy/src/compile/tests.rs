@@ -355,10 +355,15 @@ fn listeners_share_an_address_if_something_tells_them_apart() {
         "protocol: http",
         "protocol: mqtt, transport: websocket",
         "protocol: mqtt, transport: websocket, path: /other",
+        "protocol: amqp, amqp: {queues: ['jobs/+'], redirect: 'b.example:5671', heartbeat: 0s}",
+        "protocol: amqp, transport: websocket",
     ];
     let shared = listeners(&apart).expect("they are told apart by their first bytes and paths").listeners;
     assert_eq!(shared[2].path.as_deref(), Some("/mqtt"));
     assert_eq!(shared[0].path, None);
+    assert_eq!(shared[5].path.as_deref(), Some("/amqp"));
+    assert_eq!(shared[4].amqp.queues[0].as_str(), "jobs/+");
+    assert_eq!((shared[4].amqp.heartbeat, shared[5].amqp.heartbeat), (None, Some(Duration::from_secs(60))));
     let named = [
         "protocol: mqtt, tls: t, server_names: [A.example]",
         "protocol: mqtt, tls: u, server_names: ['*.example']",
@@ -368,6 +373,7 @@ fn listeners_share_an_address_if_something_tells_them_apart() {
     assert_eq!(*named[0].server_names[0], *"a.example");
     for (one, other, why) in [
         ("protocol: mqtt", "protocol: mqtt", "nothing tells their clients apart"),
+        ("protocol: amqp", "protocol: amqp", "nothing tells their clients apart"),
         ("protocol: http", "protocol: http", "nothing tells their clients apart"),
         (
             "protocol: mqtt, transport: websocket",
@@ -382,11 +388,16 @@ fn listeners_share_an_address_if_something_tells_them_apart() {
         assert!(mistakes.to_string().contains(why), "{one} and {other}: {mistakes}");
     }
     for (keys, why) in [
-        ("protocol: http, transport: websocket", "only MQTT and CoAP have a choice of transports"),
+        ("protocol: http, transport: websocket", "HTTP has no choice of transports"),
         ("protocol: mqtt, path: /x", "only WebSocket has a path"),
         ("protocol: mqtt, transport: websocket, path: x", "`x` is not a path"),
         ("protocol: mqtt, server_names: [a]", "without TLS a client does not say"),
         ("protocol: mqtt, tls: t, server_names: ['a b']", "`a b` is not the name of a server"),
+        ("protocol: amqp, transport: udp", "AMQP needs a stream"),
+        ("protocol: mqtt, amqp: {}", "does not speak AMQP"),
+        ("protocol: amqp, amqp: {redirect: b.example}", "not a host and a port"),
+        ("protocol: amqp, amqp: {queues: ['a/#/b']}", "not a filter"),
+        ("protocol: amqp, amqp: {queues: ['$SYS/#']}", "the node's own"),
         ("protocol: http, mqtt: {quirks: {maximum_qos: 1}}", "does not speak MQTT"),
         ("protocol: mqtt, mqtt: {quirks: {maximum_qos: 2}}", "from 0 to 1"),
         ("protocol: mqtt, mqtt: {server_reference: ''}", "1 to 1024 bytes"),

@@ -124,7 +124,17 @@ impl Server {
         }
     }
 
-    /// It is read from again: its silence meanwhile was ours.
+    /// Credit is gone: nothing more is to be published for now. Returns whether it is read from all the same, because it
+    /// knows that it has no credit; otherwise it is not, until [`Server::handle_resume`].
+    pub fn handle_pause(&mut self, now: Now) -> bool {
+        match &mut self.0 {
+            State::V1(machine) => machine.handle_pause(now),
+            State::V091(machine) => machine.handle_pause(now),
+            State::Fresh(_) | State::Over { .. } => false,
+        }
+    }
+
+    /// It may publish again, and is read from again: its silence meanwhile was ours.
     pub fn handle_resume(&mut self, now: Now) {
         match &mut self.0 {
             State::V1(machine) => machine.handle_resume(now),

@@ -22,6 +22,8 @@ impl Carried {
     pub const MQTT: Self = Self(&["mqtt", "mqttv3.1"]);
     /// CoAP (RFC 8323 §8.1).
     pub const COAP: Self = Self(&["coap"]);
+    /// AMQP 1.0 (AMQP WebSocket Binding §2.1; the other is of clients of its drafts).
+    pub const AMQP: Self = Self(&["amqp", "AMQPWSB10"]);
 }
 
 /// Why bytes are not the head of a request.

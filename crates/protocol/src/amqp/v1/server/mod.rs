@@ -37,7 +37,13 @@ impl Server {
         let _ = now;
     }
 
-    /// It is read from again: its silence meanwhile was ours.
+    /// Credit is gone: nothing more is to be published for now. Returns whether it is read from all the same.
+    pub fn handle_pause(&mut self, now: Now) -> bool {
+        let _ = now;
+        false
+    }
+
+    /// It may publish again, and is read from again: its silence meanwhile was ours.
     pub fn handle_resume(&mut self, now: Now) {
         let _ = now;
     }
