@@ -1,5 +1,6 @@
 //! Parts of documents that many tests share. Ports and addresses come from the environment, as an operator would do it:
-//! [`crate::Node`] sets `MQTT`, `MQTTS`, `REST`, `RESTS`, `COAP`, `COAPS` and `ADMIN`.
+//! [`crate::Node`] sets `MQTT`, `MQTTS`, `REST`, `RESTS`, `COAP`, `COAPS`, `AMQP`, `AMQPS`
+//! and `ADMIN`.
 
 /// A node on loopback that lets anybody in and allows everything; a test appends pools, routes and limits.
 pub const OPEN: &str = r##"
@@ -45,4 +46,10 @@ pub fn delivered() -> String {
 pub fn open_coap(more: &str) -> String {
     let coap = "  - {name: coap, protocol: coap, bind: \"127.0.0.1:${COAP}\"}\nidentity:";
     format!("{}{more}", OPEN.replacen("identity:", coap, 1))
+}
+
+/// [`OPEN`] with AMQP besides, both versions on one port, and what a test appends.
+pub fn open_amqp(more: &str) -> String {
+    let amqp = "  - {name: amqp, protocol: amqp, bind: \"127.0.0.1:${AMQP}\"}\nidentity:";
+    format!("{}{more}", OPEN.replacen("identity:", amqp, 1))
 }

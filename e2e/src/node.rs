@@ -72,13 +72,16 @@ struct Ports {
     rests: Port,
     coap: Port,
     coaps: Port,
+    amqp: Port,
+    amqps: Port,
     admin: Port,
 }
 
 impl Ports {
     fn free() -> Self {
-        let [mqtt, mqtts, rest, rests, coap, coaps, admin] = std::array::from_fn(|_| Port::free());
-        Self { mqtt, mqtts, rest, rests, coap, coaps, admin }
+        let [mqtt, mqtts, rest, rests, coap, coaps, amqp, amqps, admin] =
+            std::array::from_fn(|_| Port::free());
+        Self { mqtt, mqtts, rest, rests, coap, coaps, amqp, amqps, admin }
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
@@ -89,6 +92,8 @@ impl Ports {
             ("RESTS", &self.rests),
             ("COAP", &self.coap),
             ("COAPS", &self.coaps),
+            ("AMQP", &self.amqp),
+            ("AMQPS", &self.amqps),
             ("ADMIN", &self.admin),
         ];
         named.into_iter().map(|(name, port)| (name, port.number().to_string())).collect()
@@ -144,6 +149,16 @@ impl Node {
     /// Where it listens for HTTPS (`${RESTS}`).
     pub fn rests(&self) -> SocketAddr {
         self.ports.rests.address()
+    }
+
+    /// Where it listens for AMQP in plain text (`${AMQP}`).
+    pub fn amqp(&self) -> SocketAddr {
+        self.ports.amqp.address()
+    }
+
+    /// Where it listens for AMQP over TLS (`${AMQPS}`).
+    pub fn amqps(&self) -> SocketAddr {
+        self.ports.amqps.address()
     }
 
     /// Where it listens for CoAP in plain text, over UDP and, if the document says so, TCP (`${COAP}`).
