@@ -1,5 +1,6 @@
-//! AMQP 0-9-1 with the extensions that RabbitMQ's clients expect.
+//! AMQP 0-9-1, with RabbitMQ's extensions: the format on the wire, and the server's side of a connection.
 
+pub mod codec;
 mod server;
 
 pub use server::Server;
