@@ -284,8 +284,10 @@ pub struct Death {
     pub count: u32,
     /// When it first did.
     pub time: crate::Timestamp,
-    /// Where the event happened.
-    pub address: Address,
+    /// The exchange that it had come through: `Original::route` knows, or else `amq.topic`.
+    pub exchange: Text,
+    /// The routing key that it had come with: `Original::route` knows, or else `key_of` its address.
+    pub key: Text,
 }
 
 /// How an event's sender wrote it, for receivers that speak the same protocol: they get it as it was.
@@ -306,5 +308,53 @@ impl Original {
     /// The form of that name, as it was written down.
     pub fn form_named(name: &str) -> Option<&'static str> {
         [Self::AMQP_1_0, Self::AMQP_0_9_1].into_iter().find(|form| *form == name)
+    }
+
+    /// The exchange and the routing key that an event came with, if it came by AMQP 0-9-1.
+    pub fn route(&self) -> Option<(&str, &str)> {
+        if self.form != Self::AMQP_0_9_1 {
+            return None;
+        }
+        let (exchange, rest) = short_string(&self.bytes)?;
+        Some((exchange, short_string(rest)?.0))
+    }
+
+    /// The same, sent on to another exchange, as dead letters are. Names longer than 255 bytes have no such form.
+    pub fn routed(&self, exchange: &str, key: &str) -> Option<Self> {
+        if self.form != Self::AMQP_0_9_1 {
+            return None;
+        }
+        let (_, rest) = short_string(&self.bytes)?;
+        let (_, properties) = short_string(rest)?;
+        let mut bytes = Vec::with_capacity(2 + exchange.len() + key.len() + properties.len());
+        for name in [exchange, key] {
+            bytes.push(u8::try_from(name.len()).ok()?);
+            bytes.extend_from_slice(name.as_bytes());
+        }
+        bytes.extend_from_slice(properties);
+        Some(Self { form: self.form, bytes: bytes.into() })
+    }
+}
+
+fn short_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&length, rest) = bytes.split_first()?;
+    let (text, rest) = rest.split_at_checked(length.into())?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_original_of_0_9_1_says_its_route_and_takes_another() {
+        let bytes = bytes::Bytes::from_static(b"\x01e\x03a.b\x10\x00\x02");
+        let original = Original { form: Original::AMQP_0_9_1, bytes };
+        assert_eq!(original.route(), Some(("e", "a.b")));
+        let routed = original.routed("", "dead").unwrap();
+        assert_eq!(routed.route(), Some(("", "dead")));
+        assert_eq!(&routed.bytes[..], b"\x00\x04dead\x10\x00\x02");
+        assert_eq!(Original { form: Original::AMQP_1_0, ..original }.route(), None);
     }
 }
