@@ -1,0 +1,6 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod hostile;
+mod messages;
+mod performatives;
+mod values;
