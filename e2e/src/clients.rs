@@ -1,4 +1,5 @@
-//! Clients that nobody here wrote: mosquitto_pub and mosquitto_sub, curl, openssl, paho-mqtt, MQTT.js.
+//! Clients that nobody here wrote: mosquitto_pub and mosquitto_sub, curl, openssl, paho-mqtt, MQTT.js, pika, qpid-proton,
+//! amqplib and rhea.
 
 use crate::process::Process;
 use crate::wait::SOON;
@@ -11,6 +12,8 @@ const OPENSSL: &str = "install it with `apt-get install openssl`";
 const PAHO: &str = "install paho with `pip install paho-mqtt` and name that Python in PAHO_PYTHON";
 
 const AIOCOAP: &str = "install it with `pip install aiocoap`, and name that Python in PAHO_PYTHON";
+const PIKA: &str = "install pika and python-qpid-proton with pip, and name that Python in PAHO_PYTHON";
+const AMQPLIB: &str = "install Node.js, amqplib and rhea: `npm ci --prefix e2e/amqp/node`";
 const MQTTJS: &str = "install Node.js and MQTT.js: `npm ci --prefix e2e/mqttjs`";
 
 /// How long a client may take before the test gives it up, in seconds.
@@ -185,6 +188,29 @@ pub fn mqttjs(program: &str, arguments: &[&str]) -> Process {
     Process::start(Command::new("node").arg(&path).args(arguments), MQTTJS)
 }
 
+/// Starts a Python program that uses pika or qpid-proton, by its path in the folder `amqp/`.
+pub fn amqp_python(program: &str, arguments: &[&str]) -> Process {
+    let path = format!("{}/amqp/{program}", env!("CARGO_MANIFEST_DIR"));
+    Process::start(Command::new(python()).args(["-u", &path]).args(arguments), PIKA)
+}
+
+/// Starts an example in Python, unchanged, but that AMQP's port is the node's; by its path in the folder `amqp/examples/`.
+pub fn amqp_example(program: &str, node: SocketAddr, arguments: &[&str]) -> Process {
+    let program = format!("{}/amqp/examples/{program}", env!("CARGO_MANIFEST_DIR"));
+    let port = node.port().to_string();
+    let arguments: Vec<&str> = [&*port, &*program].iter().chain(arguments).copied().collect();
+    amqp_python("at_port.py", &arguments)
+}
+
+/// Starts a JavaScript program that uses amqplib or rhea, by its path in the folder `amqp/node/`; where it asks for AMQP's
+/// port it gets the node's.
+pub fn amqp_node(program: &str, node: SocketAddr, arguments: &[&str]) -> Process {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/amqp/node");
+    let mut command = Command::new("node");
+    command.args(["-r", &format!("{folder}/at_port.js"), &format!("{folder}/{program}")]).args(arguments);
+    Process::start(command.env("AMQP_PORT", node.port().to_string()), AMQPLIB)
+}
+
 /// Starts a REST service of Python's own behind TLS (`services/https.py`); it prints each body that it gets.
 pub fn https_service(address: SocketAddr, certificate: &str, key: &str) -> Process {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/services/https.py");
@@ -203,7 +229,7 @@ pub fn result(mut process: Process) -> serde_json::Value {
     let status = process.wait_for(SOON * 2);
     assert!(
         status.success(),
-        "the program failed (if it lacks paho: {PAHO}; if aiocoap: {AIOCOAP}; if MQTT.js: {MQTTJS})\n{}",
+        "the program failed (if it lacks paho: {PAHO}; if aiocoap: {AIOCOAP}; if MQTT.js: {MQTTJS}; if pika or proton: {PIKA})\n{}",
         process.said()
     );
     // The thread that collects lines may be a moment behind the end.
