@@ -160,6 +160,7 @@ impl Engine {
                 ShardMessage::Reply { address, event } => self.reply_elsewhere(&address, event),
                 ShardMessage::Decline { address, outcome } => self.decline(address, outcome),
             },
+            Input::Replied { pool, event, reply } => self.replied(now, &pool, &event, reply),
             Input::Answer { dispatch, answer } => {
                 self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
             }

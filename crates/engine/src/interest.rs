@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{Filter, Moment};
-use windrose_policy::{MqttPool, Pool};
+use windrose_policy::Pool;
 
 /// The most filters that are asked for within one of the document's: beyond them that one is asked for, whole.
 const NARROW: usize = 256;
@@ -60,9 +60,7 @@ impl Interest {
         wanted: impl Fn() -> Vec<Filter>,
         outputs: &mut VecDeque<Output>,
     ) {
-        let allowed = |pool: &Pool| {
-            pool.mqtt.as_ref().map(|MqttPool { subscribe, .. }| subscribe.clone()).unwrap_or_default()
-        };
+        let allowed = |pool: &Pool| pool.subscribe().to_vec();
         let mut former = std::mem::take(&mut self.pools);
         for pool in pools {
             let filters = allowed(pool);

@@ -97,6 +97,15 @@ pub enum Input {
         /// What the member said, or why it said nothing.
         answer: Answer,
     },
+    /// What a pool's service answered to an event that it took before: brokers acknowledge first.
+    Replied {
+        /// The pool's name.
+        pool: Arc<str>,
+        /// The event.
+        event: Arc<Event>,
+        /// The answer.
+        reply: Reply,
+    },
     /// The keeper has stored all records up to this number.
     Stored(u64),
     /// All that the node tells of itself now, by addresses under `$SYS/`: last values that only filters match that name

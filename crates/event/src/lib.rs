@@ -18,6 +18,7 @@ pub mod metrics;
 mod outcome;
 mod queueing;
 mod reachable;
+mod template;
 mod text;
 mod time;
 mod via;
@@ -45,6 +46,7 @@ pub use queueing::{
     QueueOptions, Source, Supply,
 };
 pub use reachable::Reachable;
+pub use template::{Template, pattern_of};
 pub use text::Text;
 pub use time::{Moment, Now, Timestamp};
 pub use via::{VIA, has_passed};

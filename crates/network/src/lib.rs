@@ -3,6 +3,7 @@
 //! It knows neither the registry's nor the spool's files, no scripts, and not who administers the node: what it needs of
 //! them reaches it as a trait (`Registry`) or as bytes.
 
+pub mod brokers;
 mod clock;
 pub mod coap;
 mod dial;
@@ -11,7 +12,6 @@ pub mod dtls;
 pub mod exchange;
 pub mod http;
 mod listen;
-pub mod mqtt;
 mod node;
 mod notice;
 pub mod pump;

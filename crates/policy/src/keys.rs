@@ -5,8 +5,8 @@ use crate::document::{
 };
 use crate::record;
 use crate::snapshot::{
-    Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, Overlapping, PoolProtocol,
-    Promise, Protocol, QueueFull, TlsVersion, Transport,
+    AmqpVersion, Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, Overlapping,
+    PoolProtocol, Promise, Protocol, QueueFull, TlsVersion, Transport,
 };
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -206,9 +206,9 @@ record! {
 record! {
     /// Services that take events.
     pub(crate) struct PoolKeys {
-        /// What the members speak: `http` (the default), `mqtt` or `coap`.
+        /// What the members speak: `http` (the default), `mqtt`, `amqp` or `coap`.
         protocol: Optional<PoolProtocol>,
-        /// The URLs of the services, such as `http://127.0.0.1:9000/events`, `mqtts://broker.example:8883` or `coap://10.0.0.5/events`.
+        /// The URLs of the services, such as `http://127.0.0.1:9000/events`, `mqtts://broker.example:8883`, `amqp://10.0.0.4/vhost` or `coap://10.0.0.5/events`.
         members: Required<List<String>>,
         /// How a member is picked for each event: `least-outstanding` (the default) or `round-robin`.
         balance: Optional<Balance>,
@@ -232,18 +232,30 @@ record! {
         ca: Optional<PathBuf>,
         /// Headers sent with each request, such as `Authorization: "Bearer ${TOKEN}"`.
         headers: Optional<Named<Concealed>>,
-        /// `protocol: mqtt`: the name that the node goes by at the members; each connection adds to it. Default: `windrose-` and the node's name.
+        /// `mqtt`, `amqp`: the name that the node goes by at the members; each connection adds to it. Default: `windrose-` and the node's name.
         client_id: Optional<String>,
-        /// `protocol: mqtt`: the user name.
+        /// `mqtt`, `amqp`: the user name.
         username: Optional<String>,
-        /// `protocol: mqtt`: the password, such as `${BROKER_PASSWORD}`.
+        /// `mqtt`, `amqp`: the password, such as `${BROKER_PASSWORD}`.
         password: Optional<Concealed>,
-        /// `protocol: mqtt`: the keep-alive of the connections. Default: `30s`.
+        /// `mqtt`, `amqp`: the keep-alive of the connections (0-9-1: heartbeat). Default: `30s`.
         keep_alive: Optional<Wait<1000>>,
-        /// `protocol: mqtt`: filters of what may be fetched from the members: what local clients subscribe to within them is subscribed to there.
+        /// `mqtt`, `amqp`: filters of what may be fetched from the members: what local clients subscribe to within them is subscribed to there.
         subscribe: Optional<List<String>>,
         /// `protocol: mqtt`: the version spoken: "5" (the default) or "3.1.1".
         mqtt_version: Optional<MqttVersion>,
+        /// `protocol: amqp`: the version spoken: `auto` (the default: what the member answers with), "1.0" or "0-9-1".
+        amqp_version: Optional<AmqpVersion>,
+        /// `amqp`, 1.0: an event's address at the members, in which `{address}` is its own and `{key}` is that as a routing key, such as `/topic/{key}`. Default: `{address}`.
+        address: Optional<String>,
+        /// `amqp`, 0-9-1: the exchange that events are published to. Default: `amq.topic`.
+        exchange: Optional<String>,
+        /// `amqp`, 0-9-1: an event's routing key, in which `{key}` is its address with `.` for `/`, and `{address}` the address. Default: `{key}`.
+        routing_key: Optional<String>,
+        /// `protocol: amqp`: queues (1.0: addresses of queues) at the members whose events are taken in here, each acknowledged there once it is settled here.
+        consume: Optional<OneOrMore<String>>,
+        /// `protocol: amqp`: how many events from one member may be unsettled at once. Default: 256.
+        prefetch: Optional<Whole<1, 32_768>>,
     }
     later { "health" => "take it out: a member that fails is passed over by back-off for now" }
 }
@@ -275,6 +287,8 @@ record! {
         acknowledge: Optional<Promise>,
         /// How long delivery may take before the sender is told that it failed. Default: `30s`.
         deadline: Optional<Wait<1>>,
+        /// Where the answer to an event goes that names no address for it: such as `{address}/reply`; `{session}` is its sender's session. Default: nowhere.
+        reply_to: Optional<String>,
         /// Whether subscribers get the event besides. Default: `true`.
         subscribers: Optional<bool>,
         /// Whether later routes are not looked at. Default: `false`.
@@ -437,12 +451,17 @@ impl Words for MqttVersion {
     const WORDS: &'static [(&'static str, Self)] = &[("5", Self::V5), ("3.1.1", Self::V311)];
 }
 
+impl Words for AmqpVersion {
+    const WHAT: &'static str = "a version of AMQP";
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("1.0", Self::V1), ("0-9-1", Self::V091)];
+}
+
 impl Words for PoolProtocol {
     const WHAT: &'static str = "a protocol of pools";
     const WORDS: &'static [(&'static str, Self)] =
-        &[("http", Self::Http), ("mqtt", Self::Mqtt), ("coap", Self::Coap)];
-    const LATER: &'static [(&'static str, &'static str)] =
-        &[("kafka", "deliver to an HTTP service for now"), ("amqp", "deliver to an HTTP service for now")];
+        &[("http", Self::Http), ("mqtt", Self::Mqtt), ("amqp", Self::Amqp), ("coap", Self::Coap)];
+    const LATER: &'static [(&'static str, &'static str)] = &[("kafka", "deliver to an HTTP service for now")];
 }
 
 impl Words for Protocol {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::Filter;
+use windrose_event::{Filter, Template};
 
 /// The whole document, checked.
 #[derive(Debug)]
@@ -318,12 +318,32 @@ pub struct Pool {
     pub max_in_flight: u32,
     /// At most how many events wait for or are at its members, in the whole node, before senders are braked.
     pub queue: u32,
-    /// For `https` members: authorities that their certificates must come from; `None` means the public ones.
+    /// For `https`, `mqtts` and `amqps` members: authorities that their certificates must come from; `None` means the public ones.
     pub ca: Option<PathBuf>,
     /// Headers sent with each request, such as `Authorization`. Values can be secrets: never logged.
     pub headers: Vec<(String, PoolHeader)>,
     /// With `protocol: mqtt`, how the node presents itself to the members and what it fetches from them.
     pub mqtt: Option<MqttPool>,
+    /// With `protocol: amqp`, the same, and how events are addressed there.
+    pub amqp: Option<AmqpPool>,
+}
+
+impl Pool {
+    /// What may be fetched from the members when somebody here subscribes to it.
+    pub fn subscribe(&self) -> &[Filter] {
+        match (&self.mqtt, &self.amqp) {
+            (Some(mqtt), _) => &mqtt.subscribe,
+            (None, Some(amqp)) => &amqp.subscribe,
+            (None, None) => &[],
+        }
+    }
+
+    /// Whether an event at this address may come from the members. What is in queues that the document has consumed from
+    /// may be at any address.
+    pub fn may_bring(&self, address: &str) -> bool {
+        self.amqp.as_ref().is_some_and(|amqp| !amqp.consume.is_empty())
+            || self.subscribe().iter().any(|filter| filter.matches(address))
+    }
 }
 
 /// What the members of a pool speak.
@@ -336,6 +356,8 @@ pub enum PoolProtocol {
     Mqtt,
     /// CoAP over UDP.
     Coap,
+    /// AMQP 1.0 or 0-9-1: the members are brokers, too.
+    Amqp,
 }
 
 impl PoolProtocol {
@@ -345,8 +367,48 @@ impl PoolProtocol {
             Self::Http => "http",
             Self::Mqtt => "mqtt",
             Self::Coap => "coap",
+            Self::Amqp => "amqp",
         }
     }
+}
+
+/// What is particular to a pool of AMQP brokers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AmqpPool {
+    /// The version spoken.
+    pub version: AmqpVersion,
+    /// What the names of the node's connections begin with (1.0: container-id).
+    pub client_id: Arc<str>,
+    /// The user name, if any.
+    pub username: Option<Arc<str>>,
+    /// The password, if any.
+    pub password: Option<PoolHeader>,
+    /// How long a connection may be silent.
+    pub keep_alive: Duration,
+    /// 1.0: the address of an event at the members.
+    pub address: Template,
+    /// 0-9-1: the exchange that events are published to.
+    pub exchange: Arc<str>,
+    /// 0-9-1: their routing key.
+    pub routing_key: Template,
+    /// What may be fetched from the members when somebody here subscribes to it.
+    pub subscribe: Vec<Filter>,
+    /// Queues (1.0: addresses) that are consumed from, whoever subscribes here.
+    pub consume: Vec<Arc<str>>,
+    /// Events from a member that may be unsettled at once.
+    pub prefetch: u16,
+}
+
+/// Versions of AMQP spoken to members of pools.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AmqpVersion {
+    /// What the member answers with.
+    #[default]
+    Auto,
+    /// AMQP 1.0.
+    V1,
+    /// AMQP 0-9-1.
+    V091,
 }
 
 /// What is particular to a pool of MQTT brokers.
@@ -391,7 +453,7 @@ impl std::fmt::Debug for PoolHeader {
 pub struct Member {
     /// The URL as written, for logs and metrics.
     pub url: Arc<str>,
-    /// Whether it is `https` or `mqtts`.
+    /// Whether it is `https`, `mqtts` or `amqps`.
     pub tls: bool,
     /// Host name or address, without brackets.
     pub host: Arc<str>,
@@ -449,6 +511,8 @@ pub struct Route {
     pub acknowledge: Promise,
     /// How long delivery may take before the sender is told that it failed.
     pub deadline: Duration,
+    /// Where the answer to an event goes that names no address for it.
+    pub reply_to: Option<Template>,
     /// Whether subscribers get the event besides.
     pub subscribers: bool,
     /// Whether later routes are not looked at.

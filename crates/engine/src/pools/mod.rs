@@ -87,6 +87,11 @@ impl Pools {
         self.table.get(key)
     }
 
+    /// The pool of that name.
+    pub(crate) fn named(&self, name: &str) -> Option<PoolKey> {
+        self.names.get(name).copied()
+    }
+
     /// A pool, to be changed.
     pub(crate) fn get_mut(&mut self, key: PoolKey) -> Option<&mut PoolState> {
         self.table.get_mut(key)

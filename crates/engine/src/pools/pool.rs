@@ -434,6 +434,7 @@ pub(super) mod tests {
             headers: Vec::new(),
             protocol: PoolProtocol::Http,
             mqtt: None,
+            amqp: None,
         }
     }
 }

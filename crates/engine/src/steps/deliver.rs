@@ -293,6 +293,13 @@ impl Engine {
         self.release(Brake::Pool(key), releases);
     }
 
+    /// A service answered an event after it was acknowledged.
+    pub(crate) fn replied(&mut self, now: Now, pool: &str, event: &Arc<Event>, reply: Reply) {
+        if let Some(key) = self.pools.named(pool) {
+            self.publish_reply(now, key, event, reply);
+        }
+    }
+
     /// Publishes what a service answered to where the event wants its answer, if its sender may hear of that address.
     fn publish_reply(&mut self, now: Now, key: PoolKey, event: &Arc<Event>, reply: Reply) {
         let Some(address) = event.reply_to() else { return };

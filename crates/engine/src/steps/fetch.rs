@@ -74,9 +74,7 @@ impl Engine {
     pub(crate) fn check_fetched(&self, pool: &str, publication: &Publication) -> Result<(), Rejection> {
         let address = &publication.address;
         let pool = self.snapshot.pools.iter().find(|known| *known.name == *pool);
-        let options = pool.and_then(|pool| pool.mqtt.as_ref());
-        let allowed = options
-            .is_some_and(|options| options.subscribe.iter().any(|filter| filter.matches(address.as_str())));
+        let allowed = pool.is_some_and(|pool| pool.may_bring(address.as_str()));
         if address.is_system() || !allowed {
             let detail = format!("'{address}' is not in the pool's 'subscribe'");
             return Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) });

@@ -10,7 +10,7 @@ use crate::topics::TopicKey;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{ConnectionId, Event, Now, Outcome};
+use windrose_event::{ConnectionId, Details, Event, Now, Outcome, Template};
 use windrose_policy::Promise;
 
 /// Where an event goes north.
@@ -56,11 +56,19 @@ impl Routed {
     }
 }
 
+/// The event as its route wants it answered.
+fn wanting_answer(event: Arc<Event>, template: &Template) -> Arc<Event> {
+    let Some(address) = template.address_of(&event) else { return event };
+    let details = event.details.as_deref().cloned().unwrap_or_default();
+    let details = Details { reply_to: Some(address), ..details };
+    Arc::new(Event { details: Some(Box::new(details)), ..Event::clone(&event) })
+}
+
 impl Engine {
     /// Picks an event's targets. One that no route matches is for subscribers only.
     #[inline]
     pub(crate) fn route(&mut self, now: Now, inspected: Inspected) -> Routed {
-        let Passed { event, receipt, from, had, topic } = inspected.into_parts();
+        let Passed { mut event, receipt, from, had, topic } = inspected.into_parts();
         let mut targets = SmallVec::new();
         let mut subscribers = true;
         let mut matching = SmallVec::new();
@@ -81,6 +89,11 @@ impl Engine {
                 }
             }
             subscribers &= route.subscribers;
+            if let Some(template) = &route.reply_to
+                && event.reply_to().is_none()
+            {
+                event = wanting_answer(event, template);
+            }
             let came_from = |pool: &PoolKey| {
                 self.pools.get(*pool).is_some_and(|pool| is_from(&event.origin, &pool.config().name))
             };

@@ -70,7 +70,7 @@ pub fn load_client_tls(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = match pool.http_version {
-        _ if pool.protocol == PoolProtocol::Mqtt => Vec::new(),
+        _ if pool.protocol != PoolProtocol::Http => Vec::new(),
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
         HttpVersion::Http2 => vec![b"h2".to_vec()],

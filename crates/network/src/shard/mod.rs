@@ -21,11 +21,11 @@ pub(crate) use accept::accept;
 pub(crate) use candidates::{Candidates, Place, candidates};
 pub(crate) use link::{Inbox, Link, links};
 
+use crate::brokers::client::BrokerClient;
 use crate::coap::client::ServiceClient;
 use crate::coap::devices::Devices;
 use crate::dtls::NodeKeys;
 use crate::http::client::PoolClient;
-use crate::mqtt::client::BrokerClient;
 use crate::pump::{Effect, Pump, amqp_config, mqtt_config, stream_config};
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
@@ -313,7 +313,13 @@ impl Shard {
                     let done = move |dispatch, answer| shard.input(Input::Answer { dispatch, answer });
                     match dispatch.pool.protocol {
                         PoolProtocol::Http => self.client.dispatch(dispatch, done),
-                        PoolProtocol::Mqtt => self.brokers.dispatch(dispatch, done),
+                        PoolProtocol::Mqtt | PoolProtocol::Amqp => {
+                            let shard = Rc::clone(self);
+                            let replied = move |pool, event: &Arc<_>, reply| {
+                                shard.input(Input::Replied { pool, event: Arc::clone(event), reply });
+                            };
+                            self.brokers.dispatch(dispatch, done, replied);
+                        }
                         PoolProtocol::Coap => self.services.dispatch(dispatch, done),
                     }
                 }

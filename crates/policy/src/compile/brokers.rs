@@ -2,8 +2,7 @@
 
 use super::entries;
 use crate::document::{Concealed, Located, Optional, Reading, Wait};
-use crate::keys::PoolKeys;
-use crate::snapshot::{MqttPool, MqttVersion, PoolHeader, PoolProtocol};
+use crate::snapshot::{MqttPool, MqttVersion, PoolHeader};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{Filter, is_system};
@@ -13,40 +12,41 @@ const LONGEST: usize = 65_535;
 
 /// The keys that only brokers have.
 pub(super) struct Keys {
-    pub(super) client_id: Optional<String>,
-    pub(super) username: Optional<String>,
-    pub(super) password: Optional<Concealed>,
-    pub(super) keep_alive: Optional<Wait<1000>>,
+    pub(super) names: NameKeys,
     pub(super) subscribe: Optional<Vec<Located<String>>>,
     pub(super) version: Optional<MqttVersion>,
 }
 
-/// Notes keys that are for pools of another protocol.
-pub(super) fn check(keys: &PoolKeys, protocol: PoolProtocol, reading: &mut Reading<'_>) {
-    let http = [
-        ("mode", keys.mode.at()),
-        ("batch", keys.batch.at()),
-        ("version", keys.version.at()),
-        ("headers", keys.headers.at()),
-    ];
-    let mqtt = [
-        ("client_id", keys.client_id.at()),
-        ("username", keys.username.at()),
-        ("password", keys.password.at()),
-        ("keep_alive", keys.keep_alive.at()),
-        ("subscribe", keys.subscribe.at()),
-        ("mqtt_version", keys.mqtt_version.at()),
-    ];
-    let all = [(PoolProtocol::Http, &http[..]), (PoolProtocol::Mqtt, &mqtt)];
-    for (owner, keys) in all.into_iter().filter(|(owner, _)| *owner != protocol) {
-        let theirs = owner.name();
-        for (key, at) in keys {
-            if let Some(at) = at {
-                reading
-                    .mistake(at, format!("`{key}` is only for pools with `protocol: {theirs}`"))
-                    .help(format!("take `{key}` out, or write `protocol: {theirs}`"));
-            }
+/// The keys that say how the node presents itself to brokers, whatever they speak.
+pub(super) struct NameKeys {
+    pub(super) client_id: Optional<String>,
+    pub(super) username: Optional<String>,
+    pub(super) password: Optional<Concealed>,
+    pub(super) keep_alive: Optional<Wait<1000>>,
+}
+
+/// How the node presents itself to brokers.
+pub(super) struct Names {
+    pub(super) client_id: Arc<str>,
+    pub(super) username: Option<Arc<str>>,
+    pub(super) password: Option<PoolHeader>,
+    pub(super) keep_alive: Duration,
+}
+
+/// What the keys say; `node` is the node's name, and `longest` how many bytes a text may have.
+pub(super) fn names(keys: NameKeys, node: &str, longest: usize, reading: &mut Reading<'_>) -> Names {
+    let mut text = |text: Optional<String>| -> Option<Arc<str>> {
+        let Located { value, at } = text.0?;
+        if value.is_empty() || value.len() > longest || value.contains('\0') {
+            reading.mistake(&at, format!("expected a text of 1 to {longest} bytes"));
         }
+        Some(value.into())
+    };
+    Names {
+        client_id: text(keys.client_id).unwrap_or_else(|| format!("windrose-{node}").into()),
+        username: text(keys.username),
+        password: keys.password.get().map(|password| PoolHeader(password.0)),
+        keep_alive: keys.keep_alive.get().map_or(Duration::from_secs(30), |wait| wait.0),
     }
 }
 
@@ -59,30 +59,27 @@ pub(super) fn options(keys: Keys, node: &str, reading: &mut Reading<'_>) -> Mqtt
         let help = "leave `mqtt_version` out: only MQTT 5 lets a node know its own publications again";
         reading.mistake(at, "`subscribe` needs MQTT 5").help(help);
     }
-    if let Some(at) = keys.password.at()
-        && keys.username.0.is_none()
+    if let Some(at) = keys.names.password.at()
+        && keys.names.username.0.is_none()
         && version == MqttVersion::V311
     {
         let help = "add `username: NAME`: MQTT 3.1.1 has no password without one";
         reading.mistake(at, "the password has no user name").help(help);
     }
-    let mut text = |text: Optional<String>| -> Option<Arc<str>> {
-        let Located { value, at } = text.0?;
-        if value.is_empty() || value.len() > LONGEST || value.contains('\0') {
-            reading.mistake(&at, "expected a text of 1 to 65535 bytes");
-        }
-        Some(value.into())
-    };
-    let client_id = text(keys.client_id).unwrap_or_else(|| format!("windrose-{node}").into());
-    let username = text(keys.username);
+    let Names { client_id, username, password, keep_alive } = names(keys.names, node, LONGEST, reading);
     MqttPool {
         client_id,
         username,
-        password: keys.password.get().map(|password| PoolHeader(password.0)),
-        keep_alive: keys.keep_alive.get().map_or(Duration::from_secs(30), |wait| wait.0),
-        subscribe: entries(keys.subscribe).iter().filter_map(|text| filter(text, reading)).collect(),
+        password,
+        keep_alive,
+        subscribe: filters(keys.subscribe, reading),
         version,
     }
+}
+
+/// What may be fetched.
+pub(super) fn filters(subscribe: Optional<Vec<Located<String>>>, reading: &mut Reading<'_>) -> Vec<Filter> {
+    entries(subscribe).iter().filter_map(|text| filter(text, reading)).collect()
 }
 
 fn filter(text: &Located<String>, reading: &mut Reading<'_>) -> Option<Filter> {

@@ -5,9 +5,11 @@
 
 mod access;
 mod amqp;
+mod amqp_pools;
 mod brokers;
 mod limits;
 mod listeners;
+mod pool_keys;
 mod pools;
 mod routes;
 mod sharing;

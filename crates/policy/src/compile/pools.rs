@@ -1,6 +1,6 @@
 //! `pools`: services that take events.
 
-use super::{brokers, check_name, entries};
+use super::{amqp_pools, brokers, check_name, entries, pool_keys};
 use crate::document::{Concealed, Located, Optional, Reading};
 use crate::keys::PoolKeys;
 use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader, PoolProtocol};
@@ -42,17 +42,35 @@ pub(super) fn pools(
 
 fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -> Pool {
     let protocol = keys.protocol.0.take().map_or(PoolProtocol::Http, |protocol| protocol.value);
-    brokers::check(&keys, protocol, reading);
+    pool_keys::check(&keys, protocol, reading);
     let members = members(keys.members.0, protocol, reading);
-    let brokers = brokers::Keys {
+    let names = brokers::NameKeys {
         client_id: keys.client_id,
         username: keys.username,
         password: keys.password,
         keep_alive: keys.keep_alive,
-        subscribe: keys.subscribe,
-        version: keys.mqtt_version,
     };
-    let mqtt = (protocol == PoolProtocol::Mqtt).then(|| brokers::options(brokers, node, reading));
+    let (mut mqtt, mut amqp) = (None, None);
+    match protocol {
+        PoolProtocol::Mqtt => {
+            let brokers = brokers::Keys { names, subscribe: keys.subscribe, version: keys.mqtt_version };
+            mqtt = Some(brokers::options(brokers, node, reading));
+        }
+        PoolProtocol::Amqp => {
+            let brokers = amqp_pools::Keys {
+                names,
+                subscribe: keys.subscribe,
+                version: keys.amqp_version,
+                address: keys.address,
+                exchange: keys.exchange,
+                routing_key: keys.routing_key,
+                consume: keys.consume,
+                prefetch: keys.prefetch,
+            };
+            amqp = Some(amqp_pools::options(brokers, node, reading));
+        }
+        PoolProtocol::Http | PoolProtocol::Coap => {}
+    }
     if let Some(at) = keys.ca.at()
         && !members.is_empty()
         && !members.iter().any(|member| member.tls)
@@ -105,6 +123,7 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
             .filter_map(|(name, value)| header(name, value, reading))
             .collect(),
         mqtt,
+        amqp,
     }
 }
 
@@ -159,6 +178,13 @@ fn scheme(protocol: PoolProtocol) -> Scheme {
             tls: "mqtts",
             ports: (1883, 8883),
             example: "write such as `mqtt://127.0.0.1:1883` or `mqtts://broker.example:8883`",
+            credentials: "write `username: NAME` and `password: ${PASSWORD}`",
+        },
+        PoolProtocol::Amqp => Scheme {
+            plain: "amqp",
+            tls: "amqps",
+            ports: (5672, 5671),
+            example: "write such as `amqp://127.0.0.1:5672` or `amqps://broker.example/vhost`",
             credentials: "write `username: NAME` and `password: ${PASSWORD}`",
         },
         PoolProtocol::Coap => Scheme {

@@ -1,14 +1,14 @@
 //! `routes`: which events go where.
 
 use super::pools::Pools;
-use super::{Names, entries, unknown_name};
+use super::{Names, amqp_pools, entries, unknown_name};
 use crate::condition::Condition;
 use crate::document::{Located, Optional, Reading};
 use crate::keys::RouteKeys;
 use crate::snapshot::{Promise, Route};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::Filter;
+use windrose_event::{Filter, Template};
 
 pub(super) fn routes(
     section: Optional<Vec<Located<RouteKeys>>>,
@@ -68,6 +68,11 @@ fn route(keys: RouteKeys, pools: &Pools, names: &mut Names, reading: &mut Readin
         as_json: keys.r#as.get().is_some(),
         acknowledge: keys.acknowledge.or(promise),
         deadline: keys.deadline.get().map_or(Duration::from_secs(30), |wait| wait.0),
+        reply_to: keys
+            .reply_to
+            .at()
+            .is_some()
+            .then(|| amqp_pools::template(keys.reply_to, Template::address(), reading)),
         subscribers: keys.subscribers.or(true),
         stop: keys.stop.or(false),
     })

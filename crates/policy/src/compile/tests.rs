@@ -479,6 +479,50 @@ fn a_pool_of_brokers_has_keys_of_its_own() {
 }
 
 #[test]
+fn a_pool_of_amqp_brokers_says_how_events_are_addressed_there() {
+    let pool =
+        |keys: &str| compile("edge.yaml", &format!("node: {{name: n}}\npools: {{b: {{{keys}}}}}"), &empty);
+    let broker = "protocol: amqp, members: ['amqp://a', 'amqps://b:9/vhost']";
+    let plain = pool(broker).unwrap().pools[0].clone();
+    assert_eq!((plain.members[0].port, plain.members[1].port, plain.members[1].tls), (5672, 9, true));
+    assert_eq!(&*plain.members[1].path, "/vhost");
+    let amqp = plain.amqp.as_ref().unwrap();
+    let said = (&*amqp.client_id, &*amqp.exchange, amqp.address.to_string(), amqp.routing_key.to_string());
+    assert_eq!(said, ("windrose-n", "amq.topic", "{address}".into(), "{key}".into()));
+    assert!(!plain.may_bring("a"));
+    let fetches = pool(&format!("{broker}, subscribe: [a], consume: [q, 'r.s']")).unwrap().pools[0].clone();
+    assert_eq!(fetches.amqp.as_ref().unwrap().consume, ["q".into(), "r.s".into()]);
+    assert!(fetches.may_bring("a") && fetches.may_bring("b"), "queues have what they have");
+    for (keys, why) in [
+        (format!("{broker}, mode: batch"), "only for pools with `protocol: http`"),
+        (format!("{broker}, mqtt_version: '5'"), "only for pools with `protocol: mqtt`"),
+        ("members: ['http://a'], subscribe: [a]".to_owned(), "`protocol: mqtt` or `protocol: amqp`"),
+        ("protocol: mqtt, members: ['mqtt://a'], consume: q".to_owned(), "`protocol: amqp`"),
+        (format!("{broker}, amqp_version: '1.0', exchange: e"), "AMQP 1.0 has no use for `exchange`"),
+        (format!("{broker}, amqp_version: '0-9-1', address: e"), "AMQP 0-9-1 has no use for `address`"),
+        (format!("{broker}, routing_key: 'a.{{x}}'"), "`{x}` stands for nothing"),
+        (format!("{broker}, consume: ''"), "a queue has a name"),
+        (format!("{broker}, password: s3cret"), "has no user name"),
+        ("protocol: amqp, members: ['mqtt://a']".to_owned(), "neither `amqp` nor `amqps`"),
+        ("protocol: amqp, members: ['amqp://u:s3cret@a']".to_owned(), "write `username: NAME`"),
+    ] {
+        let mistakes = pool(&keys).expect_err("there is a mistake").to_string();
+        assert!(mistakes.contains(why) && !mistakes.contains("s3cret"), "{keys}: {mistakes}");
+    }
+}
+
+#[test]
+fn a_route_may_say_where_answers_go() {
+    let route = |reply: &str| {
+        let text = format!("routes: [{{name: r, match: 'a/#', reply_to: '{reply}'}}]");
+        compile("edge.yaml", &text, &empty)
+    };
+    let template = route("{address}/reply").unwrap().routes[0].reply_to.clone();
+    assert_eq!(template.unwrap().to_string(), "{address}/reply");
+    assert!(route("{addres}").unwrap_err().to_string().contains("`{addres}` stands for nothing"));
+}
+
+#[test]
 fn a_pool_of_coap_services_has_urls_and_few_requests_under_way() {
     let pool =
         |keys: &str| compile("edge.yaml", &format!("pools: {{b: {{protocol: coap, {keys}}}}}"), &empty);

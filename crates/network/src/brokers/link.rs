@@ -1,5 +1,6 @@
 //! One session with a broker, on a transport that is made anew as often as it ends.
 
+use super::machine::{Machine, Said};
 use crate::Clock;
 use crate::dial::{Dialer, Stream};
 use crate::notice::Notice;
@@ -18,7 +19,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use windrose_event::{Now, Outcome};
 use windrose_policy::{Member, Pool};
-use windrose_protocol::mqtt::{Client, ClientConfig, ClientOutput};
 
 /// A read's size.
 const SCRATCH: usize = 16 * 1024;
@@ -31,17 +31,17 @@ const MIN_REST: Duration = Duration::from_millis(10);
 
 /// Who a link belongs to, and who is told what its client says.
 pub(super) trait Owner {
-    fn hear(&self, output: ClientOutput);
+    fn hear(&self, said: Said);
 }
 
 /// A session with a broker and its transport.
-pub(super) struct Link {
+pub(super) struct Link<M> {
     pool: Arc<str>,
     url: Arc<str>,
     owner: Weak<dyn Owner>,
     dialer: Dialer,
     clock: Clock,
-    client: RefCell<Client>,
+    client: RefCell<M>,
     timeout: Duration,
     backoff: Duration,
     backoff_max: Duration,
@@ -63,13 +63,13 @@ struct Ended {
     problem: Option<String>,
 }
 
-impl Link {
+impl<M: Machine> Link<M> {
     pub(super) fn new(
         pool: &Pool,
         member: &Member,
         dialer: Dialer,
         clock: Clock,
-        config: ClientConfig,
+        client: M,
         owner: Weak<dyn Owner>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -78,7 +78,7 @@ impl Link {
             owner,
             dialer,
             clock,
-            client: RefCell::new(Client::new(Arc::new(config))),
+            client: RefCell::new(client),
             timeout: pool.timeout,
             backoff: pool.backoff,
             backoff_max: pool.backoff_max.max(pool.backoff),
@@ -91,7 +91,7 @@ impl Link {
     }
 
     /// Lets the client do something, and has what follows done by the link's task.
-    pub(super) fn with<R>(&self, act: impl FnOnce(&mut Client, Now) -> R) -> R {
+    pub(super) fn with<R>(&self, act: impl FnOnce(&mut M, Now) -> R) -> R {
         let result = act(&mut self.client.borrow_mut(), self.clock.now());
         self.wake();
         result
@@ -182,7 +182,7 @@ impl Link {
         };
         let ended = poll_fn(|cx| service.poll(cx)).await;
         for (_, token) in service.unwritten {
-            self.tell(ClientOutput::Settled { token, outcome: Outcome::unavailable() });
+            self.tell(Said::Settled { token, outcome: Outcome::unavailable() });
         }
         ended
     }
@@ -194,13 +194,13 @@ impl Link {
         }
     }
 
-    fn tell(&self, output: ClientOutput) {
+    fn tell(&self, output: Said) {
         if let Some(owner) = self.owner.upgrade() {
             owner.hear(output);
         }
     }
 
-    fn next_output(&self) -> Option<ClientOutput> {
+    fn next_output(&self) -> Option<Said> {
         self.client.borrow_mut().poll_output()
     }
 
@@ -213,8 +213,8 @@ impl Link {
 }
 
 /// A transport, as long as it lasts.
-struct Service<'a, S> {
-    link: &'a Link,
+struct Service<'a, S, M> {
+    link: &'a Link<M>,
     stream: S,
     sleep: Pin<&'a mut Sleep>,
     buffer: Vec<u8>,
@@ -228,7 +228,7 @@ struct Service<'a, S> {
     unwritten: VecDeque<(u64, u64)>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, M: Machine> Service<'_, S, M> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         for _ in 0..READS {
             self.speak();
@@ -264,13 +264,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
     fn speak(&mut self) {
         while let Some(output) = self.link.next_output() {
             match output {
-                ClientOutput::Close { problem } => self.closing = Some(problem),
-                ClientOutput::Sent { token } => {
+                Said::Close { problem } => self.closing = Some(problem),
+                Said::Sent { token } => {
                     let waits = self.link.client.borrow_mut().transmit().len() as u64;
                     self.unwritten.push_back((self.written + waits, token));
                 }
                 output => {
-                    if let ClientOutput::Opened { .. } = output {
+                    if let Said::Opened { .. } = output {
                         self.opened = Some(Instant::now());
                     }
                     self.link.tell(output);
@@ -303,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Service<'_, S> {
         while self.unwritten.front().is_some_and(|(until, _)| *until <= self.written)
             && let Some((_, token)) = self.unwritten.pop_front()
         {
-            self.link.tell(ClientOutput::Settled { token, outcome: Outcome::Accepted });
+            self.link.tell(Said::Settled { token, outcome: Outcome::Accepted });
         }
     }
 

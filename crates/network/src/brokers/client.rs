@@ -2,11 +2,14 @@
 
 use super::fetcher::{Fetcher, Road};
 use super::link::{Link, Owner};
-use super::member::BrokerMember;
+use super::machine::Machine;
+use super::member::Member;
+use super::mqtt;
 use crate::dial::Dialer;
 use crate::exchange::ExchangeHost;
 use crate::http::client::load_client_tls;
 use crate::{Clock, FileReader};
+use futures_util::future::LocalBoxFuture;
 use rustls::ClientConfig as TlsConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,21 +19,57 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use windrose_engine::{Answer, Dispatch, DispatchId, Seat};
-use windrose_event::{ConnectionId, Filter, Identity, Outcome, Principal, Text};
+use windrose_engine::{Answer, Dispatch, DispatchId, Reply, Seat};
+use windrose_event::{ConnectionId, Event, Filter, Identity, Outcome, Principal};
 use windrose_policy::{
-    AmqpOptions, Limits, Listener, Member, MqttOptions, MqttPool, MqttVersion, Pool, Protocol, Snapshot,
-    Transport,
+    AmqpOptions, Limits, Listener, Member as Url, MqttOptions, Pool, Protocol, Snapshot, Transport,
 };
-use windrose_protocol::mqtt::ClientConfig;
-use windrose_protocol::mqtt::codec::Version;
 
-/// How long a broker keeps a session whose connection is lost: longer than any outage that a sender waits through.
-const SESSION_EXPIRY: Duration = Duration::from_secs(3600);
 /// How long all good-byes together may take.
 const GOODBYE: Duration = Duration::from_millis(200);
-/// The longest that the answer to CONNECT or PINGREQ may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Called with an event and what somebody at a broker answered to it.
+pub(super) type Replied = Box<dyn FnOnce(&Arc<Event>, Reply)>;
+
+/// A member that events are published at.
+pub(super) trait Target {
+    /// Publishes an event. `replied` is called with what is answered to it, now or later.
+    fn send(
+        self: Rc<Self>,
+        token: u64,
+        event: Arc<Event>,
+        limit: Duration,
+        replied: Option<Replied>,
+    ) -> LocalBoxFuture<'static, Outcome>;
+}
+
+/// A member that events are fetched from.
+pub(super) trait Source {
+    /// Subscribes, now or as soon as the session is open.
+    fn want(&self, filter: &Filter);
+
+    /// Unsubscribes, now or as soon as the session is open.
+    fn leave(&self, filter: &Filter);
+}
+
+/// Whose session it is, and what for.
+pub(super) struct Place<'a> {
+    pub(super) node: &'a str,
+    pub(super) shard: u16,
+    /// The member's place in its pool, and which of the pools of this name it is.
+    pub(super) role: String,
+    /// Whether events are fetched by it.
+    pub(super) fetches: bool,
+}
+
+impl Place<'_> {
+    /// The session's name. Names differ from member to member, because several may be one cluster.
+    pub(super) fn name(&self, client_id: &str, pool: &str) -> String {
+        let Self { shard, role, .. } = self;
+        let fetch = if self.fetches { "-fetch" } else { "" };
+        format!("{client_id}-{pool}-{shard}-{role}{fetch}")
+    }
+}
 
 /// A shard's sessions with the members of all pools of brokers.
 pub struct BrokerClient {
@@ -59,12 +98,12 @@ pub struct BrokerClient {
 /// The members of a pool from which this shard fetches.
 struct FetchEntry {
     pool: Arc<Pool>,
-    members: Vec<Rc<Fetcher>>,
+    members: Vec<Rc<dyn Source>>,
 }
 
 struct PoolEntry {
     pool: Arc<Pool>,
-    members: Vec<Rc<BrokerMember>>,
+    members: Vec<Rc<dyn Target>>,
 }
 
 impl BrokerClient {
@@ -86,15 +125,26 @@ impl BrokerClient {
         })
     }
 
-    /// Publishes events at a member and calls `done` once with its answer, within the dispatch's time limit.
-    /// Must be called on a thread that runs a `LocalSet`.
-    pub fn dispatch(self: &Rc<Self>, dispatch: Dispatch, done: impl FnOnce(DispatchId, Answer) + 'static) {
+    /// Publishes events at a member and calls `done` once with its answer, within the dispatch's time limit. `replied` is
+    /// called with what is answered to an event that asks for an answer. Must be called on a thread that runs a `LocalSet`.
+    pub fn dispatch(
+        self: &Rc<Self>,
+        dispatch: Dispatch,
+        done: impl FnOnce(DispatchId, Answer) + 'static,
+        replied: impl FnOnce(Arc<str>, &Arc<Event>, Reply) + 'static,
+    ) {
         let member = self.member(&dispatch.pool, dispatch.member);
         tokio::task::spawn_local(async move {
-            let Dispatch { id, events, timeout: limit, .. } = dispatch;
+            let Dispatch { id, pool, mut events, timeout: limit, .. } = dispatch;
             // Brokers take events one by one: a pool of them makes no batches.
-            let outcome = match (member, &events[..]) {
-                (Some(member), [event]) => member.send(id.0, event, limit).await,
+            let outcome = match (member, events.pop()) {
+                (Some(member), Some(event)) if events.is_empty() => {
+                    let replied = event.reply_to().is_some().then(|| {
+                        let name = Arc::clone(&pool.name);
+                        Box::new(move |event: &Arc<Event>, reply| replied(name, event, reply)) as Replied
+                    });
+                    member.send(id.0, event, limit, replied).await
+                }
                 _ => Outcome::unavailable(),
             };
             done(id, Answer { outcome, reply: None });
@@ -112,7 +162,7 @@ impl BrokerClient {
             self.fetching.borrow_mut().extract_if(.., |entry| !stays(&mut entry.pool, pools)).collect();
         drop(gone);
         for pool in pools {
-            if self.wanted.borrow().contains_key(&pool.name) {
+            if consumes(pool) || self.wanted.borrow().contains_key(&pool.name) {
                 self.fetching(pool, host);
             }
         }
@@ -153,7 +203,7 @@ impl BrokerClient {
         let _ = timeout(GOODBYE, tasks.join_all()).await;
     }
 
-    fn member(&self, pool: &Arc<Pool>, index: usize) -> Option<Rc<BrokerMember>> {
+    fn member(&self, pool: &Arc<Pool>, index: usize) -> Option<Rc<dyn Target>> {
         let mut entries = self.pools.borrow_mut();
         let position = entries.iter().position(|entry| Arc::ptr_eq(&entry.pool, pool));
         let entry = match position {
@@ -166,19 +216,25 @@ impl BrokerClient {
         entry.members.get(index).map(Rc::clone)
     }
 
-    fn members(&self, pool: &Arc<Pool>) -> Vec<Rc<BrokerMember>> {
-        let Some(options) = &pool.mqtt else { return Vec::new() };
+    fn members(&self, pool: &Arc<Pool>) -> Vec<Rc<dyn Target>> {
         let tls = self.tls(pool);
         self.generation.set(self.generation.get() + 1);
-        let start = |(index, member): (usize, &Member)| {
-            let role = format!("{index}-{}", self.generation.get());
-            BrokerMember::new(|owner| self.link(pool, options, member, &role, tls.clone(), owner))
+        let start = |(index, url): (usize, &Url)| -> Option<Rc<dyn Target>> {
+            let place = self.place(index, false);
+            let limits = self.limits.borrow();
+            let mqtt = pool.mqtt.as_ref().map(|options| mqtt::client(pool, options, &limits, &place))?;
+            Some(Member::new(|owner| self.link(pool, url, tls.clone(), mqtt, owner)))
         };
-        pool.members.iter().enumerate().map(start).collect()
+        pool.members.iter().enumerate().filter_map(start).collect()
+    }
+
+    fn place(&self, index: usize, fetches: bool) -> Place<'_> {
+        let role = format!("{index}-{}", self.generation.get());
+        Place { node: &self.node, shard: self.seat.shard.0, role, fetches }
     }
 
     /// The members of a pool from which this shard fetches, with all that is wanted subscribed to.
-    fn fetching(&self, pool: &Arc<Pool>, host: &Rc<dyn ExchangeHost>) -> Vec<Rc<Fetcher>> {
+    fn fetching(&self, pool: &Arc<Pool>, host: &Rc<dyn ExchangeHost>) -> Vec<Rc<dyn Source>> {
         let known = self
             .fetching
             .borrow()
@@ -199,25 +255,26 @@ impl BrokerClient {
     }
 
     /// Each member has one shard that fetches from it.
-    fn fetchers(&self, pool: &Arc<Pool>, host: &Rc<dyn ExchangeHost>) -> Vec<Rc<Fetcher>> {
-        let Some(options) = &pool.mqtt else { return Vec::new() };
+    fn fetchers(&self, pool: &Arc<Pool>, host: &Rc<dyn ExchangeHost>) -> Vec<Rc<dyn Source>> {
         let shards = usize::from(self.seat.shards.max(1));
-        let own = |(index, _): &(usize, &Member)| index % shards == usize::from(self.seat.shard.0);
+        let own = |(index, _): &(usize, &Url)| index % shards == usize::from(self.seat.shard.0);
         let members: Vec<_> = pool.members.iter().enumerate().filter(own).collect();
         if members.is_empty() {
             return Vec::new();
         }
         let tls = self.tls(pool);
         self.generation.set(self.generation.get() + 1);
-        let fetcher = |(index, member): (usize, &Member)| {
-            let role = format!("{index}-{}-fetch", self.generation.get());
-            let road = self.road(pool, member, host);
-            Fetcher::new(road, |owner| self.link(pool, options, member, &role, tls.clone(), owner))
+        let start = |(index, url): (usize, &Url)| -> Option<Rc<dyn Source>> {
+            let place = self.place(index, true);
+            let road = self.road(pool, url, host);
+            let limits = self.limits.borrow();
+            let mqtt = pool.mqtt.as_ref().map(|options| mqtt::client(pool, options, &limits, &place))?;
+            Some(Fetcher::new(road, |owner| self.link(pool, url, tls.clone(), mqtt, owner)))
         };
-        members.into_iter().map(fetcher).collect()
+        members.into_iter().filter_map(start).collect()
     }
 
-    fn road(&self, pool: &Arc<Pool>, member: &Member, host: &Rc<dyn ExchangeHost>) -> Road {
+    fn road(&self, pool: &Arc<Pool>, member: &Url, host: &Rc<dyn ExchangeHost>) -> Road {
         let address = member.host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         let peer = SocketAddr::new(address, member.port);
         let (name, exchanges) = (Arc::clone(&pool.name), Rc::clone(&self.exchanges));
@@ -251,42 +308,21 @@ impl BrokerClient {
     fn tls(&self, pool: &Pool) -> Option<Arc<TlsConfig>> {
         let tls = load_client_tls(pool, &*self.read);
         if let Err(error) = &tls {
-            tracing::warn!(pool = %pool.name, %error, "there can be no session with the pool's mqtts members");
+            tracing::warn!(pool = %pool.name, %error, "there can be no session with the pool's members that need TLS");
         }
         tls.ok().flatten()
     }
 
-    fn link(
+    fn link<M: Machine>(
         &self,
         pool: &Pool,
-        options: &MqttPool,
-        member: &Member,
-        role: &str,
+        member: &Url,
         tls: Option<Arc<TlsConfig>>,
+        client: M,
         owner: Weak<dyn Owner>,
-    ) -> Rc<Link> {
+    ) -> Rc<Link<M>> {
         let dialer = Dialer::new(pool, member, tls);
-        let limits = self.limits.borrow();
-        let config = ClientConfig {
-            version: match options.version {
-                MqttVersion::V5 => Version::V5,
-                MqttVersion::V311 => Version::V3,
-            },
-            // Names differ from member to member, because several may be one cluster.
-            client_id: format!("{}-{}-{}-{role}", options.client_id, pool.name, self.seat.shard.0).into(),
-            username: options.username.as_deref().map(Text::from),
-            password: options.password.as_ref().map(|password| password.0.clone().into()),
-            session_expiry: SESSION_EXPIRY,
-            keep_alive: u16::try_from(options.keep_alive.as_secs()).unwrap_or(u16::MAX),
-            answer_timeout: pool.timeout.min(ANSWER_TIMEOUT),
-            receive_maximum: limits.receive_maximum,
-            packet_bytes: limits.packet_bytes,
-            address_levels: limits.address_levels,
-            topic_aliases: limits.topic_aliases,
-            via: (options.version == MqttVersion::V5).then(|| Text::from(&*self.node)),
-            others: true,
-        };
-        let link = Link::new(pool, member, dialer, self.clock, config, owner);
+        let link = Link::new(pool, member, dialer, self.clock, client, owner);
         let mut tasks = self.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}
         tasks.spawn_local(Rc::clone(&link).run());
@@ -295,9 +331,14 @@ impl BrokerClient {
 }
 
 impl FetchEntry {
-    fn members(&self) -> Vec<Rc<Fetcher>> {
+    fn members(&self) -> Vec<Rc<dyn Source>> {
         self.members.iter().map(Rc::clone).collect()
     }
+}
+
+/// Whether a pool's members have queues that are consumed from, whoever subscribes here.
+fn consumes(pool: &Pool) -> bool {
+    pool.amqp.as_ref().is_some_and(|amqp| !amqp.consume.is_empty())
 }
 
 /// Whether a new document has the same pool, which then keeps its sessions, unless its authorities may have changed in

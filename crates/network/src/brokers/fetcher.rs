@@ -1,7 +1,9 @@
 //! One broker, as the shard that fetches from it speaks to it: what local sessions subscribe to comes from there as events
 //! of an exchange with the engine, and is acknowledged there as the engine settles it.
 
+use super::client::Source;
 use super::link::{Link, Owner};
+use super::machine::{Because, Machine, Message, Said};
 use crate::exchange::{Exchange, ExchangeHost};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,16 +13,13 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use windrose_event::{
-    Claim, ConnectionId, Directive, Filter, Intent, Open, Origin, Outcome, Publication, Publish, Tag,
-};
+use windrose_event::{Claim, ConnectionId, Directive, Filter, Intent, Open, Origin, Outcome, Publish, Tag};
 use windrose_policy::Listener;
-use windrose_protocol::mqtt::ClientOutput;
 
 /// A broker and what is subscribed to there.
-pub(super) struct Fetcher {
+pub(super) struct Fetcher<M: Machine> {
     own: Weak<Self>,
-    link: Rc<Link>,
+    link: Rc<Link<M>>,
     road: Road,
     subscriptions: RefCell<Subscriptions>,
     exchange: RefCell<Option<Bringing>>,
@@ -82,9 +81,9 @@ impl Subscriptions {
     }
 }
 
-impl Fetcher {
+impl<M: Machine> Fetcher<M> {
     /// A fetcher whose session is connected until it is dropped.
-    pub(super) fn new(road: Road, link: impl FnOnce(Weak<dyn Owner>) -> Rc<Link>) -> Rc<Self> {
+    pub(super) fn new(road: Road, link: impl FnOnce(Weak<dyn Owner>) -> Rc<Link<M>>) -> Rc<Self> {
         Rc::new_cyclic(|own: &Weak<Self>| Self {
             own: own.clone(),
             link: link(own.clone() as Weak<dyn Owner>),
@@ -92,34 +91,6 @@ impl Fetcher {
             subscriptions: RefCell::default(),
             exchange: RefCell::default(),
         })
-    }
-
-    /// Subscribes, now or as soon as the session is open.
-    pub(super) fn want(&self, filter: &Filter) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        if subscriptions.wanted.contains_key(filter) {
-            return;
-        }
-        subscriptions.left.retain(|left| left != filter);
-        subscriptions.last = subscriptions.last % MOST_IDENTIFIER + 1;
-        let identifier = subscriptions.last;
-        subscriptions.wanted.insert(filter.clone(), Subscription { identifier, granted: false });
-        if filter.is_wild() {
-            subscriptions.wild.push(filter.clone());
-        }
-        self.link.with(|client, now| client.subscribe(now, filter, identifier));
-    }
-
-    /// Unsubscribes, now or as soon as the session is open.
-    pub(super) fn leave(&self, filter: &Filter) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        if subscriptions.wanted.remove(filter).is_none() {
-            return;
-        }
-        subscriptions.wild.retain(|wild| wild != filter);
-        if !self.link.with(|client, now| client.unsubscribe(now, filter)) {
-            subscriptions.left.push(filter.clone());
-        }
     }
 
     /// The session is open: brings what the broker knows up to what is wanted.
@@ -151,9 +122,12 @@ impl Fetcher {
         }
     }
 
-    fn bring(&self, tag: Tag, publication: Publication, again: bool, identifiers: &[u32]) {
+    fn bring(&self, message: Message) {
+        let Message { tag, publication, again, because } = message;
         let address = publication.address.as_str();
-        if !self.subscriptions.borrow().takes(address, identifiers) {
+        if let Because::Subscriptions(identifiers) = &because
+            && !self.subscriptions.borrow().takes(address, identifiers)
+        {
             return self.settle(tag, &Outcome::Accepted);
         }
         self.intent(Intent::Publish(Publish { tag, again, publication }));
@@ -200,11 +174,39 @@ impl Fetcher {
     }
 }
 
+impl<M: Machine> Source for Fetcher<M> {
+    fn want(&self, filter: &Filter) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        if subscriptions.wanted.contains_key(filter) {
+            return;
+        }
+        subscriptions.left.retain(|left| left != filter);
+        subscriptions.last = subscriptions.last % MOST_IDENTIFIER + 1;
+        let identifier = subscriptions.last;
+        subscriptions.wanted.insert(filter.clone(), Subscription { identifier, granted: false });
+        if filter.is_wild() {
+            subscriptions.wild.push(filter.clone());
+        }
+        self.link.with(|client, now| client.subscribe(now, filter, identifier));
+    }
+
+    fn leave(&self, filter: &Filter) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        if subscriptions.wanted.remove(filter).is_none() {
+            return;
+        }
+        subscriptions.wild.retain(|wild| wild != filter);
+        if !self.link.with(|client, now| client.unsubscribe(now, filter)) {
+            subscriptions.left.push(filter.clone());
+        }
+    }
+}
+
 /// The largest subscription identifier (MQTT 5 §3.8.2.1.2).
 const MOST_IDENTIFIER: u32 = 268_435_455;
 
 /// Reads an exchange's directives.
-async fn read(fetcher: Weak<Fetcher>, exchange: Rc<Exchange>) {
+async fn read<M: Machine>(fetcher: Weak<Fetcher<M>>, exchange: Rc<Exchange>) {
     loop {
         let directive = poll_fn(|cx| {
             let directive = exchange.poll_directive(cx);
@@ -224,22 +226,20 @@ async fn read(fetcher: Weak<Fetcher>, exchange: Rc<Exchange>) {
     }
 }
 
-impl Owner for Fetcher {
-    fn hear(&self, output: ClientOutput) {
-        match output {
-            ClientOutput::Opened { resumed } => self.opened(resumed),
-            ClientOutput::Subscribed { identifier, granted } => self.subscribed(identifier, granted),
-            ClientOutput::Message { tag, publication, again, subscriptions } => {
-                self.bring(tag, publication, again, &subscriptions);
-            }
-            ClientOutput::Released { tag } => self.intent(Intent::Release { tag }),
+impl<M: Machine> Owner for Fetcher<M> {
+    fn hear(&self, said: Said) {
+        match said {
+            Said::Opened { resumed } => self.opened(resumed),
+            Said::Subscribed { identifier, granted } => self.subscribed(identifier, granted),
+            Said::Message(message) => self.bring(*message),
+            Said::Released { tag } => self.intent(Intent::Release { tag }),
             // It publishes nothing.
-            ClientOutput::Sent { .. } | ClientOutput::Settled { .. } | ClientOutput::Close { .. } => {}
+            Said::Sent { .. } | Said::Settled { .. } | Said::Replied { .. } | Said::Close { .. } => {}
         }
     }
 }
 
-impl Drop for Fetcher {
+impl<M: Machine> Drop for Fetcher<M> {
     fn drop(&mut self) {
         self.link.end();
     }
