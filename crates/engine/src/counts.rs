@@ -18,6 +18,8 @@ pub(crate) struct Counts {
     pub(crate) routes: Vec<RouteTally>,
     pub(crate) dropped: Vec<(&'static str, u64)>,
     pub(crate) subscriptions_refused: Vec<(&'static str, u64)>,
+    /// What was asked of exchanges and queues, and declined.
+    pub(crate) declined: Vec<(&'static str, u64)>,
     /// Receipt to acknowledgement, by promise.
     pub(crate) acknowledge: [Histogram; 2],
     /// Connections paused now.

@@ -3,6 +3,7 @@
 use crate::brakes::Brake;
 use crate::connections::Connections;
 use crate::counts::{Counts, PROMISES};
+use crate::exchanges::{Asks, Clerk, Topology};
 use crate::grants::Grants;
 use crate::ids::EventIds;
 use crate::interest::Interest;
@@ -36,6 +37,12 @@ pub struct Engine {
     pub(crate) subscriptions: Index,
     pub(crate) interest: Interest,
     pub(crate) grants: Grants,
+    /// Exchanges, queues and bindings of the node.
+    pub(crate) topology: Topology,
+    pub(crate) asks: Asks,
+    pub(crate) rows: crate::steps::queue::Rows,
+    /// What this shard, if it is the first, decided for all.
+    pub(crate) clerk: Clerk,
     pub(crate) retained: Retained,
     /// What the node tells of itself, under `$SYS/`.
     pub(crate) own: Retained,
@@ -92,6 +99,10 @@ impl Engine {
             subscriptions: Index::default(),
             interest: Interest::default(),
             grants: Grants::default(),
+            topology: Topology::default(),
+            asks: Asks::default(),
+            rows: crate::steps::queue::Rows::default(),
+            clerk: Clerk::default(),
             retained: Retained::default(),
             own: Retained::default(),
             pools: Pools::default(),
@@ -157,6 +168,7 @@ impl Engine {
                 ShardMessage::Settled { session, tag, ticket, outcome, heard } => {
                     self.settled_elsewhere(session, tag, ticket, outcome, heard);
                 }
+                ShardMessage::Topology(message) => self.hear_topology(now, from, message.0),
                 ShardMessage::Reply { address, event } => self.reply_elsewhere(&address, event),
                 ShardMessage::Decline { address, outcome } => self.decline(address, outcome),
             },
@@ -302,9 +314,9 @@ impl Engine {
                 self.decline(reply_to, outcome);
             }
             Intent::PublishThrough { exchange, publish } => {
-                self.publish_through(now, connection, &exchange, &publish);
+                self.publish_through(now, connection, &exchange, publish);
             }
-            Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, &arrangement),
+            Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, *arrangement),
             Intent::Consume(consume) => self.consume(now, connection, &consume),
             Intent::Grant { .. } | Intent::Dispose { .. } | Intent::Cancel { .. } => {}
             Intent::Pull { tag, consumer, queue, .. } => self.pull(connection, tag, consumer, &queue),

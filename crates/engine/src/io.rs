@@ -10,12 +10,17 @@ use windrose_event::{
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
+use crate::exchanges::TopologyMessage;
 use crate::journal::Batch;
 use crate::{Parcel, Session};
 
 /// A shard's number, from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShardId(pub u16);
+
+/// A queue of the node, from its declaration to its end. No other ever has its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u64);
 
 /// Which shard of how many an engine is.
 #[derive(Clone, Copy, Debug)]
@@ -301,6 +306,8 @@ pub enum ShardMessage {
         /// Whether any route or subscriber took it.
         heard: bool,
     },
+    /// About exchanges, queues and bindings.
+    Topology(Box<TopologyMessage>),
     /// Why there will be no answer to a request that the receiver's exchange waits for.
     Decline {
         /// The reply address.
@@ -337,6 +344,8 @@ pub struct Forward {
     pub everyone: bool,
     /// Groups whose one member the receiver picks.
     pub groups: SmallVec<[(Arc<str>, Filter); 1]>,
+    /// Queues of the receiver's that want it.
+    pub queues: SmallVec<[QueueId; 2]>,
     /// Whether the sender waits until it is stored.
     pub expected: bool,
 }

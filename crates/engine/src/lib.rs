@@ -16,6 +16,7 @@ mod connections;
 mod content;
 mod counts;
 mod engine;
+mod exchanges;
 mod grants;
 mod ids;
 mod interest;
@@ -38,6 +39,7 @@ mod timers;
 mod topics;
 
 pub use engine::{Engine, Ledger};
+pub use exchanges::TopologyMessage;
 pub use io::*;
 pub use journal::*;
 pub use notices::Notices;

@@ -1,7 +1,7 @@
 //! The other shards: what is forwarded to them, in batches and by credit.
 
 use crate::brakes::BrakedCredit;
-use crate::io::{Forward, Output, Seat, ShardId, ShardMessage};
+use crate::io::{Forward, Output, QueueId, Seat, ShardId, ShardMessage};
 use crate::sessions::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -144,7 +144,29 @@ impl Shards {
             return None;
         }
         let groups = smallvec::smallvec![group];
-        Some(self.forward(to, Forward { event: event.clone(), everyone: false, groups, expected }))
+        let queues = smallvec::SmallVec::new();
+        Some(self.forward(to, Forward { event: event.clone(), everyone: false, groups, queues, expected }))
+    }
+
+    /// Adds a queue to the event at the end of the batch, if it is `event`: `None`. Otherwise puts the event into the batch;
+    /// `Some(false)`: brake its sender.
+    pub(crate) fn forward_to_queue(
+        &mut self,
+        to: ShardId,
+        event: &Arc<Event>,
+        queue: QueueId,
+        expected: bool,
+    ) -> Option<bool> {
+        let last = self.peers.get_mut(usize::from(to.0)).and_then(|peer| peer.batch.last_mut());
+        if let Some(last) = last
+            && Arc::ptr_eq(&last.event, event)
+        {
+            last.queues.push(queue);
+            return None;
+        }
+        let groups = smallvec::SmallVec::new();
+        let queues = smallvec::smallvec![queue];
+        Some(self.forward(to, Forward { event: event.clone(), everyone: false, groups, queues, expected }))
     }
 
     /// Sends a last value to another shard. `false`: brake its sender.

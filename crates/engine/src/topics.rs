@@ -170,7 +170,8 @@ impl Topics {
     /// Remembers who wants an address's events, if they are not many.
     pub(crate) fn remember(&mut self, key: TopicKey, changes: &Changes, matches: &Matches) {
         if let Some(topic) = self.get_mut(key) {
-            let is_wide = matches.plain.len() + matches.groups.len() > WIDEST;
+            let bound = matches.bound.as_ref().map_or(0, |bound| bound.bindings.len() + bound.queues.len());
+            let is_wide = matches.plain.len() + matches.groups.len() + bound > WIDEST;
             topic.stamp = (!is_wide).then(|| changes.stamp(topic.begins));
             topic.matches = if is_wide { Matches::default() } else { matches.clone() };
         }

@@ -217,7 +217,7 @@ impl TopicPattern {
 }
 
 /// Which headers an event must have for a binding of a headers exchange (AMQP 0-9-1 §3.1.3.4).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HeadersTest {
     /// Whether one that matches is enough; otherwise all must.
     pub any: bool,

@@ -106,7 +106,7 @@ pub enum Overflow {
 }
 
 /// A queue, or an exchange, bound to an exchange.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Binding {
     /// The exchange that events come from.
     pub source: Text,
@@ -119,7 +119,7 @@ pub struct Binding {
 }
 
 /// Where a binding leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Destination {
     /// Into a queue.
     Queue(Text),

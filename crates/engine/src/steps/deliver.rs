@@ -4,10 +4,12 @@
 use crate::brakes::Brake;
 use crate::counts::drop_cause;
 use crate::engine::Engine;
+use crate::exchanges::Bound;
 use crate::io::{Reply, ShardId};
 use crate::pools::{Done, Job, PoolKey};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Parcel, Sessions};
+use crate::steps::queue::Offered;
 use crate::steps::route::{Delivered, Routed, Target};
 use crate::steps::transcode::{North, reply_in};
 use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
@@ -26,6 +28,14 @@ pub(crate) enum Reach {
     Itself,
     /// Others, or its sender, got it.
     Others,
+}
+
+/// What became of an event that was given to all who want it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) reach: Reach,
+    /// Whether a queue of this shard had no room and refused it.
+    pub(crate) refused: bool,
 }
 
 /// Who wants an event.
@@ -57,7 +67,9 @@ impl Engine {
             // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
             receipt.heard = true;
             self.acknowledge(now, receipt);
-            if subscribers && self.distribute(now, &event, from, topic) < Reach::Others && targets.is_empty()
+            if subscribers
+                && self.distribute(now, &event, from, topic).reach < Reach::Others
+                && targets.is_empty()
             {
                 self.keep_unheard(now, &event);
             }
@@ -66,7 +78,15 @@ impl Engine {
             }
             return;
         }
-        let reach = if subscribers { self.distribute(now, &event, from, topic) } else { Reach::Nobody };
+        let spread = if subscribers {
+            self.distribute(now, &event, from, topic)
+        } else {
+            Spread { reach: Reach::Nobody, refused: false }
+        };
+        let reach = spread.reach;
+        if spread.refused {
+            receipt.note(Outcome::Busy { retry_after: None });
+        }
         receipt.heard = reach > Reach::Nobody || had || !targets.is_empty();
         if subscribers && reach < Reach::Others && targets.is_empty() {
             self.keep_unheard(now, &event);
@@ -91,7 +111,7 @@ impl Engine {
         event: &Arc<Event>,
         from: Option<ConnectionId>,
         topic: Option<TopicKey>,
-    ) -> Reach {
+    ) -> Spread {
         let audience = self.audience(&event.address, topic);
         let matches = &audience.matches;
         let mut reach = self.deliver_here(now, event, matches, None);
@@ -110,8 +130,41 @@ impl Engine {
             }
             self.deliver_to_member(now, event, picked, &key, from);
         }
+        let mut refused = false;
+        if let Some(bound) = &matches.bound {
+            let queues = self.give_to_queues(now, event, bound, from);
+            reach = reach.max(queues.reach);
+            refused = queues.refused;
+        }
         self.dismiss(audience);
-        reach
+        Spread { reach, refused }
+    }
+
+    /// Gives an event to the queues that are bound to its address.
+    fn give_to_queues(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        bound: &Bound,
+        from: Option<ConnectionId>,
+    ) -> Spread {
+        let mut found = Vec::new();
+        let queues = if bound.by_headers {
+            self.queues_of(&event.address, &bound.bindings, Some(event.headers()), &mut found);
+            &found
+        } else {
+            &bound.queues
+        };
+        let mut spread = Spread { reach: Reach::Nobody, refused: false };
+        for queue in queues {
+            spread.reach = Reach::Others;
+            if queue.home == self.shards.here() {
+                spread.refused |= self.offer_to_queue(now, queue.id, event, from) == Offered::Refused;
+            } else if !self.forward_to_queue(queue.home, event, queue.id) {
+                self.brake(from, Brake::Shard(queue.home));
+            }
+        }
+        spread
     }
 
     /// Enters an address with what is known of it.
@@ -131,6 +184,11 @@ impl Engine {
         }
         let mut matches = std::mem::take(&mut self.matches);
         self.subscriptions.collect(address.as_bytes(), &mut matches);
+        if let Some(bound) = &mut matches.bound {
+            let Bound { bindings, queues, by_headers } = &mut **bound;
+            *by_headers = self.queues_of(address, bindings, None, queues);
+        }
+        let changes = self.subscriptions.changes();
         if let Some(topic) = topic {
             self.topics.remember(topic, changes, &matches);
         }

@@ -14,7 +14,7 @@ impl Engine {
     /// Events that another shard's peers published for this shard's subscribers.
     pub(crate) fn forwarded(&mut self, now: Now, from: ShardId, events: Vec<Forward>) {
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        for Forward { event, everyone, groups, expected } in events {
+        for Forward { event, everyone, groups, queues, expected } in events {
             if everyone {
                 let topic = self.topics.find(event.address.as_bytes());
                 let topic = topic.or_else(|| self.enter_topic(&event.address));
@@ -25,6 +25,9 @@ impl Engine {
             }
             for (group, filter) in groups {
                 self.deliver_to_group(now, &event, group, filter);
+            }
+            for queue in queues {
+                self.offer_to_queue(now, queue, &event, None);
             }
             if expected {
                 self.record(Record::Part { event: event.id });
@@ -109,7 +112,8 @@ impl Engine {
             let had = matches.shards.iter().any(|shard| shard == to);
             self.matches = matches;
             if !had {
-                let forward = Forward { event, everyone: true, groups: SmallVec::new(), expected: false };
+                let (groups, queues) = (SmallVec::new(), SmallVec::new());
+                let forward = Forward { event, everyone: true, groups, queues, expected: false };
                 // Nobody is braked for so little: it is bounded.
                 let _ = self.shards.forward(to, forward);
             }

@@ -42,6 +42,17 @@ pub(super) struct Passed {
 }
 
 impl Inspected {
+    /// The event.
+    pub(super) const fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+
+    /// Has it happen elsewhere: nobody wants it where it was published.
+    pub(super) fn readdress(&mut self, address: Address) {
+        self.topic = None;
+        Arc::make_mut(&mut self.event).address = address;
+    }
+
     pub(super) fn into_parts(self) -> Passed {
         let Self { event, receipt, from, had, topic } = self;
         Passed { event, receipt, from, had, topic }
@@ -146,6 +157,26 @@ impl Engine {
         let connection = by.connection();
         let event = self.make_event(now, by.into_origin(), publication);
         Some(Inspected { event, receipt, from: Some(connection), had: false, topic: None })
+    }
+
+    /// Settles a publication that is refused before it is looked at.
+    pub(crate) fn refuse_publication(
+        &mut self,
+        now: Now,
+        by: &Identified,
+        publish: Publish,
+        rejection: Rejection,
+    ) {
+        let debtor = Debtor::Connection { connection: by.connection(), tag: publish.tag };
+        let receipt = self.owe(now, by, publish.tag, debtor);
+        self.reject(now, by.origin(), &publish.publication.address, receipt, rejection);
+    }
+
+    /// Takes in what a queue sends on: it was inspected when it was published.
+    pub(crate) fn inspect_dead(&mut self, now: Now, event: Arc<Event>) -> Inspected {
+        let listener = self.counts.listener(&event.origin.listener, event.origin.protocol);
+        let receipt = self.receipts.issue(Debtor::Nobody, listener, now.moment);
+        Inspected { event, receipt, from: None, had: false, topic: None }
     }
 
     /// Inspects a will, by the rules as they are now.

@@ -2,7 +2,7 @@
 
 use crate::brakes::Brake;
 use crate::engine::Engine;
-use crate::io::{Forward, Output, ShardId, ShardMessage};
+use crate::io::{Forward, Output, QueueId, ShardId, ShardMessage};
 use crate::journal::{
     Gate, MessageRecord, Recall, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
 };
@@ -197,8 +197,19 @@ impl Engine {
         if expected {
             self.record_expected(event);
         }
-        let forward = Forward { event: event.clone(), everyone: true, groups: SmallVec::new(), expected };
+        let (groups, queues) = (SmallVec::new(), SmallVec::new());
+        let forward = Forward { event: event.clone(), everyone: true, groups, queues, expected };
         self.shards.forward(to, forward)
+    }
+
+    /// Sends an event to another shard's queue. `false`: brake its sender.
+    pub(crate) fn forward_to_queue(&mut self, to: ShardId, event: &Arc<Event>, queue: QueueId) -> bool {
+        let expected = self.expects(event);
+        let Some(credit) = self.shards.forward_to_queue(to, event, queue, expected) else { return true };
+        if expected {
+            self.record_expected(event);
+        }
+        credit
     }
 
     /// Sends an event to another shard's members of a group. `false`: brake its sender.

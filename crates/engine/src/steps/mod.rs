@@ -14,6 +14,7 @@ mod inspect;
 pub(crate) mod journal;
 mod listen;
 mod outbound;
+pub(crate) mod queue;
 mod recover;
 mod request;
 mod route;
@@ -22,6 +23,8 @@ pub(crate) mod state;
 mod subscribe;
 mod sync;
 mod takeover;
+mod through;
+mod topology;
 mod transcode;
 mod will;
 

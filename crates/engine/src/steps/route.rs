@@ -117,6 +117,16 @@ impl Engine {
         Routed { event, receipt, from, targets, subscribers, had, topic }
     }
 
+    /// Whether a route takes an event to a pool.
+    pub(crate) fn is_wanted_by_route(&self, event: &Event) -> bool {
+        let mut matching = SmallVec::new();
+        self.routes.matching(event.address.as_bytes(), &mut matching);
+        matching.into_iter().filter_map(|index| self.routes.get(index)).any(|prepared| {
+            let holds = |condition: &windrose_policy::Condition| condition.holds(event).unwrap_or(false);
+            prepared.pool.is_some() && prepared.route.condition.as_ref().is_none_or(holds)
+        })
+    }
+
     /// A condition that could not be told: its route does not match.
     fn note_condition(&mut self, now: Now, route: &str, event: &Event, error: &str) {
         self.counts.drop("condition_failed");

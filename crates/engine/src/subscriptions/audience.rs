@@ -2,6 +2,7 @@
 
 use super::shared::Group;
 use super::{Options, ShareKey};
+use crate::exchanges::BindingId;
 use crate::io::ShardId;
 use crate::sessions::SessionKey;
 use rustc_hash::FxHashMap;
@@ -19,7 +20,7 @@ pub(crate) struct Subscriber {
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
     /// Sessions of this shard, each for itself.
-    pub(crate) plain: Subscribers,
+    pub(crate) plain: Roster<Subscriber>,
     /// Boxed, because most filters have one subscriber and that is all.
     others: Option<Box<Others>>,
 }
@@ -31,6 +32,8 @@ pub(crate) struct Others {
     pub(crate) shards: ShardSet,
     /// Groups with members here or elsewhere.
     pub(crate) groups: Vec<Group>,
+    /// Ways to queues.
+    pub(crate) bindings: Roster<BindingId>,
 }
 
 impl Audience {
@@ -63,7 +66,7 @@ impl Audience {
     pub(crate) fn tidy(&mut self) -> bool {
         if let Some(others) = &mut self.others {
             others.groups.retain(|group| !group.is_empty());
-            if others.groups.is_empty() && others.shards.is_empty() {
+            if others.groups.is_empty() && others.shards.is_empty() && others.bindings.is_empty() {
                 self.others = None;
             }
         }
@@ -74,38 +77,62 @@ impl Audience {
 /// Entries from which a map is kept of where each session's is.
 const MAP_FROM: usize = 16;
 
-/// Sessions in a row, each at most once; adding, replacing and removing cost the same however many there are.
-#[derive(Debug, Default)]
-pub(crate) struct Subscribers {
-    row: SmallVec<[Subscriber; 1]>,
-    places: Option<Box<FxHashMap<SessionKey, u32>>>,
+/// What a roster holds: by which number it is known.
+pub(crate) trait Numbered: Copy {
+    /// The number.
+    fn number(&self) -> u32;
 }
 
-impl Subscribers {
-    /// Adds or replaces a session's entry.
-    pub(crate) fn insert(&mut self, subscriber: Subscriber) {
-        if let Some(place) = self.position(subscriber.session) {
-            self.row[place] = subscriber;
+impl Numbered for Subscriber {
+    fn number(&self) -> u32 {
+        self.session
+    }
+}
+
+impl Numbered for BindingId {
+    fn number(&self) -> u32 {
+        *self
+    }
+}
+
+/// Entries in a row, each at most once; adding, replacing and removing cost the same however many there are.
+#[derive(Debug)]
+pub(crate) struct Roster<T> {
+    row: SmallVec<[T; 1]>,
+    places: Option<Box<FxHashMap<u32, u32>>>,
+}
+
+impl<T> Default for Roster<T> {
+    fn default() -> Self {
+        Self { row: SmallVec::new(), places: None }
+    }
+}
+
+impl<T: Numbered> Roster<T> {
+    /// Adds or replaces an entry.
+    pub(crate) fn insert(&mut self, entry: T) {
+        if let Some(place) = self.position(entry.number()) {
+            self.row[place] = entry;
             return;
         }
         if let Some(places) = &mut self.places {
-            places.insert(subscriber.session, self.row.len() as u32);
+            places.insert(entry.number(), self.row.len() as u32);
         }
-        self.row.push(subscriber);
+        self.row.push(entry);
         if self.places.is_none() && self.row.len() > MAP_FROM {
-            let places = self.row.iter().enumerate().map(|(place, entry)| (entry.session, place as u32));
+            let places = self.row.iter().enumerate().map(|(place, entry)| (entry.number(), place as u32));
             self.places = Some(Box::new(places.collect()));
         }
     }
 
-    /// Removes a session's entry.
-    pub(crate) fn remove(&mut self, session: SessionKey) {
-        let Some(place) = self.position(session) else { return };
+    /// Removes an entry.
+    pub(crate) fn remove(&mut self, number: u32) {
+        let Some(place) = self.position(number) else { return };
         self.row.swap_remove(place);
         if let Some(places) = &mut self.places {
-            places.remove(&session);
+            places.remove(&number);
             if let Some(moved) = self.row.get(place) {
-                places.insert(moved.session, place as u32);
+                places.insert(moved.number(), place as u32);
             }
             if self.row.len() <= MAP_FROM / 2 {
                 self.places = None;
@@ -119,20 +146,20 @@ impl Subscribers {
         self.row.is_empty()
     }
 
-    /// Whether a session has an entry.
-    pub(crate) fn contains(&self, session: SessionKey) -> bool {
-        self.position(session).is_some()
+    /// Whether there is an entry of that number.
+    pub(crate) fn contains(&self, number: u32) -> bool {
+        self.position(number).is_some()
     }
 
     /// All entries.
-    pub(crate) fn as_slice(&self) -> &[Subscriber] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         &self.row
     }
 
-    fn position(&self, session: SessionKey) -> Option<usize> {
+    fn position(&self, number: u32) -> Option<usize> {
         match &self.places {
-            Some(places) => places.get(&session).map(|place| *place as usize),
-            None => self.row.iter().position(|entry| entry.session == session),
+            Some(places) => places.get(&number).map(|place| *place as usize),
+            None => self.row.iter().position(|entry| entry.number() == number),
         }
     }
 }
@@ -202,7 +229,7 @@ mod tests {
 
     #[test]
     fn many_subscribers_come_and_go_and_each_is_there_once() {
-        let mut subscribers = Subscribers::default();
+        let mut subscribers = Roster::default();
         for session in (0..100).chain(0..100) {
             subscribers.insert(Subscriber { session, options: OPTIONS });
         }

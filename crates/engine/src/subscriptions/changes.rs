@@ -57,6 +57,11 @@ impl Changes {
         } += 1;
     }
 
+    /// What any address means may have changed.
+    pub(crate) const fn note_all(&mut self) {
+        self.any += 1;
+    }
+
     /// Stays the same for as long as no subscription changes that may match addresses that begin so.
     #[inline]
     pub(crate) fn stamp(&self, begins: Begins) -> u64 {

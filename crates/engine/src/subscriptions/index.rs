@@ -5,6 +5,7 @@ use super::changes::Changes;
 use super::shared::{Group, Headcount};
 use super::trie::Place;
 use super::{Change, Picked, ShardSet, ShareKey, Subscriber, Trie};
+use crate::exchanges::{BindingId, Bound};
 use crate::io::ShardId;
 use crate::sessions::SessionKey;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Matches {
     pub(crate) groups: Vec<GroupRef>,
     /// Other shards whose plain subscribers want it.
     pub(crate) shards: ShardSet,
+    /// Bindings of queues and exchanges, if any matched, and the queues that they lead to.
+    pub(crate) bound: Option<Box<Bound>>,
 }
 
 impl Matches {
@@ -32,6 +35,7 @@ impl Matches {
         self.overlapping = false;
         self.groups.clear();
         self.shards.clear();
+        self.bound = None;
     }
 }
 
@@ -124,6 +128,38 @@ impl Index {
         }
     }
 
+    /// Enters a binding. `chained`: it is a part of ways that begin at other addresses, too.
+    pub(crate) fn bind(&mut self, filter: &Filter, binding: BindingId, chained: bool) {
+        self.note_binding(filter, chained);
+        self.trie.value_or_default(filter).others_mut().bindings.insert(binding);
+    }
+
+    /// Takes a binding out.
+    pub(crate) fn unbind(&mut self, filter: &Filter, binding: BindingId, chained: bool) {
+        self.note_binding(filter, chained);
+        let Some(place) = self.trie.find(filter) else { return };
+        if let Some(audience) = self.trie.value_mut(place) {
+            audience.others_mut().bindings.remove(binding);
+        }
+        self.tidy(place);
+    }
+
+    fn note_binding(&mut self, filter: &Filter, chained: bool) {
+        if chained {
+            self.changes.note_all();
+        } else {
+            self.changes.note(filter);
+        }
+    }
+
+    /// Looks at all bindings that match an address.
+    pub(crate) fn bindings_at(&self, address: &[u8], mut visit: impl FnMut(BindingId)) {
+        self.trie.matches(address, |_, audience| {
+            let bindings = audience.others().map_or(&[][..], |others| others.bindings.as_slice());
+            bindings.iter().for_each(|id| visit(*id));
+        });
+    }
+
     /// Whether anybody wants what a filter matches.
     pub(crate) fn has(&self, filter: &Filter) -> bool {
         self.trie.find(filter).is_some_and(|place| self.trie.has_value(place))
@@ -155,6 +191,10 @@ impl Index {
             if let Some(others) = audience.others() {
                 matches.shards.extend(&others.shards);
                 matches.groups.extend((0..others.groups.len()).map(|index| (place, index)));
+                let bindings = others.bindings.as_slice();
+                if !bindings.is_empty() {
+                    matches.bound.get_or_insert_default().bindings.extend_from_slice(bindings);
+                }
             }
         });
         if matches.overlapping {

@@ -1,0 +1,148 @@
+//! What is published to exchanges, and what queues send on by them.
+
+use crate::engine::Engine;
+use crate::steps::inspect::Inspected;
+use bytes::{BufMut, BytesMut};
+use std::sync::Arc;
+use windrose_event::{
+    Address, Cause, ConnectionId, Death, Event, Now, Original, Publish, Rejection, Text, address_of,
+    is_namespace, key_of,
+};
+
+/// How many alternate exchanges an event goes by, one after the other.
+const MOST_ALTERNATES: usize = 16;
+
+impl Engine {
+    /// Publishes to an exchange, at the address that the event has there.
+    pub(crate) fn publish_through(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        exchange: &Text,
+        publish: Publish,
+    ) {
+        let Some(identified) = self.identify(connection) else { return };
+        if let Err(rejection) = self.may_enter(exchange) {
+            return self.refuse_publication(now, &identified, publish, rejection);
+        }
+        let Some(inspected) = self.inspect(now, identified, publish) else { return };
+        self.send_through(now, exchange.clone(), inspected);
+    }
+
+    /// Whether peers may publish to an exchange.
+    fn may_enter(&self, name: &Text) -> Result<(), Rejection> {
+        if name.is_empty() {
+            return Ok(());
+        }
+        let (cause, detail) = match self.topology.exchange(name.as_str()) {
+            None => (Cause::NotFound, format!("no exchange '{name}' in vhost '/'")),
+            Some(exchange) if exchange.declaration.internal => {
+                (Cause::NotPermitted, format!("cannot publish to internal exchange '{name}' in vhost '/'"))
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Rejection { cause, detail: Some(detail.into()) })
+    }
+
+    /// Delivers an event that was published to an exchange; if nobody wants it there, by the alternate exchange.
+    fn send_through(&mut self, now: Now, exchange: Text, mut inspected: Inspected) {
+        let mut name = exchange;
+        for _ in 0..MOST_ALTERNATES {
+            let known = self.topology.exchange(name.as_str());
+            let Some(alternate) = known.and_then(|known| known.declaration.alternate.clone()) else { break };
+            if self.topology.exchange(alternate.as_str()).is_none() && !alternate.is_empty()
+                || self.is_wanted_by_route(inspected.event())
+                || self.is_heard(inspected.event())
+            {
+                break;
+            }
+            let Some(key) = self.key_on(name.as_str(), &inspected.event().address) else { break };
+            let Ok(address) = address_of(alternate.as_str(), &key) else { break };
+            inspected.readdress(address);
+            name = alternate;
+        }
+        let routed = self.route(now, inspected);
+        self.deliver(now, routed);
+    }
+
+    /// Sends on, by an exchange, what a queue could not deliver. Without a key it goes by its own.
+    pub(crate) fn publish_dead(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        exchange: &Text,
+        key: Option<&Text>,
+        deaths: Vec<Death>,
+    ) {
+        let key = key.map_or_else(|| self.key_of_event(event), |key| key.as_str().to_owned());
+        let known = exchange.is_empty() || self.topology.exchange(exchange.as_str()).is_some();
+        let Some(address) = address_of(exchange.as_str(), &key).ok().filter(|_| known) else {
+            return self.counts.drop("dead_letter_unrouted");
+        };
+        let (time, id) = self.ids.next(now.wall);
+        let mut details = event.details.clone().unwrap_or_default();
+        details.deaths = deaths;
+        if let Some(original) = &mut details.original
+            && original.form == Original::AMQP_0_9_1
+            && let Some((_, rest)) = road_of(&original.bytes)
+        {
+            original.bytes = with_road(exchange.as_str(), &key, rest);
+        }
+        let dead = Event {
+            id,
+            time,
+            address,
+            origin: event.origin.clone(),
+            assurance: event.assurance,
+            retain: false,
+            expires: None,
+            payload: event.payload.clone(),
+            details: Some(details),
+        };
+        let inspected = self.inspect_dead(now, Arc::new(dead));
+        self.send_through(now, exchange.clone(), inspected);
+    }
+
+    /// The routing key that an event was published with.
+    fn key_of_event(&self, event: &Event) -> String {
+        let original = event.original(Original::AMQP_0_9_1);
+        if let Some(((_, key), _)) = original.and_then(|bytes| road_of(bytes)) {
+            return key.to_owned();
+        }
+        let first = event.address.levels().next().unwrap_or_default();
+        let name = self.topology.exchange_at(first).map(|exchange| exchange.head.name.clone());
+        let name = name.as_ref().map_or("", |name| name.as_str());
+        self.key_on(name, &event.address).unwrap_or_default()
+    }
+
+    /// The routing key that stands for an address on an exchange.
+    fn key_on(&self, exchange: &str, address: &Address) -> Option<String> {
+        if is_namespace(exchange) {
+            return Some(key_of(address.as_str()));
+        }
+        let exchange = self.topology.exchange(exchange)?;
+        Some(key_of(exchange.head.key(address.as_str())))
+    }
+}
+
+/// The exchange and the routing key that a message of AMQP 0-9-1 was published with, and what follows them.
+fn road_of(bytes: &[u8]) -> Option<((&str, &str), &[u8])> {
+    let short = |bytes: &[u8]| bytes.first().map(|length| 1 + usize::from(*length));
+    let (exchange, rest) = bytes.split_at_checked(short(bytes)?)?;
+    let (key, rest) = rest.split_at_checked(short(rest)?)?;
+    let exchange = std::str::from_utf8(exchange.get(1..)?).ok()?;
+    let key = std::str::from_utf8(key.get(1..)?).ok()?;
+    Some(((exchange, key), rest))
+}
+
+/// The same, with another exchange and routing key.
+fn with_road(exchange: &str, key: &str, rest: &[u8]) -> bytes::Bytes {
+    let mut bytes = BytesMut::with_capacity(2 + exchange.len() + key.len() + rest.len());
+    for text in [exchange, key] {
+        let text = text.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(text.as_bytes());
+        bytes.put_u8(text.len() as u8);
+        bytes.put_slice(text);
+    }
+    bytes.put_slice(rest);
+    bytes.freeze()
+}
