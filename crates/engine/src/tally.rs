@@ -24,6 +24,14 @@ pub struct Tally {
     pub subscriptions: u64,
     /// Last values held (every shard holds all of them: do not add).
     pub retained: u64,
+    /// Exchanges, besides those that are always there (every shard knows all of them: do not add).
+    pub exchanges: u64,
+    /// Queues (every shard knows all of them: do not add).
+    pub queues: u64,
+    /// Bindings (every shard knows all of them: do not add).
+    pub bindings: u64,
+    /// What was asked of exchanges and queues and declined, by cause.
+    pub declined: Vec<(&'static str, u64)>,
     /// Events in outboxes.
     pub queued: u64,
     /// Control packets that machines received; the network counts them.

@@ -110,6 +110,7 @@ impl Engine {
     }
 
     /// A queue by its name, if somebody may use it.
+    #[allow(dead_code, reason = "consumers of queues come next")]
     pub(crate) fn usable_queue(
         &self,
         connection: ConnectionId,

@@ -15,7 +15,7 @@ pub(crate) enum Offered {
     /// The queue has it, or dropped it as its options say.
     Taken,
     /// There is no room for it.
-    #[expect(dead_code, reason = "queues without bounds never refuse")]
+    #[allow(dead_code, reason = "queues without bounds never refuse")]
     Refused,
 }
 
@@ -81,6 +81,7 @@ impl Engine {
         Offered::Taken
     }
 
+    #[allow(clippy::boxed_local, reason = "it is kept when consumers are")]
     /// A queue that a consumer wanted is there, or not.
     pub(crate) fn consume_declared(
         &mut self,

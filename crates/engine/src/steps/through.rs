@@ -2,7 +2,6 @@
 
 use crate::engine::Engine;
 use crate::steps::inspect::Inspected;
-use bytes::{BufMut, BytesMut};
 use std::sync::Arc;
 use windrose_event::{
     Address, Cause, ConnectionId, Death, Event, Now, Original, Publish, Rejection, Text, address_of,
@@ -65,6 +64,7 @@ impl Engine {
         self.deliver(now, routed);
     }
 
+    #[allow(dead_code, reason = "queues that dead-letter come next")]
     /// Sends on, by an exchange, what a queue could not deliver. Without a key it goes by its own.
     pub(crate) fn publish_dead(
         &mut self,
@@ -82,12 +82,10 @@ impl Engine {
         let (time, id) = self.ids.next(now.wall);
         let mut details = event.details.clone().unwrap_or_default();
         details.deaths = deaths;
-        if let Some(original) = &mut details.original
-            && original.form == Original::AMQP_0_9_1
-            && let Some((_, rest)) = road_of(&original.bytes)
-        {
-            original.bytes = with_road(exchange.as_str(), &key, rest);
-        }
+        details.original = details.original.and_then(|original| match original.form {
+            Original::AMQP_0_9_1 => original.routed(exchange.as_str(), &key),
+            _ => Some(original),
+        });
         let dead = Event {
             id,
             time,
@@ -105,8 +103,8 @@ impl Engine {
 
     /// The routing key that an event was published with.
     fn key_of_event(&self, event: &Event) -> String {
-        let original = event.original(Original::AMQP_0_9_1);
-        if let Some(((_, key), _)) = original.and_then(|bytes| road_of(bytes)) {
+        let original = event.details.as_ref().and_then(|details| details.original.as_ref());
+        if let Some((_, key)) = original.and_then(Original::route) {
             return key.to_owned();
         }
         let first = event.address.levels().next().unwrap_or_default();
@@ -123,26 +121,4 @@ impl Engine {
         let exchange = self.topology.exchange(exchange)?;
         Some(key_of(exchange.head.key(address.as_str())))
     }
-}
-
-/// The exchange and the routing key that a message of AMQP 0-9-1 was published with, and what follows them.
-fn road_of(bytes: &[u8]) -> Option<((&str, &str), &[u8])> {
-    let short = |bytes: &[u8]| bytes.first().map(|length| 1 + usize::from(*length));
-    let (exchange, rest) = bytes.split_at_checked(short(bytes)?)?;
-    let (key, rest) = rest.split_at_checked(short(rest)?)?;
-    let exchange = std::str::from_utf8(exchange.get(1..)?).ok()?;
-    let key = std::str::from_utf8(key.get(1..)?).ok()?;
-    Some(((exchange, key), rest))
-}
-
-/// The same, with another exchange and routing key.
-fn with_road(exchange: &str, key: &str, rest: &[u8]) -> bytes::Bytes {
-    let mut bytes = BytesMut::with_capacity(2 + exchange.len() + key.len() + rest.len());
-    for text in [exchange, key] {
-        let text = text.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(text.as_bytes());
-        bytes.put_u8(text.len() as u8);
-        bytes.put_slice(text);
-    }
-    bytes.put_slice(rest);
-    bytes.freeze()
 }

@@ -10,6 +10,7 @@ mod credit;
 mod delivering;
 mod disk;
 mod draining;
+mod exchanges;
 mod fetching;
 mod harness;
 mod persistence;
