@@ -11,6 +11,7 @@
 //!
 //! The engine knows no protocol's words, no socket, no runtime and no database.
 
+mod backlog;
 mod brakes;
 mod connections;
 mod content;

@@ -6,7 +6,7 @@ mod session;
 mod takeovers;
 
 pub use outbox::Parcel;
-pub(crate) use outbox::{Awaits, Next, Offered, Outbox, QueueBounds, Restored, Room};
+pub(crate) use outbox::{Awaits, Next, Offered, Outbox, Restored, Room};
 pub(crate) use recent::Progress;
 pub use session::Session;
 pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, Pending, same_principal};

@@ -1,5 +1,6 @@
 //! Outbox: what waits for one session, and what is on its way to it.
 
+use crate::backlog::{Backlog, QueueBounds, Waiting, Waits, shrink};
 use crate::journal::MessageRecord;
 use crate::subscriptions::ShareKey;
 use smallvec::SmallVec;
@@ -51,6 +52,12 @@ impl Parcel {
     }
 }
 
+impl Waits for Parcel {
+    fn event(&self) -> &Arc<Event> {
+        &self.event
+    }
+}
+
 /// What the session's connection takes now.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
@@ -58,15 +65,6 @@ pub(crate) struct Room {
     pub(crate) window: usize,
     /// Whether there is a connection with room to write.
     pub(crate) open: bool,
-}
-
-/// Bounds on what waits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct QueueBounds {
-    pub(crate) events: usize,
-    pub(crate) bytes: u64,
-    /// Whose turn it is to be dropped when more would wait.
-    pub(crate) full: QueueFull,
 }
 
 /// What became of a parcel that was offered.
@@ -117,13 +115,6 @@ pub(crate) struct Restored {
     pub(crate) parcel: Option<Parcel>,
 }
 
-/// A parcel that waits.
-#[derive(Debug)]
-struct Waiting {
-    position: u64,
-    parcel: Parcel,
-}
-
 /// What a delivery in flight waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaits {
@@ -146,13 +137,11 @@ struct InFlight {
     parcel: Option<Parcel>,
 }
 
-/// Parcels in order. Its queues own no memory while they are empty, unless they were in use lately.
+/// Parcels in order: the backlog that waits, and the window in flight. Neither owns memory while it is empty, unless it was
+/// in use lately.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    queue: VecDeque<Waiting>,
-    queue_bytes: u64,
-    /// The place in the row that the last parcel got: the journal names parcels by it.
-    last_position: u64,
+    backlog: Backlog<Parcel>,
     in_flight: VecDeque<InFlight>,
     /// How many of `in_flight` are to be sent again.
     resends: usize,
@@ -166,7 +155,7 @@ impl Outbox {
     pub(crate) fn restore(entries: impl IntoIterator<Item = Restored>) -> Self {
         let mut outbox = Self::default();
         for Restored { position, tag, parcel } in entries {
-            outbox.last_position = outbox.last_position.max(position);
+            outbox.backlog.begin_after(position);
             match (tag, parcel) {
                 (Some(tag), parcel) => {
                     let stage = if parcel.is_some() { Stage::Sent } else { Stage::Received };
@@ -176,10 +165,7 @@ impl Outbox {
                     outbox.skipped = true;
                     outbox.in_flight.push_back(InFlight { position, tag, stage, resend: true, parcel });
                 }
-                (None, Some(parcel)) => {
-                    outbox.queue_bytes += parcel.event.weight() as u64;
-                    outbox.queue.push_back(Waiting { position, parcel });
-                }
+                (None, Some(parcel)) => outbox.backlog.put_last(position, parcel),
                 (None, None) => {}
             }
         }
@@ -188,34 +174,31 @@ impl Outbox {
 
     /// Takes a parcel for sending, now or later.
     pub(crate) fn offer(&mut self, parcel: Parcel, room: Room, bounds: QueueBounds) -> Offered {
-        let next = self.queue.is_empty() && self.resends == 0 && room.open;
+        let next = self.backlog.is_empty() && self.resends == 0 && room.open;
         if next && parcel.assurance == Assurance::AtMostOnce {
             return Offered::Send(parcel.into_delivery());
         }
         if next && self.in_flight.len() < room.window {
-            self.last_position += 1;
-            return Offered::Send(self.launch(self.last_position, parcel));
+            let position = self.backlog.pass();
+            return Offered::Send(self.launch(position, parcel));
         }
-        let weight = parcel.event.weight() as u64;
-        if self.queue.len() >= bounds.events || self.queue_bytes + weight > bounds.bytes {
+        if !self.backlog.fits(&parcel.event, bounds) {
             return Offered::Full(parcel);
         }
-        self.queue_bytes += weight;
-        self.last_position += 1;
-        self.queue.push_back(Waiting { position: self.last_position, parcel });
+        self.backlog.push(parcel);
         Offered::Queued
     }
 
     /// Drops the parcel that has waited longest, so that `newest` may wait in its place: if it has expired, or if the
     /// oldest are to be dropped. `None`: nothing may go.
     pub(crate) fn evict(&mut self, newest: &Parcel, bounds: QueueBounds, wall: Timestamp) -> Option<Evicted> {
-        let oldest = &self.queue.front()?.parcel;
+        let oldest = &self.backlog.front()?.entry;
         let expired = oldest.event.is_expired(wall);
         let fits = newest.event.weight() as u64 <= bounds.bytes && bounds.events > 0;
         if !fits || !expired && bounds.full == QueueFull::RefuseNewest {
             return None;
         }
-        let Waiting { position, parcel } = self.pop()?;
+        let Waiting { position, entry: parcel } = self.backlog.pop()?;
         let position = (parcel.assurance != Assurance::AtMostOnce).then_some(position);
         Some(Evicted { position, expired })
     }
@@ -237,20 +220,20 @@ impl Outbox {
                 _ => Next::Release(entry.tag),
             });
         }
-        let Waiting { position, parcel } = self.queue.front()?;
+        let Waiting { position, entry: parcel } = self.backlog.front()?;
         if parcel.event.is_expired(wall) {
             let position = (parcel.assurance != Assurance::AtMostOnce).then_some(*position);
             if position.is_some() {
                 // The tag that was its is not given to another: Mosquitto's clients see the same gap.
                 self.last_tag = self.free_tag().0;
             }
-            self.pop();
+            self.backlog.pop();
             return Some(Next::Expired(position));
         }
         if parcel.assurance != Assurance::AtMostOnce && self.in_flight.len() >= room.window {
             return None;
         }
-        let Waiting { position, parcel } = self.pop()?;
+        let Waiting { position, entry: parcel } = self.backlog.pop()?;
         Some(Next::Deliver(match parcel.assurance {
             Assurance::AtMostOnce => parcel.into_delivery(),
             _ => self.launch(position, parcel),
@@ -298,10 +281,7 @@ impl Outbox {
             entry.resend = true;
         }
         self.resends = self.in_flight.len();
-        let before = self.queue.len();
-        self.queue.retain(|waiting| waiting.parcel.assurance != Assurance::AtMostOnce);
-        self.queue_bytes = self.queue.iter().map(|waiting| waiting.parcel.event.weight() as u64).sum();
-        before - self.queue.len()
+        self.backlog.retain(|parcel| parcel.assurance != Assurance::AtMostOnce)
     }
 
     /// Takes out the parcels of groups that another member may get (MQTT 5 §4.8.2): those that wait, and those sent at
@@ -309,13 +289,13 @@ impl Outbox {
     pub(crate) fn take_shared(&mut self) -> Vec<Parcel> {
         let in_flight = self.in_flight.drain(..).filter_map(|entry| entry.parcel);
         let in_flight = in_flight.filter(|parcel| parcel.assurance == Assurance::AtLeastOnce);
-        let queue = self.queue.drain(..).map(|waiting| waiting.parcel);
-        in_flight.chain(queue).filter(|parcel| parcel.share.is_some()).collect()
+        let backlog = self.backlog.take().map(|waiting| waiting.entry);
+        in_flight.chain(backlog).filter(|parcel| parcel.share.is_some()).collect()
     }
 
     /// The position of the last parcel that was taken.
     pub(crate) const fn last_position(&self) -> u64 {
-        self.last_position
+        self.backlog.last_position()
     }
 
     /// The position of the last parcel that was sent for the first time.
@@ -325,7 +305,7 @@ impl Outbox {
 
     /// Events that wait or are in flight.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len() + self.in_flight.len()
+        self.backlog.len() + self.in_flight.len()
     }
 
     /// Events that are in flight.
@@ -335,21 +315,12 @@ impl Outbox {
 
     /// Whether nothing waits to be sent.
     pub(crate) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.resends == 0
+        self.backlog.is_empty() && self.resends == 0
     }
 
     /// Whether another delivery fits the window at once.
     pub(crate) fn has_room(&self, room: Room) -> bool {
         room.open && self.is_drained() && self.in_flight.len() < room.window
-    }
-
-    fn pop(&mut self) -> Option<Waiting> {
-        let waiting = self.queue.pop_front()?;
-        self.queue_bytes -= waiting.parcel.event.weight() as u64;
-        if self.queue.is_empty() {
-            shrink(&mut self.queue);
-        }
-        Some(waiting)
     }
 
     fn launch(&mut self, position: u64, parcel: Parcel) -> Delivery {
@@ -388,13 +359,6 @@ impl Outbox {
             return Some(0);
         }
         self.in_flight.iter().position(|entry| entry.tag == tag)
-    }
-}
-
-/// Gives a burst's memory back.
-fn shrink<T>(queue: &mut VecDeque<T>) {
-    if queue.capacity() > 64 {
-        *queue = VecDeque::new();
     }
 }
 
@@ -469,7 +433,7 @@ mod tests {
             ));
         }
         assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, BOUNDS), Offered::Full(_)));
-        let narrow = QueueBounds { bytes: outbox.queue_bytes, events: 9, ..BOUNDS };
+        let narrow = QueueBounds { bytes: outbox.backlog.bytes(), events: 9, ..BOUNDS };
         assert!(matches!(outbox.offer(parcel("a", Assurance::AtLeastOnce), shut, narrow), Offered::Full(_)));
     }
 

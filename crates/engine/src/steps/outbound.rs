@@ -1,9 +1,10 @@
 //! Deliver, the last hop: what goes out to one session, what waits for it, and what its peer says of it.
 
+use crate::backlog::QueueBounds;
 use crate::counts::bump;
 use crate::engine::Engine;
 use crate::io::{Output, ShardId, ShardMessage};
-use crate::sessions::{Awaits, Next, Offered, Parcel, QueueBounds, SessionKey};
+use crate::sessions::{Awaits, Next, Offered, Parcel, SessionKey};
 use crate::steps::journal::Row;
 use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
