@@ -49,6 +49,11 @@ impl<T: Waits> Backlog<T> {
         self.row.len() < bounds.events && self.bytes + event.weight() as u64 <= bounds.bytes
     }
 
+    /// Whether more wait than may.
+    pub(crate) fn is_over(&self, bounds: QueueBounds) -> bool {
+        self.row.len() > bounds.events || self.bytes > bounds.bytes
+    }
+
     /// A place in the row for something that need not wait.
     pub(crate) fn pass(&mut self) -> u64 {
         self.last_position += 1;

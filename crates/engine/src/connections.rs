@@ -2,6 +2,7 @@
 
 use crate::brakes::Brake;
 use crate::counts::ListenerIndex;
+use crate::queues::Consumers;
 use crate::sessions::SessionKey;
 use crate::table::Table;
 use bytes::Bytes;
@@ -57,6 +58,8 @@ pub(crate) struct Connection {
     pub(crate) conversing: bool,
     /// What the registry tells it besides, until its session is open.
     pub(crate) data: Option<Box<Bytes>>,
+    /// What consumes from queues for it.
+    pub(crate) consumers: Option<Box<Consumers>>,
     /// The record that it waits for with a word that nothing may overtake.
     pub(crate) in_order_until: u64,
 }
@@ -82,6 +85,7 @@ impl Connection {
             requests: Vec::new(),
             conversing: false,
             data: None,
+            consumers: None,
             in_order_until: 0,
         }
     }

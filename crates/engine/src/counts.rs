@@ -17,6 +17,8 @@ pub(crate) struct Counts {
     pub(crate) listeners: Vec<ListenerTally>,
     pub(crate) routes: Vec<RouteTally>,
     pub(crate) dropped: Vec<(&'static str, u64)>,
+    /// Events that went by dead-letter exchanges, by reason.
+    pub(crate) dead_letters: Vec<(&'static str, u64)>,
     pub(crate) subscriptions_refused: Vec<(&'static str, u64)>,
     /// What was asked of exchanges and queues, and declined.
     pub(crate) declined: Vec<(&'static str, u64)>,

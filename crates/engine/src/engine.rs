@@ -11,6 +11,7 @@ use crate::io::{Input, Output, Seat, ShardMessage};
 use crate::journal::Gate;
 use crate::notices::Notices;
 use crate::pools::{Desk, Done, PoolKey, Pools};
+use crate::queues::{Lost, Queues};
 use crate::random::Random;
 use crate::receipts::Receipts;
 use crate::requests::Requests;
@@ -40,7 +41,6 @@ pub struct Engine {
     /// Exchanges, queues and bindings of the node.
     pub(crate) topology: Topology,
     pub(crate) asks: Asks,
-    pub(crate) rows: crate::steps::queue::Rows,
     /// What this shard, if it is the first, decided for all.
     pub(crate) clerk: Clerk,
     pub(crate) retained: Retained,
@@ -54,6 +54,9 @@ pub struct Engine {
     pub(crate) unheard: Unheard,
     pub(crate) receipts: Receipts,
     pub(crate) requests: Requests,
+    pub(crate) queues: Queues,
+    /// What got out of queues without anybody's using it.
+    pub(crate) lost: VecDeque<Lost>,
     pub(crate) counts: Counts,
     pub(crate) notices: Notices,
     pub(crate) random: Random,
@@ -101,7 +104,6 @@ impl Engine {
             grants: Grants::default(),
             topology: Topology::default(),
             asks: Asks::default(),
-            rows: crate::steps::queue::Rows::default(),
             clerk: Clerk::default(),
             retained: Retained::default(),
             own: Retained::default(),
@@ -111,6 +113,8 @@ impl Engine {
             shards: Shards::new(seat, snapshot.limits.shard_queue),
             receipts: Receipts::default(),
             requests: Requests::default(),
+            queues: Queues::default(),
+            lost: VecDeque::new(),
             counts: Counts::default(),
             notices: Notices::default(),
             random,
@@ -138,7 +142,7 @@ impl Engine {
             Input::Connect { connection, listener, peer } => self.connect(now, connection, listener, peer),
             Input::Intent { connection, intent } => self.intent(now, connection, intent),
             Input::Lost { connection, cause } => self.lost(now, connection, &cause),
-            Input::Congested { connection } => self.congested(connection),
+            Input::Congested { connection } => self.congested(now, connection),
             Input::Cleared { connection } => self.cleared(now, connection),
             Input::Identified { connection, verdict } => self.identified(now, connection, verdict),
             Input::Conversed { connection, step } => self.conversed(now, connection, step),
@@ -156,6 +160,7 @@ impl Engine {
                 ShardMessage::Mark(mark) => self.tell(from, ShardMessage::Marked(mark)),
                 ShardMessage::Marked(mark) => self.marked(now, mark),
                 ShardMessage::Events(events) => self.forwarded(now, from, events),
+                ShardMessage::Words(words) => self.words(now, from, words),
                 ShardMessage::Credit(count) => self.shard_credit(from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
                 ShardMessage::Take { session, principal, held } => {
@@ -169,7 +174,7 @@ impl Engine {
                     self.settled_elsewhere(session, tag, ticket, outcome, heard);
                 }
                 ShardMessage::Topology(message) => self.hear_topology(now, from, message.0),
-                ShardMessage::Reply { address, event } => self.reply_elsewhere(&address, event),
+                ShardMessage::Reply { address, event } => self.reply_elsewhere(now, &address, event),
                 ShardMessage::Decline { address, outcome } => self.decline(address, outcome),
             },
             Input::Replied { pool, event, reply } => self.replied(now, &pool, &event, reply),
@@ -182,6 +187,7 @@ impl Engine {
             Input::Drain => self.drain(now),
             Input::Timeout => self.timeout(now),
         }
+        self.bury(now);
         self.fade_interest(now);
     }
 
@@ -221,6 +227,8 @@ impl Engine {
             self.takeovers.next_timeout(),
             self.pools.next_timeout(),
             self.interest.next_timeout(),
+            self.queues.next_timeout(),
+            self.has_dead_letters().then(Moment::default),
         ]
         .into_iter()
         .flatten()
@@ -321,9 +329,17 @@ impl Engine {
                 self.publish_through(now, connection, &exchange, publish);
             }
             Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, *arrangement),
-            Intent::Consume(consume) => self.consume(now, connection, &consume),
-            Intent::Grant { .. } | Intent::Dispose { .. } | Intent::Cancel { .. } => {}
-            Intent::Pull { tag, consumer, queue, .. } => self.pull(connection, tag, consumer, &queue),
+            Intent::Consume(consume) => self.consume(now, connection, consume),
+            Intent::Grant { consumer, limit, drain } => {
+                self.grant_consumer(now, connection, consumer, limit, drain);
+            }
+            Intent::Dispose { consumer, tags, disposition } => {
+                self.dispose(now, connection, consumer, tags, disposition);
+            }
+            Intent::Cancel { consumer, release } => self.cancel_consumer(now, connection, consumer, release),
+            Intent::Pull { tag, consumer, queue, presettled } => {
+                self.pull(now, connection, tag, consumer, &queue, presettled);
+            }
             Intent::Close(close) => self.close(now, connection, &close),
         }
     }
@@ -340,6 +356,13 @@ impl Engine {
         }
         for key in due {
             self.session_due(now, key);
+        }
+        let mut due = Vec::new();
+        while let Some(key) = self.queues.pop_due(now.moment) {
+            due.push(key);
+        }
+        for key in due {
+            self.queue_due(now, key);
         }
     }
 

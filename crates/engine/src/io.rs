@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Claim, CloseCause, ConnectionId, Directive, Event, Filter, Intent, Moment, Outcome, Principal,
-    Secret, Step, Tag, Text, Verdict,
+    Address, Claim, CloseCause, ConnectionId, Consume, ConsumerId, Consuming, Declined, Directive,
+    Disposition, Event, Filter, Intent, Moment, Outcome, Principal, Pulled, Secret, Step, Supply, Tag, Text,
+    Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
@@ -262,6 +263,8 @@ pub enum ShardMessage {
     Marked(u64),
     /// Events for the receiver's subscribers.
     Events(Vec<Forward>),
+    /// What is said of queues and those who consume from them, in order.
+    Words(Vec<Word>),
     /// The receiver took this many forwarded events: credit returns.
     Credit(u32),
     /// Set or clear an address's last value.
@@ -321,6 +324,131 @@ pub enum ShardMessage {
         address: Address,
         /// The answer.
         event: Arc<Event>,
+    },
+}
+
+/// What a consumer's shard and its queue's home say to each other.
+#[derive(Debug)]
+pub enum Word {
+    /// To the home: somebody wants to consume.
+    Begin {
+        /// Whose.
+        connection: ConnectionId,
+        /// From which queue.
+        queue: QueueId,
+        /// What it wants.
+        consume: Box<Consume>,
+        /// Whether its connection has too much to write already.
+        held: bool,
+    },
+    /// To the home: a consumer takes so many deliveries in all.
+    Grant {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// How many.
+        limit: u64,
+        /// Whether what is left is given up once nothing more waits.
+        drain: bool,
+    },
+    /// To the home: what becomes of deliveries.
+    Dispose {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// The deliveries' tags.
+        tags: SmallVec<[Tag; 4]>,
+        /// What becomes of them.
+        disposition: Disposition,
+    },
+    /// To the home: a consumer wants no more.
+    Cancel {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// Whether what it has not disposed of goes back.
+        release: bool,
+    },
+    /// To the home: a consumer's connection has too much to write already, or no longer.
+    Hold {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// Whether it has.
+        held: bool,
+    },
+    /// To the home: one event is wanted.
+    Pull {
+        /// Whose.
+        connection: ConnectionId,
+        /// Pairs the answer.
+        tag: Tag,
+        /// In whose name.
+        consumer: ConsumerId,
+        /// From which queue.
+        queue: QueueId,
+        /// Whether it is done with once it is sent.
+        presettled: bool,
+    },
+    /// To the home: what becomes of events that were pulled.
+    Pulls {
+        /// From which queue: its place there.
+        queue: u32,
+        /// Which.
+        numbers: Vec<u64>,
+        /// What becomes of them.
+        disposition: Disposition,
+    },
+    /// From the home: somebody consumes from now on, or not.
+    Began {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// From what, or why not.
+        result: Result<Consuming, Declined>,
+    },
+    /// From the home: an event.
+    Supply {
+        /// Whose.
+        connection: ConnectionId,
+        /// The event.
+        supply: Supply,
+    },
+    /// From the home: nothing more waits for the consumer.
+    Drained {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// How many deliveries it had in all.
+        limit: u64,
+    },
+    /// From the home: a consumer gets no more.
+    Canceled {
+        /// Whose.
+        connection: ConnectionId,
+        /// Which.
+        consumer: ConsumerId,
+        /// Why, if it did not ask.
+        because: Option<Declined>,
+    },
+    /// From the home: the one event.
+    Pulled {
+        /// Whose.
+        connection: ConnectionId,
+        /// Pairs the question.
+        tag: Tag,
+        /// In whose name.
+        consumer: ConsumerId,
+        /// The queue's place there and the event's number, if it is to be disposed of.
+        place: Option<(u32, u64)>,
+        /// The event, if one waited; or why none can be had.
+        result: Result<Option<Box<Pulled>>, Declined>,
     },
 }
 

@@ -25,6 +25,7 @@ mod io;
 mod journal;
 mod notices;
 mod pools;
+mod queues;
 mod random;
 mod receipts;
 mod requests;

@@ -1,7 +1,7 @@
 //! The other shards: what is forwarded to them, in batches and by credit.
 
 use crate::brakes::BrakedCredit;
-use crate::io::{Forward, Output, QueueId, Seat, ShardId, ShardMessage};
+use crate::io::{Forward, Output, QueueId, Seat, ShardId, ShardMessage, Word};
 use crate::sessions::Progress;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ struct Peer {
     credit: BrakedCredit,
     /// Forwarded with the next turn's end.
     batch: Vec<Forward>,
+    /// Said with the next turn's end.
+    words: Vec<Word>,
     /// Events of its that we took and have not told it yet.
     owed: u32,
     /// The last event of its that we gave to our subscribers.
@@ -72,8 +74,13 @@ pub(crate) struct Shards {
 impl Shards {
     /// `queue` is how many events may be on their way to one shard.
     pub(crate) fn new(seat: Seat, queue: u32) -> Self {
-        let peer =
-            |_| Peer { credit: BrakedCredit::new(queue.max(1)), batch: Vec::new(), owed: 0, seen: None };
+        let peer = |_| Peer {
+            credit: BrakedCredit::new(queue.max(1)),
+            batch: Vec::new(),
+            words: Vec::new(),
+            owed: 0,
+            seen: None,
+        };
         let mut shards = Self { seat, peers: (0..seat.shards).map(peer).collect(), dirty: false, enough: 1 };
         shards.set_enough(queue / KEPT);
         shards
@@ -125,6 +132,14 @@ impl Shards {
         self.dirty = true;
         peer.batch.push(forward);
         peer.credit.take()
+    }
+
+    /// Says something of queues to another shard, with the end of the turn and after the events that go there.
+    pub(crate) fn say(&mut self, to: ShardId, word: Word) {
+        if let Some(peer) = self.peers.get_mut(usize::from(to.0)) {
+            self.dirty = true;
+            peer.words.push(word);
+        }
     }
 
     /// Adds a group to the event at the end of the batch, if it is `event`: `None`. Otherwise puts the event into the
@@ -224,6 +239,10 @@ impl Shards {
             let goes = !peer.batch.is_empty();
             if goes {
                 let message = ShardMessage::Events(std::mem::take(&mut peer.batch));
+                outputs.push_back(Output::Shard { to: shard, message });
+            }
+            if !peer.words.is_empty() {
+                let message = ShardMessage::Words(std::mem::take(&mut peer.words));
                 outputs.push_back(Output::Shard { to: shard, message });
             }
             if braked {

@@ -13,7 +13,6 @@ pub(crate) enum Then {
     /// The peer is answered.
     Answer(Tag),
     /// A consumer goes on that wanted a queue.
-    #[allow(dead_code, reason = "consumers of queues come next")]
     Consume(Box<Consume>),
 }
 

@@ -110,7 +110,6 @@ impl Engine {
     }
 
     /// A queue by its name, if somebody may use it.
-    #[allow(dead_code, reason = "consumers of queues come next")]
     pub(crate) fn usable_queue(
         &self,
         connection: ConnectionId,
@@ -248,9 +247,4 @@ fn bad_name(what: &str, name: &str, error: impl std::fmt::Display) -> Declined {
         cause: DeclineCause::BadName,
         detail: format!("the {what} '{name}' is not acceptable: {error}"),
     }
-}
-
-/// Why something is declined that is not there yet.
-pub(super) fn unsupported() -> Declined {
-    Declined { cause: DeclineCause::Unsupported, detail: "not in this version".into() }
 }

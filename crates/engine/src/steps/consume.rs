@@ -1,18 +1,486 @@
-//! How peers take events from queues, or have them brought.
+//! How peers take events from queues, or have them brought: what they ask for, on their own shard.
 
-use super::arrange::unsupported;
 use crate::engine::Engine;
-use windrose_event::{ConnectionId, Consume, ConsumerId, Directive, Now, Tag, Text};
+use crate::exchanges::Then;
+use crate::io::{QueueId, ShardId, Word};
+use crate::queues::{At, Consumers, Consumption, Pulls, QueueKey, Slot, Wish};
+use smallvec::SmallVec;
+use windrose_event::{
+    ConnectionId, Consume, ConsumerId, Consuming, DeclineCause, Declined, Directive, Disposition, Now,
+    Outcome, Pulled, Source, Tag, Text,
+};
+
+/// What comes of a pull.
+type PullResult = Result<Option<Box<Pulled>>, Declined>;
 
 impl Engine {
     /// Begins to supply a consumer.
-    pub(crate) fn consume(&mut self, _now: Now, connection: ConnectionId, consume: &Consume) {
+    pub(crate) fn consume(&mut self, now: Now, connection: ConnectionId, consume: Box<Consume>) {
         let consumer = consume.consumer;
-        self.direct(connection, Directive::Consuming { consumer, result: Err(unsupported()) });
+        if let Err(declined) = self.may_consume(connection, consumer) {
+            return self.direct(connection, Directive::Consuming { consumer, result: Err(declined) });
+        }
+        match &consume.from {
+            Source::Queue { name, or_new } => match (self.usable_queue(connection, name), or_new) {
+                (Ok((queue, home)), _) => self.begin_consuming(now, connection, consume, queue, home),
+                (Err(Declined { cause: DeclineCause::NotFound, .. }), Some(declaration)) => {
+                    let mut declaration = (**declaration).clone();
+                    declaration.name = Some(name.clone());
+                    self.enter(connection, consumer, Consumption::asked());
+                    self.declare_queue(now, connection, declaration, Then::Consume(consume));
+                }
+                (Err(declined), _) => {
+                    self.direct(connection, Directive::Consuming { consumer, result: Err(declined) });
+                }
+            },
+            Source::Address { .. } | Source::Replies => self.consume_privately(now, connection, *consume),
+        }
+    }
+
+    /// Whether a connection may have another consumer of that number.
+    fn may_consume(&self, id: ConnectionId, consumer: ConsumerId) -> Result<(), Declined> {
+        let declined = |cause, detail: String| Err(Declined { cause, detail });
+        let Some(connection) = self.connections.get(id).filter(|known| known.session().is_some()) else {
+            return declined(DeclineCause::NotPermitted, "the session is not open".into());
+        };
+        let Some(consumers) = &connection.consumers else { return Ok(()) };
+        let most = self.limits().subscriptions_per_session as usize;
+        if consumers.by_id.len() >= most {
+            let detail = format!("{most} consume already, as 'limits.subscriptions_per_session' allows");
+            return declined(DeclineCause::Quota, detail);
+        }
+        if consumers.by_id.contains_key(&consumer) {
+            return declined(DeclineCause::Precondition, "a consumer of that number is there already".into());
+        }
+        Ok(())
+    }
+
+    /// The queue that a consumer asked for is there now, or not.
+    pub(crate) fn consume_declared(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        mut consume: Box<Consume>,
+        result: Result<(), Declined>,
+    ) {
+        let consumer = consume.consumer;
+        let Some(Consumption::Asked { limit, drain, canceled }) = self.forget_consumer(connection, consumer)
+        else {
+            return;
+        };
+        consume.limit = limit.unwrap_or(consume.limit);
+        let Source::Queue { name, .. } = &consume.from else { return };
+        let limit = consume.limit;
+        match result.and_then(|()| self.usable_queue(connection, name)) {
+            Ok((queue, home)) => self.begin_consuming(now, connection, consume, queue, home),
+            Err(declined) => {
+                self.direct(connection, Directive::Consuming { consumer, result: Err(declined) })
+            }
+        }
+        if drain {
+            self.grant_consumer(now, connection, consumer, limit, true);
+        }
+        if canceled {
+            self.cancel_consumer(now, connection, consumer, true);
+        }
+    }
+
+    /// Begins to supply a consumer from a queue that is there, here or elsewhere.
+    fn begin_consuming(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        consume: Box<Consume>,
+        queue: QueueId,
+        home: ShardId,
+    ) {
+        let consumer = consume.consumer;
+        let held = self.is_held(id);
+        if home != self.shards.here() {
+            let consumption = Consumption::There { home, unsettled: 0, released: false, canceled: false };
+            self.enter(id, consumer, consumption);
+            return self.shards.say(home, Word::Begin { connection: id, queue, consume, held });
+        }
+        let at = At { shard: home, connection: id, consumer };
+        match self.join(queue, &consume, at, held) {
+            Ok((key, slot)) => {
+                self.enter(id, consumer, Consumption::Here { queue: key, slot });
+                self.direct(id, Directive::Consuming { consumer, result: Ok(Consuming::default()) });
+                self.with_queue(now, key, |queue, road| {
+                    queue.wake(slot);
+                    queue.pump(road);
+                });
+            }
+            Err(declined) => self.direct(id, Directive::Consuming { consumer, result: Err(declined) }),
+        }
+    }
+
+    /// Enters a consumer into a queue of this shard.
+    pub(crate) fn join(
+        &mut self,
+        id: QueueId,
+        consume: &Consume,
+        at: At,
+        held: bool,
+    ) -> Result<(QueueKey, Slot), Declined> {
+        let listener = self.connections.get(at.connection).filter(|_| at.shard == self.shards.here());
+        let listener = listener.map_or(0, |connection| connection.tally);
+        let found = self.queues.find(id).and_then(|key| Some((key, self.queues.get_mut(key)?)));
+        let Some((key, queue)) = found else {
+            return Err(Declined { cause: DeclineCause::NotFound, detail: "the queue is gone".into() });
+        };
+        if queue.is_exclusive() || consume.exclusive && queue.consuming() > 0 {
+            let detail = format!("queue '{}' in vhost '/' in exclusive use", queue.name);
+            return Err(Declined { cause: DeclineCause::NotPermitted, detail });
+        }
+        let wish = Wish {
+            at,
+            listener,
+            limit: consume.limit,
+            presettled: consume.presettled,
+            exclusive: consume.exclusive,
+            held,
+        };
+        Ok((key, queue.join(wish)))
+    }
+
+    /// A consumer takes so many deliveries in all.
+    pub(crate) fn grant_consumer(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+        granted: u64,
+        drain: bool,
+    ) {
+        match self.consumption(connection, consumer) {
+            Some(Consumption::Asked { limit, drain: drains, .. }) => {
+                *limit = Some(granted);
+                *drains = drain;
+            }
+            Some(Consumption::Here { queue, slot }) => {
+                let (queue, slot) = (*queue, *slot);
+                self.with_queue(now, queue, |queue, road| queue.grant(slot, granted, drain, road));
+                self.catch_up_queue(now, queue);
+            }
+            Some(Consumption::There { home, .. }) => {
+                let home = *home;
+                self.shards.say(home, Word::Grant { connection, consumer, limit: granted, drain });
+            }
+            Some(Consumption::Pulls(_)) | None => {}
+        }
+    }
+
+    /// A consumer says what becomes of deliveries.
+    pub(crate) fn dispose(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+        tags: SmallVec<[Tag; 4]>,
+        disposition: Disposition,
+    ) {
+        let Some(known) = self.connections.get_mut(connection) else { return };
+        let listener = known.tally;
+        let Some(consumers) = &mut known.consumers else { return };
+        let Some(consumption) = consumers.by_id.get_mut(&consumer) else { return };
+        self.counts.at(listener).events_out[rank(disposition)] += tags.len() as u64;
+        match consumption {
+            Consumption::Asked { .. } => {}
+            Consumption::Here { queue, slot } => {
+                let (queue, slot) = (*queue, *slot);
+                let gone =
+                    self.with_queue(now, queue, |queue, road| queue.dispose(slot, &tags, disposition, road));
+                if gone == Some(true) {
+                    self.forget_consumer(connection, consumer);
+                    self.left(now, queue);
+                }
+            }
+            Consumption::There { home, unsettled, canceled, .. } => {
+                let home = *home;
+                *unsettled = unsettled.saturating_sub(tags.len() as u32);
+                if *canceled && *unsettled == 0 {
+                    consumers.by_id.remove(&consumer);
+                }
+                self.shards.say(home, Word::Dispose { connection, consumer, tags, disposition });
+            }
+            Consumption::Pulls(pulls) => {
+                let mut places: Vec<_> = tags
+                    .iter()
+                    .filter_map(|tag| pulls.taken.try_remove(usize::from(tag.0).checked_sub(1)?))
+                    .collect();
+                if pulls.taken.is_empty() && pulls.asked == 0 {
+                    consumers.by_id.remove(&consumer);
+                }
+                self.dispose_pulls(now, &mut places, disposition);
+            }
+        }
+    }
+
+    /// What becomes of what was pulled, wherever that was.
+    fn dispose_pulls(&mut self, now: Now, places: &mut [(ShardId, QueueKey, u64)], disposition: Disposition) {
+        places.sort_unstable();
+        for same in places.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+            let Some(&(home, queue, _)) = same.first() else { continue };
+            let numbers: Vec<u64> = same.iter().map(|(_, _, number)| *number).collect();
+            if home == self.shards.here() {
+                self.with_queue(now, queue, |queue, road| {
+                    queue.dispose_pulled(&numbers, disposition, road);
+                });
+            } else {
+                self.shards.say(home, Word::Pulls { queue, numbers, disposition });
+            }
+        }
+    }
+
+    /// A consumer wants no more. `release`: what it has not disposed of goes back.
+    pub(crate) fn cancel_consumer(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+        release: bool,
+    ) {
+        let answer = Directive::Canceled { consumer, because: None };
+        match self.consumption(connection, consumer) {
+            // The answer comes once it consumes.
+            Some(Consumption::Asked { canceled, .. }) => *canceled = true,
+            Some(Consumption::Here { queue, slot }) => {
+                let (queue, slot) = (*queue, *slot);
+                let gone = self.with_queue(now, queue, |queue, road| queue.cancel(slot, release, road));
+                if gone != Some(false) {
+                    self.forget_consumer(connection, consumer);
+                }
+                self.left(now, queue);
+                self.direct(connection, answer);
+            }
+            Some(Consumption::There { home, unsettled, released, .. }) => {
+                if release {
+                    *released = true;
+                    *unsettled = 0;
+                }
+                let home = *home;
+                self.shards.say(home, Word::Cancel { connection, consumer, release });
+            }
+            Some(Consumption::Pulls(pulls)) => {
+                let mut places = Vec::new();
+                if release {
+                    places.extend(std::mem::take(&mut pulls.taken).into_iter().map(|(_, place)| place));
+                }
+                if pulls.taken.is_empty() && pulls.asked == 0 {
+                    self.forget_consumer(connection, consumer);
+                }
+                self.dispose_pulls(now, &mut places, Disposition::Released);
+                self.direct(connection, answer);
+            }
+            None => self.direct(connection, answer),
+        }
     }
 
     /// Takes one event from a queue.
-    pub(crate) fn pull(&mut self, connection: ConnectionId, tag: Tag, _consumer: ConsumerId, _queue: &Text) {
-        self.direct(connection, Directive::Pulled { tag, result: Err(unsupported()) });
+    pub(crate) fn pull(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: Tag,
+        consumer: ConsumerId,
+        name: &Text,
+        presettled: bool,
+    ) {
+        let usable = self.usable_queue(connection, name).and_then(|found| {
+            match self.consumption(connection, consumer) {
+                None => {
+                    self.may_consume(connection, consumer)?;
+                    self.enter(connection, consumer, Consumption::Pulls(Box::default()));
+                }
+                Some(Consumption::Pulls(_)) => {}
+                Some(_) => {
+                    let detail = "the consumer of that number has events brought".into();
+                    return Err(Declined { cause: DeclineCause::Precondition, detail });
+                }
+            }
+            Ok(found)
+        });
+        let (queue, home) = match usable {
+            Ok(found) => found,
+            Err(declined) => {
+                return self.direct(connection, Directive::Pulled { tag, result: Err(declined) });
+            }
+        };
+        if let Some(Consumption::Pulls(pulls)) = self.consumption(connection, consumer) {
+            pulls.asked += 1;
+        }
+        if home != self.shards.here() {
+            return self.shards.say(home, Word::Pull { connection, tag, consumer, queue, presettled });
+        }
+        let (place, result) = self.pull_here(now, queue, presettled);
+        self.pulled(now, connection, tag, consumer, home, place, result);
+    }
+
+    /// Takes one event from a queue of this shard.
+    pub(crate) fn pull_here(
+        &mut self,
+        now: Now,
+        queue: QueueId,
+        presettled: bool,
+    ) -> (Option<(QueueKey, u64)>, PullResult) {
+        let Some(key) = self.queues.find(queue) else {
+            let detail = "the queue is gone".into();
+            return (None, Err(Declined { cause: DeclineCause::NotFound, detail }));
+        };
+        let number = (!presettled).then(|| self.queues.next_pull());
+        let pulled = self.with_queue(now, key, |queue, road| {
+            let supply = queue.pull(number, road)?;
+            Some(Box::new(Pulled { supply, remaining: queue.waiting() as u32 }))
+        });
+        let pulled = pulled.flatten();
+        (number.filter(|_| pulled.is_some()).map(|number| (key, number)), Ok(pulled))
+    }
+
+    /// The answer to a pull.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn pulled(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        tag: Tag,
+        consumer: ConsumerId,
+        home: ShardId,
+        place: Option<(QueueKey, u64)>,
+        mut result: PullResult,
+    ) {
+        let listener = self.connections.get(connection).map(|known| known.tally);
+        let Some(Consumption::Pulls(pulls)) = self.consumption(connection, consumer) else {
+            if let Some((queue, number)) = place {
+                self.dispose_pulls(now, &mut [(home, queue, number)], Disposition::Released);
+            }
+            return;
+        };
+        pulls.asked = pulls.asked.saturating_sub(1);
+        if let Ok(Some(pulled)) = &mut result {
+            pulled.supply.consumer = consumer;
+            match place {
+                Some((queue, number)) if pulls.taken.len() < 65_535 => {
+                    let tag = pulls.taken.insert((home, queue, number)) + 1;
+                    pulled.supply.delivery.tag = Tag(u16::try_from(tag).unwrap_or(0));
+                }
+                Some((queue, number)) => {
+                    let mut places = [(home, queue, number)];
+                    self.dispose_pulls(now, &mut places, Disposition::Released);
+                    let detail = "65,535 events that were pulled are not disposed of".into();
+                    result = Err(Declined { cause: DeclineCause::Quota, detail });
+                }
+                None => {
+                    if let Some(listener) = listener {
+                        self.counts.at(listener).events_out[Outcome::Accepted.rank()] += 1;
+                    }
+                }
+            }
+        }
+        if let Some(Consumption::Pulls(pulls)) = self.consumption(connection, consumer)
+            && pulls.taken.is_empty()
+            && pulls.asked == 0
+        {
+            self.forget_consumer(connection, consumer);
+        }
+        self.direct(connection, Directive::Pulled { tag, result });
+    }
+
+    /// A connection's consumer.
+    #[inline]
+    pub(crate) fn consumption(
+        &mut self,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+    ) -> Option<&mut Consumption> {
+        self.connections.get_mut(connection)?.consumers.as_mut()?.by_id.get_mut(&consumer)
+    }
+
+    /// Enters a connection's consumer.
+    pub(crate) fn enter(&mut self, connection: ConnectionId, consumer: ConsumerId, consumption: Consumption) {
+        if let Some(known) = self.connections.get_mut(connection) {
+            known.consumers.get_or_insert_default().by_id.insert(consumer, consumption);
+        }
+    }
+
+    /// Forgets a connection's consumer.
+    pub(crate) fn forget_consumer(
+        &mut self,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+    ) -> Option<Consumption> {
+        self.connections.get_mut(connection)?.consumers.as_mut()?.by_id.remove(&consumer)
+    }
+
+    /// Whether a connection has too much to write already.
+    pub(crate) fn is_held(&self, connection: ConnectionId) -> bool {
+        let session = self.connections.get(connection).and_then(|connection| connection.session());
+        session.and_then(|key| self.sessions.get(key)).is_some_and(|session| session.congested)
+    }
+
+    /// A connection has too much to write already, or no longer: its consumers are held, or go on.
+    pub(crate) fn hold_consumers(&mut self, now: Now, connection: ConnectionId, held: bool) {
+        let Some(known) = self.connections.get(connection) else { return };
+        let Some(consumers) = &known.consumers else { return };
+        let all: Vec<_> = consumers
+            .by_id
+            .iter()
+            .map(|(consumer, consumption)| match consumption {
+                Consumption::Here { queue, slot } => (*consumer, Some((*queue, *slot)), None),
+                Consumption::There { home, .. } => (*consumer, None, Some(*home)),
+                Consumption::Asked { .. } | Consumption::Pulls(_) => (*consumer, None, None),
+            })
+            .collect();
+        for (consumer, here, there) in all {
+            if let Some((key, slot)) = here {
+                self.with_queue(now, key, |queue, road| queue.hold(slot, held, road));
+                self.catch_up_queue(now, key);
+            }
+            if let Some(home) = there {
+                self.shards.say(home, Word::Hold { connection, consumer, held });
+            }
+        }
+    }
+
+    /// A connection is gone, and its consumers with it: what they have not disposed of goes back.
+    pub(crate) fn drop_consumers(&mut self, now: Now, connection: ConnectionId, consumers: Consumers) {
+        let mut places = Vec::new();
+        for (consumer, consumption) in consumers.by_id {
+            match consumption {
+                Consumption::Asked { .. } => {}
+                Consumption::Here { queue, slot } => {
+                    self.with_queue(now, queue, |queue, road| queue.cancel(slot, true, road));
+                    self.left(now, queue);
+                }
+                Consumption::There { home, .. } => {
+                    self.shards.say(home, Word::Cancel { connection, consumer, release: true });
+                }
+                Consumption::Pulls(pulls) => {
+                    let Pulls { taken, .. } = *pulls;
+                    places.extend(taken.into_iter().map(|(_, place)| place));
+                }
+            }
+        }
+        self.dispose_pulls(now, &mut places, Disposition::Released);
+        for queue in consumers.owned {
+            self.end_owned(now, queue, connection);
+        }
+    }
+}
+
+impl Consumption {
+    /// A consumer whose queue is being made.
+    pub(crate) const fn asked() -> Self {
+        Self::Asked { limit: None, drain: false, canceled: false }
+    }
+}
+
+/// The outcome that a disposition is counted as (DESIGN §6).
+const fn rank(disposition: Disposition) -> usize {
+    match disposition {
+        Disposition::Accepted => 0,
+        Disposition::Released => 1,
+        Disposition::Modified { .. } => 2,
+        Disposition::Rejected => 4,
     }
 }

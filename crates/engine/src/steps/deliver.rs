@@ -7,9 +7,10 @@ use crate::engine::Engine;
 use crate::exchanges::Bound;
 use crate::io::{Reply, ShardId};
 use crate::pools::{Done, Job, PoolKey};
+use crate::queues::Offered;
 use crate::requests::ReplyAddress;
-use crate::sessions::{Parcel, Sessions};
-use crate::steps::queue::Offered;
+use crate::sessions::Parcel;
+use crate::steps::private::{private_of, takes_at_once};
 use crate::steps::route::{Delivered, Routed, Target};
 use crate::steps::transcode::{North, reply_in};
 use crate::subscriptions::{Matches, Options, Picked, ShareKey, Subscriber};
@@ -124,7 +125,7 @@ impl Engine {
         for group in &matches.groups {
             let Some(group) = self.subscriptions.group_mut(*group) else { continue };
             let key = group.key.clone();
-            let picked = group.pick(|session| has_room(&self.sessions, session));
+            let picked = group.pick(|key| takes_at_once(&self.sessions, &self.queues, key));
             if picked.is_some() {
                 reach = Reach::Others;
             }
@@ -229,6 +230,9 @@ impl Engine {
         source: Option<ShardId>,
     ) -> Reach {
         let Some(first) = subscribers.first() else { return Reach::Nobody };
+        if let Some(key) = private_of(first) {
+            return self.deliver_to_private(now, key, event, first.options);
+        }
         let wants =
             |subscriber: &&Subscriber| !subscriber.options.no_local || !self.is_own(subscriber, event);
         let parcel = |options: &Options| Parcel {
@@ -274,6 +278,10 @@ impl Engine {
         match picked {
             Some(Picked::Here(subscriber)) => {
                 let options = subscriber.options;
+                if let Some(key) = private_of(&subscriber) {
+                    self.deliver_to_private(now, key, event, options);
+                    return;
+                }
                 let parcel = Parcel {
                     event: event.clone(),
                     assurance: options.assurance.min(event.assurance),
@@ -296,8 +304,9 @@ impl Engine {
     /// Finds another member for what a group's former member did not get.
     pub(crate) fn reassign(&mut self, now: Now, parcel: Parcel) {
         let Some(key) = parcel.share else { return };
-        let picked =
-            self.subscriptions.pick(&key.group, &key.filter, |session| has_room(&self.sessions, session));
+        let picked = self
+            .subscriptions
+            .pick(&key.group, &key.filter, |key| takes_at_once(&self.sessions, &self.queues, key));
         self.deliver_to_member(now, &parcel.event, picked, &key, None);
     }
 
@@ -384,7 +393,7 @@ impl Engine {
         if !is_reply {
             self.distribute(now, &answer, None, None);
         } else if let Some(address) = ReplyAddress::parse(address) {
-            self.reply(address, answer);
+            self.reply(now, address, answer);
         }
     }
 }
@@ -395,9 +404,4 @@ fn identifiers(options: &Options) -> SmallVec<[u32; 2]> {
         0 => SmallVec::new(),
         identifier => smallvec![identifier],
     }
-}
-
-/// Whether a session can be sent something at once.
-pub(crate) fn has_room(sessions: &Sessions, session: u32) -> bool {
-    sessions.get(session).is_some_and(|session| session.has_room())
 }

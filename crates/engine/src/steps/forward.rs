@@ -4,7 +4,7 @@ use crate::brakes::Brake;
 use crate::engine::Engine;
 use crate::io::{Forward, ShardId, ShardMessage};
 use crate::journal::Record;
-use crate::steps::deliver::has_room;
+use crate::steps::private::takes_at_once;
 use crate::subscriptions::{Change, Picked, ShareKey};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -38,8 +38,9 @@ impl Engine {
 
     /// The other shard picked this one to pick a member of a group.
     fn deliver_to_group(&mut self, now: Now, event: &Arc<Event>, group: Arc<str>, filter: Filter) {
-        let sessions = &self.sessions;
-        let picked = self.subscriptions.pick_here(&group, &filter, |session| has_room(sessions, session));
+        let (sessions, queues) = (&self.sessions, &self.queues);
+        let picked =
+            self.subscriptions.pick_here(&group, &filter, |key| takes_at_once(sessions, queues, key));
         if let Some((subscriber, key)) = picked {
             return self.deliver_to_member(now, event, Some(Picked::Here(subscriber)), &key, None);
         }

@@ -124,7 +124,7 @@ impl Engine {
         if is_reply {
             // Whoever knows the address was asked: no rule is needed, and nobody else is told.
             receipt.heard =
-                ReplyAddress::parse(&event.address).is_some_and(|address| self.reply(address, event));
+                ReplyAddress::parse(&event.address).is_some_and(|address| self.reply(now, address, event));
             self.acknowledge(now, receipt);
             return None;
         }

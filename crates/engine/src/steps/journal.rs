@@ -48,7 +48,7 @@ impl Engine {
                 // Nothing may come before the word that the session is open, last values come after the answer to the
                 // subscribe that asked for them, and what waits for these is not overtaken either.
                 let in_order = match directive {
-                    Directive::Accept(_) | Directive::Subscribed { .. } => true,
+                    Directive::Accept(_) | Directive::Subscribed { .. } | Directive::Consuming { .. } => true,
                     Directive::Deliver(delivery) => delivery.event.assurance != Assurance::ExactlyOnce,
                     _ => false,
                 };
@@ -277,6 +277,11 @@ fn may_pass(directive: &Directive, in_order: bool) -> bool {
         Directive::Deliver(delivery) => in_order && delivery.event.assurance != Assurance::ExactlyOnce,
         // Nobody relies on these.
         Directive::Value { .. } | Directive::Listed { .. } | Directive::Reply { .. } => in_order,
+        // Whoever consumes from a queue may get an event more than once.
+        Directive::Supply(_)
+        | Directive::Pulled { .. }
+        | Directive::Drained { .. }
+        | Directive::Canceled { .. } => in_order,
         Directive::Refuse(_) => true,
         _ => false,
     }

@@ -164,6 +164,9 @@ impl Engine {
         for (token, _) in &connection.requests {
             self.requests.take(*token);
         }
+        if let Some(consumers) = connection.consumers {
+            self.drop_consumers(now, id, *consumers);
+        }
         match connection.stage {
             Stage::Open { session, .. } => self.detach(now, session, id, &ending),
             Stage::Claiming(opening) => self.takeovers.abandon(&opening.name, id),

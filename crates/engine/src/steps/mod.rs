@@ -14,7 +14,8 @@ mod inspect;
 pub(crate) mod journal;
 mod listen;
 mod outbound;
-pub(crate) mod queue;
+mod private;
+mod queue;
 mod recover;
 mod request;
 mod route;
@@ -27,6 +28,7 @@ mod through;
 mod topology;
 mod transcode;
 mod will;
+mod words;
 
 use crate::engine::Engine;
 use windrose_event::{ConnectionId, Now, Publish};

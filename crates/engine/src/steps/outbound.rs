@@ -191,13 +191,14 @@ impl Engine {
     }
 
     /// More waits to be written to a connection than it should: its deliveries are held.
-    pub(crate) fn congested(&mut self, connection: ConnectionId) {
+    pub(crate) fn congested(&mut self, now: Now, connection: ConnectionId) {
         if let Some(key) = self.connections.get(connection).and_then(|connection| connection.session())
             && let Some(session) = self.sessions.get_mut(key)
         {
             session.congested = true;
             self.sessions.rearm(key);
         }
+        self.hold_consumers(now, connection, true);
     }
 
     /// What waited to be written has been.
@@ -208,6 +209,7 @@ impl Engine {
             session.congested = false;
             self.pump(now, key);
         }
+        self.hold_consumers(now, connection, false);
     }
 
     /// The peer has an exactly-once delivery. It is told to forget the tag even if we do not know it, or it would ask

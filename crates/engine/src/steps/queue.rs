@@ -1,97 +1,311 @@
-//! What a queue does at its home: its object's beginning and end, and what comes into it.
+//! Queues on their home shard: how they begin and end, and how events get into them.
 
+use crate::backlog::QueueBounds;
 use crate::engine::Engine;
 use crate::io::QueueId;
-use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use crate::journal::{KeptMessage, SessionNumber};
+use crate::queues::{At, Item, Lost, Offered, Queue, QueueKey, Road};
 use std::sync::Arc;
 use windrose_event::{
-    ConnectionId, Consume, DeclineCause, Declined, Directive, Event, Now, QueueDeclaration, Text,
+    ConnectionId, Death, DeclineCause, Declined, Event, Now, QueueDeclaration, TOPIC_EXCHANGE, Text, key_of,
 };
 
-/// What became of an event that was offered to a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offered {
-    /// The queue has it, or dropped it as its options say.
-    Taken,
-    /// There is no room for it.
-    #[allow(dead_code, reason = "queues without bounds never refuse")]
-    Refused,
-}
+/// Set in the numbers by which the journal names queues, so that they are not taken for sessions'.
+const NUMBERED: u64 = 1 << 63;
 
-/// Queues whose home is here.
-pub(crate) type Rows = FxHashMap<QueueId, VecDeque<Arc<Event>>>;
+/// Stations of an event's way through dead-letter exchanges; then it is dropped.
+const MOST_DEATHS: usize = 32;
+
+/// Dead letters that are sent on at the end of one input; then others have their turn.
+const BURY_AT_ONCE: usize = 1_000;
 
 impl Engine {
-    /// A queue begins here.
+    /// A queue that was declared has its home here. `owner`: the connection that it is exclusive to.
     pub(crate) fn queue_created(
         &mut self,
         now: Now,
         id: QueueId,
-        _name: &Text,
-        _declaration: &Arc<QueueDeclaration>,
+        name: &Text,
+        declaration: &Arc<QueueDeclaration>,
         owner: Option<ConnectionId>,
     ) {
-        self.rows.insert(id, VecDeque::new());
-        if owner.is_some_and(|owner| self.connections.get(owner).is_none()) {
-            self.rows.remove(&id);
-            self.queue_ended(now, id);
+        if self.queues.find(id).is_some() {
+            return;
+        }
+        let mut queue = Queue::new(name.clone(), declaration.clone(), now);
+        queue.id = Some(id);
+        queue.owner = owner;
+        queue.number =
+            self.gate.as_ref().filter(|_| declaration.durable).map(|_| SessionNumber(id.0 | NUMBERED));
+        let key = self.queues.insert(queue);
+        self.queues.rearm(now, key);
+        let Some(owner) = owner else { return };
+        match self.connections.get_mut(owner) {
+            Some(connection) => connection.consumers.get_or_insert_default().owned.push(key),
+            None => self.end_queue(now, key),
         }
     }
 
-    /// A queue ends, if it may: what waited in it is gone.
+    /// A queue that was kept over a restart has its home here, with what waited in it.
+    #[allow(dead_code, reason = "the journal of queues comes next")]
+    pub(crate) fn queue_recovered(
+        &mut self,
+        now: Now,
+        id: QueueId,
+        name: &Text,
+        declaration: &Arc<QueueDeclaration>,
+        messages: Vec<KeptMessage>,
+    ) {
+        self.queue_created(now, id, name, declaration, None);
+        let Some(key) = self.queues.find(id) else { return };
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        let ttl = declaration.options.message_ttl;
+        for KeptMessage { position, tag, message } in messages {
+            let Some(message) = message else { continue };
+            let mut item = Item::new(&message.event, None, now.wall);
+            if let Some(ttl) = ttl {
+                // It has waited since it was published, or nearly so.
+                item.due = item.due.min(message.event.time + ttl);
+            }
+            item.retain = message.retain;
+            queue.restore(position, item, tag.is_some());
+            self.counts.queued += 1;
+        }
+        self.queues.rearm(now, key);
+    }
+
+    /// Removes a queue because somebody asked for it. Returns how many events waited.
+    ///
+    /// # Errors
+    /// It is not as it was to be.
     pub(crate) fn vacate_queue(
         &mut self,
-        _now: Now,
+        now: Now,
         id: QueueId,
-        _if_unused: bool,
+        if_unused: bool,
         if_empty: bool,
     ) -> Result<u32, Declined> {
-        let waiting = self.rows.get(&id).map_or(0, VecDeque::len);
-        if if_empty && waiting > 0 {
-            let name = self.topology.by_id(id).map_or("", |queue| queue.name.as_str());
-            let detail = format!("queue '{name}' in vhost '/' not empty");
-            return Err(Declined { cause: DeclineCause::Precondition, detail });
+        let Some(key) = self.queues.find(id) else { return Ok(0) };
+        let Some(queue) = self.queues.get(key) else { return Ok(0) };
+        let declined = |what: &str| {
+            let detail = format!("queue '{}' in vhost '/' {what}", queue.name);
+            Err(Declined { cause: DeclineCause::Precondition, detail })
+        };
+        if if_unused && queue.consuming() > 0 {
+            return declined("in use");
         }
-        self.rows.remove(&id);
-        Ok(waiting as u32)
+        if if_empty && queue.waiting() > 0 {
+            return declined("not empty");
+        }
+        Ok(self.remove_queue(now, key).1)
     }
 
-    /// Removes what waits.
-    pub(crate) fn purge_queue(&mut self, _now: Now, id: QueueId) -> u32 {
-        self.rows.get_mut(&id).map_or(0, |row| row.drain(..).count() as u32)
+    /// Removes what waits in a queue, and says how many events that was.
+    pub(crate) fn purge_queue(&mut self, now: Now, id: QueueId) -> u32 {
+        let Some(key) = self.queues.find(id) else { return 0 };
+        self.with_queue(now, key, |queue, road| queue.purge(road)).unwrap_or(0)
     }
 
-    /// How many events wait, and how many consume.
-    pub(crate) fn queue_census(&mut self, _now: Now, id: QueueId) -> Option<(u32, u32)> {
-        self.rows.get(&id).map(|row| (row.len() as u32, 0))
+    /// How many events wait in a queue, and how many consume from it; `None`: it is gone. It counts as use.
+    pub(crate) fn queue_census(&mut self, now: Now, id: QueueId) -> Option<(u32, u32)> {
+        let key = self.queues.find(id)?;
+        self.with_queue(now, key, |queue, road| {
+            queue.touch(road.now);
+            queue.expire(road);
+            (queue.waiting() as u32, queue.consuming() as u32)
+        })
     }
 
-    /// An event for a queue.
+    /// Gives an event to a queue of this shard.
+    #[inline]
     pub(crate) fn offer_to_queue(
         &mut self,
-        _now: Now,
+        now: Now,
         id: QueueId,
         event: &Arc<Event>,
         _from: Option<ConnectionId>,
     ) -> Offered {
-        if let Some(row) = self.rows.get_mut(&id) {
-            row.push_back(event.clone());
+        // One that is gone a moment ago has room for everything.
+        let Some(key) = self.queues.find(id) else { return Offered::Taken };
+        let offered = self.with_queue(now, key, |queue, road| {
+            let item = Item::new(event, queue.declaration.options.message_ttl, road.now.wall);
+            queue.offer(item, road)
+        });
+        if offered == Some(Offered::Refused) {
+            self.note_refused_by_queue(now, key);
         }
-        Offered::Taken
+        offered.unwrap_or(Offered::Taken)
     }
 
-    #[allow(clippy::boxed_local, reason = "it is kept when consumers are")]
-    /// A queue that a consumer wanted is there, or not.
-    pub(crate) fn consume_declared(
-        &mut self,
-        _now: Now,
-        connection: ConnectionId,
-        consume: Box<Consume>,
-        result: Result<(), Declined>,
-    ) {
-        let consumer = consume.consumer;
-        let result = result.and_then(|()| Err(super::arrange::unsupported()));
-        self.direct(connection, Directive::Consuming { consumer, result });
+    fn note_refused_by_queue(&mut self, now: Now, key: QueueKey) {
+        let Some(queue) = self.queues.get(key) else { return };
+        if let Some(suppressed) = self.notices.allow(now, "queue_full") {
+            tracing::warn!(
+                queue = queue.name.as_str(),
+                suppressed,
+                "event refused by a queue: as many wait in it as its own bounds or 'limits.queue_events' and \
+                 'limits.queue_bytes' allow ('limits.queue_full' says which is dropped)"
+            );
+        }
     }
+
+    /// Lets a queue work.
+    #[inline]
+    pub(crate) fn with_queue<R>(
+        &mut self,
+        now: Now,
+        key: QueueKey,
+        work: impl FnOnce(&mut Queue, &mut Road<'_>) -> R,
+    ) -> Option<R> {
+        let queue = self.queues.get_mut(key)?;
+        let limits = &self.snapshot.limits;
+        let bounds = if queue.private.is_some() {
+            QueueBounds {
+                events: limits.session_queue_events as usize,
+                bytes: limits.session_queue_bytes,
+                full: limits.session_queue_full,
+            }
+        } else {
+            QueueBounds {
+                events: limits.queue_events as usize,
+                bytes: limits.queue_bytes,
+                full: limits.queue_full,
+            }
+        };
+        let mut road = Road {
+            now,
+            here: self.shards.here(),
+            bounds,
+            outputs: &mut self.outputs,
+            shards: &mut self.shards,
+            counts: &mut self.counts,
+            gate: self.gate.as_deref_mut(),
+            lost: &mut self.lost,
+        };
+        let result = work(queue, &mut road);
+        self.queues.rearm(now, key);
+        Some(result)
+    }
+
+    /// Something of a queue is due: what has waited too long, last values that its consumer still has to get, or its end.
+    pub(crate) fn queue_due(&mut self, now: Now, key: QueueKey) {
+        let abandoned = self.with_queue(now, key, |queue, road| {
+            queue.expire(road);
+            queue.is_abandoned(road.now)
+        });
+        if abandoned == Some(true) {
+            return self.end_queue(now, key);
+        }
+        self.catch_up_queue(now, key);
+        self.queues.rearm(now, key);
+    }
+
+    /// A consumer of a queue is gone, or gets no more.
+    pub(crate) fn left(&mut self, now: Now, key: QueueKey) {
+        let Some(queue) = self.queues.get(key) else { return };
+        if queue.consuming() > 0 {
+            return;
+        }
+        if queue.private.is_some() {
+            self.retire_private(now, key);
+        } else if queue.declaration.auto_delete {
+            self.end_queue(now, key);
+        } else {
+            self.queues.rearm(now, key);
+        }
+    }
+
+    /// The connection that a queue is exclusive to is gone.
+    pub(crate) fn end_owned(&mut self, now: Now, key: QueueKey, owner: ConnectionId) {
+        if self.queues.get(key).is_some_and(|queue| queue.owner == Some(owner)) {
+            self.end_queue(now, key);
+        }
+    }
+
+    /// A queue ends by itself: all shards are told.
+    pub(crate) fn end_queue(&mut self, now: Now, key: QueueKey) {
+        if let (Some(id), _) = self.remove_queue(now, key) {
+            self.queue_ended(now, id);
+        }
+    }
+
+    /// Takes a queue out, and tells its consumers. Returns its name among all shards and how many events waited.
+    fn remove_queue(&mut self, now: Now, key: QueueKey) -> (Option<QueueId>, u32) {
+        let Some(queue) = self.queues.get(key) else { return (None, 0) };
+        let detail = format!("queue '{}' was deleted", queue.name);
+        let because = Declined { cause: DeclineCause::NotFound, detail };
+        let everybody: Vec<At> = queue.all_consumers().map(|consumer| consumer.wish.at).collect();
+        let count = self.with_queue(now, key, |queue, road| queue.close(&because, road));
+        let here = self.shards.here();
+        for at in everybody {
+            if at.shard == here {
+                self.forget_consumer(at.connection, at.consumer);
+            } else {
+                self.queues.remote.remove(&at);
+            }
+        }
+        let queue = self.queues.remove(key);
+        let owner = queue.as_ref().and_then(|queue| queue.owner);
+        if let Some(connection) = owner.and_then(|owner| self.connections.get_mut(owner))
+            && let Some(consumers) = &mut connection.consumers
+        {
+            consumers.owned.retain(|owned| *owned != key);
+        }
+        (queue.and_then(|queue| queue.id), count.unwrap_or(0))
+    }
+
+    /// The end of an input: what got out of queues without anybody's using it goes by their dead-letter exchanges.
+    pub(crate) fn bury(&mut self, now: Now) {
+        for _ in 0..BURY_AT_ONCE {
+            let Some(Lost { event, loss, queue, declaration }) = self.lost.pop_front() else { return };
+            let options = &declaration.options;
+            let Some(exchange) = &options.dead_letter_exchange else { continue };
+            let deaths = event.details.as_ref().map_or(&[][..], |details| &details.deaths);
+            let reason = loss.reason();
+            if is_cycle(deaths, &queue, reason) || deaths.len() >= MOST_DEATHS {
+                self.counts.drop("dead_letter_cycle");
+                continue;
+            }
+            crate::counts::bump(&mut self.counts.dead_letters, reason);
+            let deaths = with_death(deaths, &event, queue, reason, now);
+            self.publish_dead(now, &event, exchange, options.dead_letter_routing_key.as_ref(), deaths);
+        }
+    }
+
+    /// Whether dead letters wait for the next input.
+    pub(crate) fn has_dead_letters(&self) -> bool {
+        !self.lost.is_empty()
+    }
+}
+
+/// Whether an event has come round to a queue without anybody's having rejected it on its way: it is dropped, or it would
+/// go round for ever.
+fn is_cycle(deaths: &[Death], queue: &Text, reason: &str) -> bool {
+    reason != "rejected"
+        && deaths.iter().any(|death| death.queue == *queue && death.reason == reason)
+        && deaths.iter().all(|death| death.reason != "rejected")
+}
+
+/// An event's way through dead-letter exchanges, with one more station. One for each queue and reason, the latest first.
+fn with_death(deaths: &[Death], event: &Event, queue: Text, reason: &'static str, now: Now) -> Vec<Death> {
+    let original = event.details.as_ref().and_then(|details| details.original.as_ref());
+    let (exchange, key) = match original.and_then(|original| original.route()) {
+        Some((exchange, key)) => (text(exchange), text(key)),
+        None => (text(TOPIC_EXCHANGE), text(&key_of(event.address.as_str()))),
+    };
+    let known = deaths.iter().position(|death| death.queue == queue && death.reason == reason);
+    let first = match known {
+        Some(index) => {
+            let mut death = deaths[index].clone();
+            death.count = death.count.saturating_add(1);
+            death
+        }
+        None => Death { queue, reason, count: 1, time: now.wall, exchange, key },
+    };
+    let others = deaths.iter().enumerate().filter(|(index, _)| Some(*index) != known);
+    std::iter::once(first).chain(others.map(|(_, death)| death.clone())).collect()
+}
+
+fn text(text: &str) -> Text {
+    Text::copy_from_utf8(text.as_bytes()).unwrap_or_default()
 }

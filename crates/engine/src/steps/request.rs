@@ -40,8 +40,11 @@ impl Engine {
     }
 
     /// A reply came. `false`: nobody waits for it.
-    pub(crate) fn reply(&mut self, address: ReplyAddress, event: Arc<Event>) -> bool {
+    pub(crate) fn reply(&mut self, now: Now, address: ReplyAddress, event: Arc<Event>) -> bool {
         if address.shard == self.shards.here() {
+            if self.reply_to_consumer(now, address.token, &event) {
+                return true;
+            }
             let Some((connection, tag)) = self.forget_request(address.token) else { return false };
             self.direct(connection, Directive::Reply { tag, event });
             return true;
@@ -74,10 +77,10 @@ impl Engine {
     }
 
     /// A reply came to another shard, for an exchange of this one.
-    pub(crate) fn reply_elsewhere(&mut self, address: &Address, event: Arc<Event>) {
+    pub(crate) fn reply_elsewhere(&mut self, now: Now, address: &Address, event: Arc<Event>) {
         let here = self.shards.here();
         if let Some(address) = ReplyAddress::parse(address).filter(|address| address.shard == here) {
-            self.reply(address, event);
+            self.reply(now, address, event);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::retained::{Bounds, Retained};
-use crate::steps::deliver::has_room;
+use crate::steps::private::takes_at_once;
 use bytes::Bytes;
 use std::sync::Arc;
 use windrose_event::{Address, Assurance, Event, Identity, Now, Origin, Principal, Publication, is_system};
@@ -65,7 +65,7 @@ impl Engine {
             for group in &matches.groups {
                 let Some(group) = self.subscriptions.group_mut(*group) else { continue };
                 let key = group.key.clone();
-                let picked = group.pick(|session| has_room(&self.sessions, session));
+                let picked = group.pick(|key| takes_at_once(&self.sessions, &self.queues, key));
                 self.deliver_to_member(now, event, picked, &key, None);
             }
         }

@@ -61,6 +61,10 @@ impl Engine {
         }
         let Some((connection, answer)) = self.grants.known(mark) else { return };
         let is_grant = matches!(answer, Directive::Subscribed { .. });
+        if let Directive::Consuming { consumer, .. } = answer {
+            self.direct(connection, answer);
+            return self.open_consumer(now, connection, consumer);
+        }
         self.direct(connection, answer);
         if !is_grant {
             return;
@@ -228,7 +232,12 @@ impl Engine {
     }
 
     /// Enters a subscription. Says whether the other shards had to be told.
-    fn enter_subscription(&mut self, key: SessionKey, subscription: &Subscription, connected: bool) -> bool {
+    pub(crate) fn enter_subscription(
+        &mut self,
+        key: SessionKey,
+        subscription: &Subscription,
+        connected: bool,
+    ) -> bool {
         let Subscription { filter, share, options } = subscription;
         let subscriber = Subscriber { session: key, options: *options };
         let before = self.is_wanted(filter);
@@ -249,7 +258,7 @@ impl Engine {
         }
     }
 
-    fn withdraw_subscription(&mut self, key: SessionKey, subscription: &Subscription) {
+    pub(crate) fn withdraw_subscription(&mut self, key: SessionKey, subscription: &Subscription) {
         let Subscription { filter, share, .. } = subscription;
         self.counts.subscriptions -= 1;
         let before = self.is_wanted(filter);

@@ -64,7 +64,6 @@ impl Engine {
         self.deliver(now, routed);
     }
 
-    #[allow(dead_code, reason = "queues that dead-letter come next")]
     /// Sends on, by an exchange, what a queue could not deliver. Without a key it goes by its own.
     pub(crate) fn publish_dead(
         &mut self,

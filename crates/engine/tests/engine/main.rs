@@ -4,6 +4,7 @@
 
 mod access;
 mod chaos;
+mod consuming;
 mod content;
 mod conversations;
 mod credit;
@@ -16,6 +17,7 @@ mod harness;
 mod persistence;
 mod pools;
 mod publishing;
+mod queues;
 mod requests;
 mod retained;
 mod sessions;

@@ -1,0 +1,22 @@
+//! Private queues: a consumer's own subscription, or the replies that it waits for.
+
+use crate::sessions::CatchUp;
+use crate::subscriptions::Subscription;
+use std::sync::Arc;
+use windrose_event::HeadersTest;
+
+/// What is particular to a queue with a subscription of its own.
+#[derive(Debug)]
+pub(crate) struct Private {
+    /// The session that it is for: its own events may be left out.
+    pub(crate) session: Arc<str>,
+    pub(crate) subscription: Option<Subscription>,
+    /// Which events of those, if not all.
+    pub(crate) headers: Option<Box<HeadersTest>>,
+    /// Last values that it has still to get.
+    pub(crate) catch_up: Option<Box<CatchUp>>,
+    /// The token of its reply address.
+    pub(crate) token: Option<u128>,
+    /// Whether its consumer was told that it consumes: nothing comes before.
+    pub(crate) open: bool,
+}

@@ -1,0 +1,622 @@
+//! Queue: one row of events, and the consumers that take turns at it.
+
+use super::consumer::{Consumer, InFlight, Slot, Wish};
+use super::item::{Item, Loss, Lost, NEVER};
+use super::private::Private;
+use super::road::Road;
+use crate::backlog::{Backlog, Waiting};
+use crate::io::QueueId;
+use crate::journal::SessionNumber;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::{
+    Assurance, ConnectionId, ConsumerId, Declined, Disposition, Event, Moment, Now, Outcome, Overflow,
+    QueueDeclaration, Supply, Tag, Text,
+};
+use windrose_policy::QueueFull;
+
+/// Entries that are looked at for one that the only consumer with credit can use.
+const LOOK_AHEAD: usize = 1_000;
+
+/// Events that are dropped at once because they have waited too long; then others have their turn.
+const EXPIRE_AT_ONCE: usize = 1_000;
+
+/// What became of an event that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// The queue has it, or had it.
+    Taken,
+    /// There is no room for it.
+    Refused,
+}
+
+/// A queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: Text,
+    /// Its name among all shards, if it is not private.
+    pub(crate) id: Option<QueueId>,
+    /// The connection that it is exclusive to, if it is.
+    pub(crate) owner: Option<ConnectionId>,
+    pub(crate) declaration: Arc<QueueDeclaration>,
+    /// Its name in the journal, if what waits in it outlives the process.
+    pub(crate) number: Option<SessionNumber>,
+    /// What is particular to it if it has a subscription of its own.
+    pub(crate) private: Option<Box<Private>>,
+    /// Its entry among the timers.
+    pub(crate) timer: Option<Moment>,
+    /// When it was last in use.
+    used: Moment,
+    backlog: Backlog<Item>,
+    /// Bytes of payloads that wait.
+    payload: u64,
+    consumers: Slab<Consumer>,
+    /// Consumers that want more, in the order of their turns.
+    line: VecDeque<Slot>,
+    /// Consumers that wait for nothing more to wait.
+    draining: u32,
+    /// Deliveries that were pulled and not disposed of.
+    pulled: FxHashMap<u64, InFlight>,
+    /// Deliveries that are not disposed of.
+    unsettled: usize,
+    serials: u32,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub(crate) fn new(name: Text, declaration: Arc<QueueDeclaration>, now: Now) -> Self {
+        Self {
+            name,
+            id: None,
+            owner: None,
+            declaration,
+            number: None,
+            private: None,
+            timer: None,
+            used: now.moment,
+            backlog: Backlog::default(),
+            payload: 0,
+            consumers: Slab::new(),
+            line: VecDeque::new(),
+            draining: 0,
+            pulled: FxHashMap::default(),
+            unsettled: 0,
+            serials: 0,
+        }
+    }
+
+    /// What waited before a restart, in order. What somebody may have seen is marked so.
+    #[allow(dead_code, reason = "the journal of queues comes next")]
+    pub(crate) fn restore(&mut self, position: u64, mut item: Item, seen: bool) {
+        item.again = seen;
+        item.journaled = true;
+        self.payload += item.event.payload.len() as u64;
+        self.backlog.put_last(position, item);
+    }
+
+    /// Takes an event: a consumer gets it, or it waits.
+    #[inline]
+    pub(crate) fn offer(&mut self, item: Item, road: &mut Road<'_>) -> Offered {
+        if self.backlog.is_empty()
+            && let Some(slot) = self.next_in_line()
+        {
+            road.counts.queued += 1;
+            let position = self.backlog.pass();
+            self.supply(slot, Waiting { position, entry: item }, true, road);
+            self.tell_drained(road);
+            return Offered::Taken;
+        }
+        self.wait(item, road)
+    }
+
+    fn wait(&mut self, mut item: Item, road: &mut Road<'_>) -> Offered {
+        if !self.has_room(&item, road) {
+            self.expire(road);
+        }
+        let over = !self.has_room(&item, road);
+        if over && self.refuses(&item, road) {
+            if self.declaration.options.overflow == Some(Overflow::RejectPublishDlx) {
+                self.lose(item, Loss::Full, road);
+            } else {
+                road.counts.drop("queue_full");
+            }
+            return Offered::Refused;
+        }
+        if let Some(queue) = self.number.filter(|_| item.event.assurance != Assurance::AtMostOnce) {
+            item.journaled = true;
+            road.queued(queue, self.backlog.last_position() + 1, &item);
+        }
+        self.payload += item.event.payload.len() as u64;
+        road.counts.queued += 1;
+        self.backlog.push(item);
+        while over && self.is_over(road) {
+            let Some(waiting) = self.pop() else { break };
+            self.give_up(waiting, Loss::Full, road);
+        }
+        if !self.line.is_empty() {
+            // What waits before it is not for those who want more.
+            self.pump(road);
+        }
+        Offered::Taken
+    }
+
+    /// Whether one more may wait.
+    fn has_room(&self, item: &Item, road: &Road<'_>) -> bool {
+        self.backlog.fits(&item.event, road.bounds) && self.has_own_room(item)
+    }
+
+    /// Whether one more may wait as far as the queue itself says.
+    fn has_own_room(&self, item: &Item) -> bool {
+        let options = &self.declaration.options;
+        let payload = self.payload + item.event.payload.len() as u64;
+        options.max_length.is_none_or(|most| (self.backlog.len() as u64) < most)
+            && options.max_length_bytes.is_none_or(|most| payload <= most)
+    }
+
+    /// Whether it is what comes that goes, and not what waits, when there is no room.
+    fn refuses(&self, item: &Item, road: &Road<'_>) -> bool {
+        match self.declaration.options.overflow {
+            Some(overflow) => overflow != Overflow::DropHead,
+            // Of a queue's own bounds the oldest make room unless it says otherwise; of all queues' the document tells.
+            None => road.bounds.full == QueueFull::RefuseNewest && self.has_own_room(item),
+        }
+    }
+
+    /// Whether more wait than may.
+    fn is_over(&self, road: &Road<'_>) -> bool {
+        let options = &self.declaration.options;
+        self.backlog.is_over(road.bounds)
+            || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
+            || options.max_length_bytes.is_some_and(|most| self.payload > most)
+    }
+
+    /// Lets consumers have what waits, as far as they want it.
+    pub(crate) fn pump(&mut self, road: &mut Road<'_>) {
+        while let Some(first) = self.backlog.front() {
+            if first.entry.is_due(road.now.wall) {
+                let Some(waiting) = self.pop() else { break };
+                self.give_up(waiting, Loss::Expired, road);
+                continue;
+            }
+            let avoids = first.entry.avoids;
+            let Some(slot) = self.next_in_line() else { break };
+            let serial = self.consumers.get(slot as usize).map_or(0, |consumer| consumer.serial);
+            let waiting = if avoids != serial {
+                self.pop()
+            } else if self.line.len() > 1 {
+                self.line.rotate_left(1);
+                continue;
+            } else {
+                let waiting = self.backlog.pop_where(LOOK_AHEAD, |item| item.avoids != serial);
+                self.payload -=
+                    waiting.as_ref().map_or(0, |waiting| waiting.entry.event.payload.len() as u64);
+                waiting
+            };
+            let Some(waiting) = waiting else { break };
+            self.supply(slot, waiting, false, road);
+        }
+        self.tell_drained(road);
+    }
+
+    /// The consumer whose turn it is, if any wants more.
+    #[inline]
+    fn next_in_line(&mut self) -> Option<Slot> {
+        loop {
+            let slot = *self.line.front()?;
+            match self.consumers.get_mut(slot as usize) {
+                Some(consumer) if consumer.wants() => return Some(slot),
+                Some(consumer) => consumer.in_line = false,
+                None => {}
+            }
+            self.line.pop_front();
+        }
+    }
+
+    /// Brings the first in line an event, whose turn is then over.
+    #[inline]
+    fn supply(&mut self, slot: Slot, waiting: Waiting<Item>, is_new: bool, road: &mut Road<'_>) {
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return };
+        let Waiting { position, entry: mut item } = waiting;
+        let (at, failures) = (consumer.wish.at, u32::from(item.failures));
+        consumer.given += 1;
+        let delivery = if consumer.wish.presettled {
+            if item.journaled
+                && let Some(queue) = self.number
+            {
+                road.done(queue, position);
+            }
+            road.counts.queued -= 1;
+            if at.shard == road.here {
+                road.counts.at(consumer.wish.listener).events_out[Outcome::Accepted.rank()] += 1;
+            }
+            item.into_delivery()
+        } else {
+            if let Some(queue) = self.number
+                && item.event.assurance != Assurance::AtMostOnce
+            {
+                if is_new {
+                    item.journaled = true;
+                    road.queued(queue, position, &item);
+                }
+                if !item.again {
+                    road.launched(queue, position, Tag(1));
+                }
+            }
+            self.unsettled += 1;
+            let mut delivery = item.delivery(Tag::NONE);
+            delivery.tag = consumer.launch(InFlight { position, item });
+            delivery
+        };
+        road.supply(at, Supply { consumer: at.consumer, failures, delivery });
+        let wants = consumer.wants();
+        consumer.in_line = wants;
+        if self.line.len() > 1 || !wants {
+            self.line.pop_front();
+            if wants {
+                self.line.push_back(slot);
+            }
+        }
+    }
+
+    /// Enters a consumer. The private queues' begin to get events once [`Queue::open`] says so.
+    pub(crate) fn join(&mut self, wish: Wish) -> Slot {
+        self.serials = self.serials.wrapping_add(1).max(1);
+        if self.consumers.capacity() == 0 {
+            // Most queues have one consumer.
+            self.consumers = Slab::with_capacity(1);
+        }
+        self.consumers.insert(Consumer::new(wish, self.serials)) as Slot
+    }
+
+    /// Lets a consumer have its turn, if it wants more.
+    pub(crate) fn wake(&mut self, slot: Slot) {
+        if self.private.as_ref().is_some_and(|private| !private.open)
+            || self.declaration.options.single_active_consumer && self.active() != Some(slot)
+        {
+            return;
+        }
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return };
+        if !consumer.in_line && consumer.wants() {
+            consumer.in_line = true;
+            self.line.push_back(slot);
+        }
+    }
+
+    /// Of consumers of which one at a time gets events: the one that came first.
+    fn active(&self) -> Option<Slot> {
+        let waiting = self.consumers.iter().filter(|(_, consumer)| !consumer.canceled);
+        waiting.min_by_key(|(_, consumer)| consumer.serial).map(|(slot, _)| slot as Slot)
+    }
+
+    /// Lets all consumers have their turns.
+    pub(crate) fn wake_all(&mut self) {
+        let slots: Vec<_> = self.consumers.iter().map(|(slot, _)| slot as Slot).collect();
+        for slot in slots {
+            self.wake(slot);
+        }
+    }
+
+    /// How many more its consumers take now.
+    pub(crate) fn room(&self) -> usize {
+        let more = |consumer: &Consumer| {
+            let granted = consumer.wish.limit.saturating_sub(consumer.given);
+            if consumer.wants() { usize::try_from(granted).unwrap_or(usize::MAX) } else { 0 }
+        };
+        self.consumers.iter().map(|(_, consumer)| more(consumer)).fold(0, usize::saturating_add)
+    }
+
+    /// Events that are not done with.
+    pub(crate) fn held(&self) -> usize {
+        self.backlog.len() + self.unsettled
+    }
+
+    /// A consumer takes so many deliveries in all.
+    pub(crate) fn grant(&mut self, slot: Slot, limit: u64, drain: bool, road: &mut Road<'_>) {
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return };
+        consumer.wish.limit = limit;
+        self.draining += u32::from(drain);
+        self.draining -= u32::from(consumer.draining);
+        consumer.draining = drain;
+        self.wake(slot);
+        self.pump(road);
+    }
+
+    /// A consumer's connection has too much to write already, or no longer.
+    pub(crate) fn hold(&mut self, slot: Slot, held: bool, road: &mut Road<'_>) {
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return };
+        consumer.wish.held = held;
+        if !held {
+            self.wake(slot);
+            self.pump(road);
+        }
+    }
+
+    /// A consumer says what becomes of deliveries. Whether it has gone with that: it was canceled before.
+    pub(crate) fn dispose(
+        &mut self,
+        slot: Slot,
+        tags: &[Tag],
+        disposition: Disposition,
+        road: &mut Road<'_>,
+    ) -> bool {
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return false };
+        let serial = consumer.serial;
+        if let (Disposition::Accepted, &[tag]) = (disposition, tags) {
+            let Some(in_flight) = consumer.settle(tag) else { return false };
+            consumer.tidy();
+            self.settled(&in_flight, road);
+        } else {
+            let back: Vec<_> = tags.iter().filter_map(|tag| consumer.settle(*tag)).collect();
+            consumer.tidy();
+            self.dispose_all(back, disposition, serial, road);
+        }
+        let Some(consumer) = self.consumers.get(slot as usize) else { return false };
+        let gone = consumer.canceled && consumer.unsettled() == 0;
+        if gone {
+            self.leave(slot);
+        } else {
+            self.wake(slot);
+        }
+        self.pump(road);
+        gone
+    }
+
+    /// What becomes of deliveries, of whomever.
+    fn dispose_all(
+        &mut self,
+        mut back: Vec<InFlight>,
+        disposition: Disposition,
+        serial: u32,
+        road: &mut Road<'_>,
+    ) {
+        let (failed, avoids) = match disposition {
+            Disposition::Accepted => return back.iter().for_each(|in_flight| self.settled(in_flight, road)),
+            Disposition::Rejected => {
+                for InFlight { position, item } in back {
+                    self.unsettled -= 1;
+                    self.give_up(Waiting { position, entry: item }, Loss::Rejected, road);
+                }
+                return;
+            }
+            Disposition::Released => (false, false),
+            Disposition::Modified { failed, undeliverable_here } => (failed, undeliverable_here),
+        };
+        // From the last to the first, so that each goes to the very beginning of the row.
+        back.sort_unstable_by_key(|in_flight| std::cmp::Reverse(in_flight.position));
+        for InFlight { position, mut item } in back {
+            self.unsettled -= 1;
+            item.again = true;
+            item.failures = item.failures.saturating_add(u16::from(failed));
+            if avoids {
+                item.avoids = serial;
+            }
+            self.payload += item.event.payload.len() as u64;
+            self.backlog.put_back(position, item);
+        }
+    }
+
+    fn settled(&mut self, in_flight: &InFlight, road: &mut Road<'_>) {
+        self.unsettled -= 1;
+        road.counts.queued -= 1;
+        if in_flight.item.journaled
+            && let Some(queue) = self.number
+        {
+            road.done(queue, in_flight.position);
+        }
+    }
+
+    /// A consumer wants no more. `release`: what it has not disposed of goes back. Whether it is gone with that.
+    pub(crate) fn cancel(&mut self, slot: Slot, release: bool, road: &mut Road<'_>) -> bool {
+        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return true };
+        consumer.canceled = true;
+        self.draining -= u32::from(std::mem::take(&mut consumer.draining));
+        let serial = consumer.serial;
+        if release {
+            let back = consumer.take();
+            self.dispose_all(back, Disposition::Released, serial, road);
+        }
+        let gone = self.consumers.get(slot as usize).is_none_or(|consumer| consumer.unsettled() == 0);
+        if gone {
+            self.leave(slot);
+        }
+        self.used = road.now.moment;
+        if let Some(active) = self.declaration.options.single_active_consumer.then(|| self.active()).flatten()
+        {
+            self.wake(active);
+        }
+        self.pump(road);
+        gone
+    }
+
+    fn leave(&mut self, slot: Slot) {
+        if self.consumers.try_remove(slot as usize).is_some() {
+            self.line.retain(|known| *known != slot);
+        }
+    }
+
+    /// Takes out the first event for somebody who asks once. `number`: by which it is disposed of; `None`: it is done with.
+    pub(crate) fn pull(&mut self, number: Option<u64>, road: &mut Road<'_>) -> Option<Supply> {
+        self.used = road.now.moment;
+        self.expire(road);
+        let Waiting { position, entry: item } = self.pop()?;
+        let failures = u32::from(item.failures);
+        let consumer = ConsumerId(0);
+        let delivery = match number {
+            None => {
+                road.counts.queued -= 1;
+                if let Some(queue) = self.number.filter(|_| item.journaled) {
+                    road.done(queue, position);
+                }
+                item.into_delivery()
+            }
+            Some(number) => {
+                if let Some(queue) = self.number.filter(|_| item.journaled && !item.again) {
+                    road.launched(queue, position, Tag(1));
+                }
+                let delivery = item.delivery(Tag::NONE);
+                self.unsettled += 1;
+                self.pulled.insert(number, InFlight { position, item });
+                delivery
+            }
+        };
+        Some(Supply { consumer, failures, delivery })
+    }
+
+    /// What becomes of what was pulled.
+    pub(crate) fn dispose_pulled(&mut self, numbers: &[u64], disposition: Disposition, road: &mut Road<'_>) {
+        let back = numbers.iter().filter_map(|number| self.pulled.remove(number)).collect();
+        self.dispose_all(back, disposition, 0, road);
+        self.pump(road);
+    }
+
+    /// Drops what has waited too long at the beginning of the row.
+    pub(crate) fn expire(&mut self, road: &mut Road<'_>) {
+        for _ in 0..EXPIRE_AT_ONCE {
+            if !self.backlog.front().is_some_and(|first| first.entry.is_due(road.now.wall)) {
+                return;
+            }
+            let Some(waiting) = self.pop() else { return };
+            self.give_up(waiting, Loss::Expired, road);
+        }
+    }
+
+    /// Drops all that waits. Returns how many that was.
+    pub(crate) fn purge(&mut self, road: &mut Road<'_>) -> u32 {
+        self.payload = 0;
+        let mut count = 0;
+        for Waiting { position, entry } in self.backlog.take() {
+            count += 1;
+            road.counts.queued -= 1;
+            if let Some(queue) = self.number.filter(|_| entry.journaled) {
+                road.done(queue, position);
+            }
+        }
+        count
+    }
+
+    /// The end of the queue: its consumers hear why. Returns how many events waited.
+    pub(crate) fn close(&mut self, because: &Declined, road: &mut Road<'_>) -> u32 {
+        road.counts.queued -= (self.backlog.len() + self.unsettled) as u64;
+        for (_, consumer) in &self.consumers {
+            if !consumer.canceled {
+                road.canceled(consumer.wish.at, Some(because.clone()));
+            }
+        }
+        self.backlog.len() as u32
+    }
+
+    /// All that is not done with, in order.
+    pub(crate) fn into_rest(self) -> Vec<Arc<Event>> {
+        let Self { mut backlog, consumers, pulled, .. } = self;
+        let mut rest: Vec<_> = backlog.take().map(|waiting| (waiting.position, waiting.entry)).collect();
+        let flying = consumers.into_iter().flat_map(|(_, mut consumer)| consumer.take());
+        let flying = flying.chain(pulled.into_values());
+        rest.extend(flying.map(|in_flight| (in_flight.position, in_flight.item)));
+        rest.sort_unstable_by_key(|(position, _)| *position);
+        rest.into_iter().map(|(_, item)| item.event).collect()
+    }
+
+    /// Who consumes from it, or still has something of it.
+    pub(crate) fn all_consumers(&self) -> impl Iterator<Item = &Consumer> {
+        self.consumers.iter().map(|(_, consumer)| consumer)
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// How many consume.
+    pub(crate) fn consuming(&self) -> usize {
+        self.consumers.iter().filter(|(_, consumer)| !consumer.canceled).count()
+    }
+
+    /// Whether somebody has it for itself.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.consumers.iter().any(|(_, consumer)| consumer.wish.exclusive && !consumer.canceled)
+    }
+
+    /// Whether a consumer could take more than waits.
+    pub(crate) fn could_take(&self) -> bool {
+        self.backlog.is_empty() && self.consumers.iter().any(|(_, consumer)| consumer.wants())
+    }
+
+    /// It is in use now.
+    pub(crate) fn touch(&mut self, now: Now) {
+        self.used = now.moment;
+    }
+
+    /// Whether nobody has used it for as long as it says.
+    pub(crate) fn is_abandoned(&self, now: Now) -> bool {
+        let unused = |expires| self.consumers.is_empty() && now.moment.since(self.used) >= expires;
+        self.declaration.options.expires.is_some_and(unused)
+    }
+
+    /// When it is to be looked at.
+    pub(crate) fn due(&self, now: Now) -> Option<Moment> {
+        let first = self.backlog.front().map(|waiting| waiting.entry.due).filter(|due| *due != NEVER);
+        let first = first.map(|due| now.moment + due.since(now.wall));
+        let unused = self.declaration.options.expires.filter(|_| self.consumers.is_empty());
+        let catches_up = self.catches_up().then(Moment::default);
+        [first, unused.map(|expires| self.used + expires), catches_up].into_iter().flatten().min()
+    }
+
+    /// Whether last values wait that a consumer would take now.
+    pub(crate) fn catches_up(&self) -> bool {
+        self.private.as_ref().is_some_and(|private| private.open && private.catch_up.is_some())
+            && self.backlog.is_empty()
+            && self.consumers.iter().any(|(_, consumer)| consumer.wants())
+    }
+
+    fn pop(&mut self) -> Option<Waiting<Item>> {
+        let waiting = self.backlog.pop()?;
+        self.payload -= waiting.entry.event.payload.len() as u64;
+        Some(waiting)
+    }
+
+    /// An event is done with though nobody could use it.
+    fn give_up(&mut self, waiting: Waiting<Item>, loss: Loss, road: &mut Road<'_>) {
+        let Waiting { position, entry: item } = waiting;
+        road.counts.queued -= 1;
+        if let Some(queue) = self.number.filter(|_| item.journaled) {
+            road.done(queue, position);
+        }
+        self.lose(item, loss, road);
+    }
+
+    fn lose(&self, item: Item, loss: Loss, road: &mut Road<'_>) {
+        if self.declaration.options.dead_letter_exchange.is_none() {
+            return road.counts.drop(loss.cause());
+        }
+        let (queue, declaration) = (self.name.clone(), self.declaration.clone());
+        road.lost.push_back(Lost { event: item.event, loss, queue, declaration });
+    }
+
+    /// Tells those who wait for it that nothing more waits for them, or that they have had all that they would take.
+    fn tell_drained(&mut self, road: &mut Road<'_>) {
+        if self.draining == 0 || self.private.as_ref().is_some_and(|private| !private.open) {
+            return;
+        }
+        let catches_up = self.private.as_ref().is_some_and(|private| private.catch_up.is_some());
+        let empty = self.backlog.is_empty() && !catches_up;
+        for (_, consumer) in &mut self.consumers {
+            if !consumer.draining {
+                continue;
+            }
+            let serial = consumer.serial;
+            let nothing = || {
+                empty
+                    || !catches_up
+                        && self.backlog.iter().take(LOOK_AHEAD).all(|waiting| waiting.entry.avoids == serial)
+            };
+            if consumer.given >= consumer.wish.limit || nothing() {
+                consumer.draining = false;
+                self.draining -= 1;
+                consumer.wish.limit = consumer.given;
+                road.drained(consumer.wish.at, consumer.given);
+            }
+        }
+    }
+}
