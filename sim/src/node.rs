@@ -294,6 +294,8 @@ fn describe(message: &ShardMessage) -> (&'static str, Option<Arc<str>>, Vec<PubI
         ShardMessage::Events(events) => {
             ("events", None, World::named(events.iter().map(|forward| &forward.event)))
         }
+        ShardMessage::Words(_) => ("what is said of queues", None, Vec::new()),
+        ShardMessage::Topology(_) => ("what is said of exchanges and queues", None, Vec::new()),
         ShardMessage::Credit(_) => ("credit", None, Vec::new()),
         ShardMessage::Remember(event) => ("a last value", None, World::named([event])),
         ShardMessage::Take { session, .. } => ("to hand over", Some(session.clone()), Vec::new()),
