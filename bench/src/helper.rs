@@ -32,6 +32,10 @@ pub(crate) enum Role {
     Endpoints,
     /// Shakes hands by DTLS, from many addresses.
     Sessions,
+    /// Publishes and consumes by AMQP.
+    Amqp,
+    /// Holds connections of AMQP that do nothing.
+    AmqpIdle,
     /// Answers REST requests.
     Sink,
     /// Does the work whose instructions are counted.
@@ -54,6 +58,8 @@ impl Role {
             Self::Coap => "coap",
             Self::Endpoints => "endpoints",
             Self::Sessions => "sessions",
+            Self::Amqp => "amqp",
+            Self::AmqpIdle => "amqp-idle",
             Self::Sink => "sink",
             Self::Counted => "counted",
             Self::Loop => "loop",

@@ -94,6 +94,8 @@ fn main() -> ExitCode {
         Some(helper::Role::Coap) => load::coap::main(),
         Some(helper::Role::Endpoints) => load::endpoints::main(),
         Some(helper::Role::Sessions) => load::sessions::main(),
+        Some(helper::Role::Amqp) => load::amqp::main(),
+        Some(helper::Role::AmqpIdle) => load::amqp::idle::main(),
         Some(helper::Role::Sink) => sink::main(),
         Some(helper::Role::Loop) => bare_loop::main(arguments.listen),
         Some(helper::Role::Counted) => counts::main(),

@@ -1,5 +1,6 @@
 //! What is measured: the list of cases, and what one round of a case needs.
 
+mod amqp;
 mod coap;
 mod dtls;
 mod idle;
@@ -16,6 +17,7 @@ mod traffic;
 
 use crate::Result;
 use crate::certificates::PemFiles;
+use crate::load::amqp::Version;
 use crate::load::slow::Measured;
 use crate::peers::{Need, Peer, Setup, free_address};
 use serde::Serialize;
@@ -210,6 +212,41 @@ pub(crate) const CASES: &[Case] = &[
         measure: &dtls::Sessions,
     },
     Case {
+        name: "amqp091-confirmed",
+        about: "AMQP 0-9-1: 20 publishers with confirms, a queue, 4 consumers that acknowledge each message",
+        measure: &amqp::Queues { version: Version::V091, settled: false, queues: 1 },
+    },
+    Case {
+        name: "amqp091-queues",
+        about: "the same with a queue for each consumer, and 5 publishers each",
+        measure: &amqp::Queues { version: Version::V091, settled: false, queues: 4 },
+    },
+    Case {
+        name: "amqp1-unsettled",
+        about: "AMQP 1.0: 20 senders, a queue, 4 receivers; each transfer is accepted, by the server and by its receiver",
+        measure: &amqp::Queues { version: Version::V1, settled: false, queues: 1 },
+    },
+    Case {
+        name: "amqp1-unsettled-queues",
+        about: "the same with a queue for each receiver, and 5 senders each",
+        measure: &amqp::Queues { version: Version::V1, settled: false, queues: 4 },
+    },
+    Case {
+        name: "amqp1-settled",
+        about: "amqp1-unsettled with transfers that are settled when they are sent",
+        measure: &amqp::Queues { version: Version::V1, settled: true, queues: 1 },
+    },
+    Case {
+        name: "amqp1-settled-queues",
+        about: "the same with a queue for each receiver, and 5 senders each",
+        measure: &amqp::Queues { version: Version::V1, settled: true, queues: 4 },
+    },
+    Case {
+        name: "amqp-idle",
+        about: "5,000 connections of AMQP 0-9-1 and 5,000 of 1.0, each with one channel or session and one consumer",
+        measure: &amqp::Idle,
+    },
+    Case {
         name: "subscriptions-1m",
         about: "1,000,000 subscriptions of 1,000 sessions, half with wildcards; events beside them",
         measure: &many::Subscriptions,
@@ -353,7 +390,7 @@ impl Case {
         let mqtt5 = (conditions.mqtt == 5).then_some(Need::Mqtt5);
         let needs: Vec<Need> = self.measure.needs().into_iter().chain(mqtt5).collect();
         (peer.speaks_mqtt()
-            || [Need::Forward, Need::Coap, Need::Dtls].iter().any(|need| needs.contains(need)))
+            || [Need::Forward, Need::Coap, Need::Dtls, Need::Amqp1].iter().any(|need| needs.contains(need)))
             && needs.iter().all(|need| peer.can(*need))
     }
 
@@ -374,6 +411,7 @@ impl Case {
             many: false,
             coap: None,
             psk: false,
+            amqp: false,
             shards: None,
         };
         self.measure.run(peer, setup, conditions)

@@ -3,6 +3,7 @@
 //! Clients stand in groups. In a group every subscriber gets what every publisher publishes, and no more is in flight
 //! than the group's share: publishers go at the pace at which subscribers *receive*, so a server gains nothing by dropping.
 
+pub(crate) mod amqp;
 mod caller;
 mod client;
 pub(crate) mod coap;

@@ -11,6 +11,7 @@ mod nginx;
 pub(crate) mod psk;
 mod rabbitmq;
 mod rumqttd;
+mod skupper;
 mod windrose;
 
 use crate::Result;
@@ -49,6 +50,11 @@ pub(crate) trait Peer {
     /// Whether it meets what a case needs.
     fn can(&self, need: Need) -> bool;
 
+    /// What comes before a queue's name in its addresses of AMQP 1.0.
+    fn amqp_prefix(&self) -> &'static str {
+        ""
+    }
+
     /// Writes its configuration into the setup's folder and gives the command that runs it in the foreground.
     fn command(&self, setup: &Setup) -> Result<Command>;
 }
@@ -76,6 +82,10 @@ pub(crate) enum Need {
     Coap,
     /// CoAP over DTLS, with a pre-shared key.
     Dtls,
+    /// AMQP 0-9-1, with queues that are not durable.
+    Amqp091,
+    /// AMQP 1.0.
+    Amqp1,
     /// It runs with as many shards as it is told, and reloads its document.
     Shards,
 }
@@ -103,6 +113,8 @@ pub(crate) struct Setup {
     pub(crate) coap: Option<Option<Duration>>,
     /// It listens for CoAP over DTLS at its address, with the key of [`psk`].
     pub(crate) psk: bool,
+    /// It listens for AMQP at its address.
+    pub(crate) amqp: bool,
     /// How many threads handle events; as the server sees fit without it.
     pub(crate) shards: Option<u16>,
 }
@@ -157,6 +169,9 @@ pub(crate) fn found() -> Vec<Box<dyn Peer>> {
     }
     if let Some(rabbitmq) = rabbitmq::RabbitMq::find() {
         peers.push(Box::new(rabbitmq));
+    }
+    if let Some(program) = program("skrouterd") {
+        peers.push(Box::new(skupper::Skupper { program }));
     }
     peers.push(Box::new(bare_loop::BareLoop));
     peers

@@ -1,4 +1,4 @@
-//! RabbitMQ with its MQTT plugin, as a node of its own beside any that the machine may run.
+//! RabbitMQ with its plugins for MQTT and AMQP 1.0, as a node of its own beside any that the machine may run.
 
 use super::{Need, Peer, Setup, free_address, write_config};
 use crate::Result;
@@ -41,13 +41,18 @@ impl Peer for RabbitMq {
     }
 
     fn can(&self, need: Need) -> bool {
-        matches!(need, Need::Qos1 | Need::Tls)
+        matches!(need, Need::Qos1 | Need::Tls | Need::Amqp091 | Need::Amqp1)
+    }
+
+    fn amqp_prefix(&self) -> &'static str {
+        "/amq/queue/"
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {
         let listener = match &setup.tls {
             Some(tls) => format!(
-                "mqtt.listeners.tcp = none\n\
+                "listeners.tcp = none\n\
+                 mqtt.listeners.tcp = none\n\
                  mqtt.listeners.ssl.1 = {address}\n\
                  ssl_options.cacertfile = {authority}\n\
                  ssl_options.certfile = {certificate}\n\
@@ -58,13 +63,17 @@ impl Peer for RabbitMq {
                 certificate = tls.certificate.display(),
                 key = tls.key.display(),
             ),
-            None => format!("mqtt.listeners.tcp.1 = {}\n", setup.address),
+            None if setup.amqp => {
+                format!("mqtt.listeners.tcp = none\nlisteners.tcp.1 = {}\n", setup.address)
+            }
+            None => format!("listeners.tcp = none\nmqtt.listeners.tcp.1 = {}\n", setup.address),
         };
         let text = format!(
-            "listeners.tcp = none\n\
-             mqtt.allow_anonymous = true\n\
+            "mqtt.allow_anonymous = true\n\
              mqtt.default_user = guest\n\
              mqtt.default_pass = guest\n\
+             amqp1_0.default_user = guest\n\
+             amqp1_0.default_vhost = /\n\
              mqtt.prefetch = 65535\n\
              mqtt.tcp_listen_options.nodelay = true\n\
              log.file = false\n\
@@ -73,7 +82,7 @@ impl Peer for RabbitMq {
         );
         let folder = setup.folder.display();
         let config = write_config(&setup.folder, "rabbitmq.conf", &text)?;
-        let plugins = write_config(&setup.folder, "enabled_plugins", "[rabbitmq_mqtt].\n")?;
+        let plugins = write_config(&setup.folder, "enabled_plugins", "[rabbitmq_mqtt,rabbitmq_amqp1_0].\n")?;
         // Erlang's name service would be started as a daemon that outlives the node, unless it is there already.
         let mut command = Command::new("sh");
         command.args(["-c", "epmd -address 127.0.0.1 & exec \"$0\""]).arg(&self.script);

@@ -46,6 +46,10 @@ impl Peer for Windrose {
         true
     }
 
+    fn amqp_prefix(&self) -> &'static str {
+        "/queue/"
+    }
+
     fn command(&self, setup: &Setup) -> Result<Command> {
         let document = write_config(&setup.folder, "windrose.yaml", &document(setup)?)?;
         let mut command = Command::new(&self.program);
@@ -88,6 +92,9 @@ fn document(setup: &Setup) -> Result<String> {
         transport = if setup.websocket { ", transport: websocket" } else { "" },
         tls = if setup.tls.is_some() { ", tls: edge" } else { "" },
     );
+    if setup.amqp {
+        writeln!(text, "  - {{name: amqp, protocol: amqp, bind: '{}'}}", setup.address)?;
+    }
     if setup.coap.is_some() {
         writeln!(text, "  - {{name: coap, protocol: coap, bind: '{}'}}", setup.address)?;
     }
