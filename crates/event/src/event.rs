@@ -64,7 +64,15 @@ impl Event {
     /// Bytes that keeping it costs, roughly: the bound of queues is counted in these.
     pub fn weight(&self) -> usize {
         let details = self.details.as_ref().map_or(0, |details| {
-            128 + details.headers.iter().map(|(name, value)| 64 + name.len() + value.len()).sum::<usize>()
+            let headers = details.headers.iter().map(|(name, value)| 64 + name.len() + value.len());
+            let correlation = details.correlation.as_ref().map_or(0, Bytes::len);
+            let original = details.original.as_ref().map_or(0, |original| match original.form {
+                // The payload is a part of it.
+                Original::AMQP_1_0 => original.bytes.len().saturating_sub(self.payload.len()),
+                _ => original.bytes.len(),
+            });
+            let deaths = details.deaths.iter().map(|death| 128 + death.queue.len() + death.key.len());
+            128 + headers.sum::<usize>() + correlation + original + deaths.sum::<usize>()
         });
         size_of::<Self>() + self.address.as_bytes().len() + self.payload.len() + details
     }

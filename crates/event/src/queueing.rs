@@ -290,6 +290,11 @@ pub struct Death {
     pub key: Text,
 }
 
+impl Death {
+    /// All reasons.
+    pub const REASONS: [&'static str; 4] = ["rejected", "expired", "maxlen", "delivery_limit"];
+}
+
 /// How an event's sender wrote it, for receivers that speak the same protocol: they get it as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {

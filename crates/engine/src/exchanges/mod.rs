@@ -94,6 +94,11 @@ impl Registered {
         self.owner.is_some_and(|owner| owner != (shard, connection))
     }
 
+    /// Whether it outlives the process: not what ends with a connection.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.declaration.durable && self.owner.is_none() && !self.kept
+    }
+
     /// Whether it refuses what it has no room for, so that publishers are to be told.
     pub(crate) fn rejects(&self) -> bool {
         let overflow = self.declaration.options.overflow;
@@ -114,6 +119,8 @@ struct Road {
     /// Who made it: what must be kept from somebody does not go by its binding.
     by: Option<Arc<Identity>>,
     binding: Option<Arc<Binding>>,
+    /// Whether it outlives the process.
+    lasting: bool,
 }
 
 #[derive(Debug)]
@@ -129,6 +136,8 @@ pub(crate) struct Turn {
     pub(crate) filter: Filter,
     /// Whether it is a part of ways that begin at other addresses.
     pub(crate) chained: bool,
+    /// The binding, if it was to outlive the process and has ended.
+    pub(crate) lasting: Option<Arc<Binding>>,
 }
 
 impl Default for Topology {
@@ -208,6 +217,20 @@ impl Topology {
         self.ids.contains_key(binding)
     }
 
+    /// Whether an exchange outlives the process.
+    pub(crate) fn is_exchange_lasting(&self, name: &str) -> bool {
+        self.exchanges.get(name).is_some_and(|exchange| exchange.declaration.durable)
+    }
+
+    /// Whether a binding outlives the process: both of its ends do.
+    pub(crate) fn would_last(&self, binding: &Binding) -> bool {
+        let to = match &binding.destination {
+            Destination::Queue(name) => self.queue(name.as_str()).is_some_and(Registered::is_lasting),
+            Destination::Exchange(name) => self.is_exchange_lasting(name.as_str()),
+        };
+        to && self.is_exchange_lasting(binding.source.as_str())
+    }
+
     /// Enters an exchange.
     pub(crate) fn insert_exchange(&mut self, declaration: ExchangeDeclaration) {
         let ExchangeDeclaration { name, kind, .. } = &declaration;
@@ -249,6 +272,7 @@ impl Topology {
             headers: None,
             by: None,
             binding: None,
+            lasting: false,
         }))
     }
 
@@ -272,6 +296,7 @@ impl Topology {
         if self.ids.contains_key(&**binding) {
             return None;
         }
+        let lasting = self.would_last(binding);
         let source = self.exchanges.get(&binding.source)?.head.clone();
         let to = match &binding.destination {
             Destination::Queue(name) => Target::Queue(self.queue(name.as_str())?.id),
@@ -282,7 +307,7 @@ impl Topology {
         let headers =
             (source.kind == ExchangeKind::Headers).then(|| binding.headers.clone().unwrap_or_default());
         let (source, binding) = (Some(source), Some(binding.clone()));
-        Some(self.insert_road(Road { source, to, filter, pattern, headers, by, binding }))
+        Some(self.insert_road(Road { source, to, filter, pattern, headers, by, binding, lasting }))
     }
 
     /// Takes a binding out.
@@ -317,7 +342,7 @@ impl Topology {
             exchange.outgoing.insert(id);
             !exchange.incoming.is_empty()
         });
-        Turn { id, filter, chained }
+        Turn { id, filter, chained, lasting: None }
     }
 
     fn remove_road(&mut self, id: BindingId) -> Option<Turn> {
@@ -342,6 +367,7 @@ impl Topology {
             exchange.outgoing.remove(&id);
             !exchange.incoming.is_empty()
         });
-        Some(Turn { id, filter: road.filter, chained })
+        let lasting = road.binding.filter(|_| road.lasting);
+        Some(Turn { id, filter: road.filter, chained, lasting })
     }
 }

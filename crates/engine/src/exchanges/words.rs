@@ -10,6 +10,13 @@ use windrose_event::{
 #[derive(Debug)]
 pub struct TopologyMessage(pub(crate) Word);
 
+impl TopologyMessage {
+    /// Whether somebody outside is told of it.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(self.0, Word::Ordered { .. })
+    }
+}
+
 /// What the word is.
 #[derive(Debug)]
 pub(crate) enum Word {
@@ -79,6 +86,13 @@ pub(crate) struct Entry {
     pub(crate) owner: Option<(ShardId, ConnectionId)>,
     pub(crate) declaration: Arc<QueueDeclaration>,
     pub(crate) kept: bool,
+}
+
+impl Entry {
+    /// Whether it outlives the process: not what ends with a connection.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.declaration.durable && self.owner.is_none() && !self.kept
+    }
 }
 
 /// What was decided.

@@ -1,9 +1,13 @@
 //! Records: what happened to sessions, their messages and the last values, in words that a keeper can write down.
 
+use crate::io::{QueueId, ShardId};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Address, Assurance, Event, EventId, Filter, Origin, Tag, Timestamp, Will};
+use windrose_event::{
+    Address, Assurance, Binding, Event, EventId, ExchangeDeclaration, Filter, Identity, Origin,
+    QueueDeclaration, Tag, Text, Timestamp, Will,
+};
 
 /// Names a session in records, from its beginning to its end. A session that begins anew has a new number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +36,16 @@ pub enum Record {
         /// In which group.
         group: Option<Arc<str>>,
     },
+    /// An exchange was declared.
+    Exchange(Box<ExchangeDeclaration>),
+    /// An exchange is gone. Its bindings are told of each for itself.
+    ExchangeGone(Text),
+    /// A queue was declared. Messages that wait in it are told of as a session's are, and it ends as a session does.
+    Queue(Box<QueueRecord>),
+    /// Something was bound to an exchange.
+    Bound(Box<BindingRecord>),
+    /// Something is not bound to an exchange any more.
+    Unbound(Arc<Binding>),
     /// A message waits for a session.
     Queued {
         /// Whose.
@@ -156,6 +170,39 @@ pub struct SessionRecord {
     pub will_due: Option<Timestamp>,
 }
 
+/// A queue that outlives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueRecord {
+    /// Its number; see [`QueueId::number`].
+    pub number: SessionNumber,
+    /// Its declaration, with its name.
+    pub declaration: Arc<QueueDeclaration>,
+}
+
+/// A binding that outlives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingRecord {
+    /// What is bound, and to what.
+    pub binding: Arc<Binding>,
+    /// Who made it: what is denied to that one does not go by it.
+    pub by: Option<Arc<Identity>>,
+}
+
+/// The bit of a [`SessionNumber`] that says that it is a queue's.
+const QUEUE: u64 = 1 << 63;
+
+impl QueueId {
+    /// The number by which records name the queue.
+    pub const fn number(self) -> SessionNumber {
+        SessionNumber(self.0 | QUEUE)
+    }
+
+    /// The queue of which records speak by this number, if it is a queue's.
+    pub const fn numbered(number: SessionNumber) -> Option<Self> {
+        if number.0 & QUEUE == 0 { None } else { Some(Self(number.0 & !QUEUE)) }
+    }
+}
+
 /// A subscription of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriptionRecord {
@@ -224,14 +271,36 @@ pub struct Kept {
     pub sessions: Vec<KeptSession>,
     /// Last values.
     pub retained: Arc<[Arc<Event>]>,
+    /// Exchanges.
+    pub exchanges: Arc<[ExchangeDeclaration]>,
+    /// Queues, in the order of their numbers.
+    pub queues: Vec<KeptQueue>,
+    /// Bindings; of some, what they bind may be gone.
+    pub bindings: Arc<[BindingRecord]>,
 }
 
 impl Kept {
-    /// Deals the sessions out to shards; each gets all last values.
+    /// Deals the sessions out to shards, and homes to queues; each gets all last values and knows all queues, exchanges
+    /// and bindings, but what waits in a queue only its home.
     pub fn split(self, shards: u16) -> Vec<Kept> {
-        let Kept { start, sessions, retained } = self;
-        let kept = |_| Kept { start, sessions: Vec::new(), retained: retained.clone() };
+        let Kept { start, sessions, retained, exchanges, queues, bindings } = self;
+        let kept = |_| Kept {
+            start,
+            sessions: Vec::new(),
+            retained: retained.clone(),
+            exchanges: exchanges.clone(),
+            queues: Vec::new(),
+            bindings: bindings.clone(),
+        };
         let mut hands: Vec<Kept> = (0..shards.max(1)).map(kept).collect();
+        for (index, mut queue) in queues.into_iter().enumerate() {
+            let home = (index % usize::from(shards.max(1))) as u16;
+            let mut messages = std::mem::take(&mut queue.messages);
+            for (shard, hand) in (0..).zip(&mut hands) {
+                let messages = if shard == home { std::mem::take(&mut messages) } else { Vec::new() };
+                hand.queues.push(KeptQueue { record: queue.record.clone(), home: ShardId(home), messages });
+            }
+        }
         for (index, session) in sessions.into_iter().enumerate() {
             let hand = index % usize::from(shards.max(1));
             if let Some(hand) = hands.get_mut(hand) {
@@ -253,6 +322,17 @@ pub struct KeptSession {
     pub messages: Vec<KeptMessage>,
     /// Its exactly-once publications that it may send again.
     pub taken: Vec<(Tag, TakenState)>,
+}
+
+/// A queue as it was kept.
+#[derive(Debug)]
+pub struct KeptQueue {
+    /// The queue itself.
+    pub record: QueueRecord,
+    /// The shard that is its home from now on.
+    pub home: ShardId,
+    /// What waits in it or was at a consumer, in order of position.
+    pub messages: Vec<KeptMessage>,
 }
 
 /// A message as it was kept.

@@ -1,24 +1,29 @@
 //! Shelf: what records amount to, in memory. Simulations and tests keep their journal in it, and hold keepers against it.
 
 use super::{
-    Kept, KeptMessage, KeptSession, MessageRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord,
-    TakenState,
+    BindingRecord, Kept, KeptMessage, KeptQueue, KeptSession, MessageRecord, QueueRecord, Record,
+    SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
 };
+use crate::io::ShardId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use windrose_event::{Event, Filter, Tag};
+use windrose_event::{Event, ExchangeDeclaration, Filter, Tag};
 
 /// All that is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Shelf {
     sessions: BTreeMap<SessionNumber, Contents>,
     retained: BTreeMap<String, Arc<Event>>,
+    exchanges: BTreeMap<String, ExchangeDeclaration>,
+    bindings: Vec<BindingRecord>,
     starts: u32,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Contents {
     session: Option<SessionRecord>,
+    /// If it is a queue's.
+    queue: Option<QueueRecord>,
     subscriptions: Vec<SubscriptionRecord>,
     messages: BTreeMap<u64, MessageRecord>,
     /// Tags by position.
@@ -43,6 +48,19 @@ impl Shelf {
             Record::Unsubscribed { session, filter, group } => {
                 self.of(session).drop_subscription(&filter, group.as_deref());
             }
+            Record::Exchange(declaration) => {
+                self.exchanges.insert(declaration.name.as_str().to_owned(), *declaration);
+            }
+            Record::ExchangeGone(name) => drop(self.exchanges.remove(name.as_str())),
+            Record::Queue(record) => {
+                let number = record.number;
+                self.of(number).queue = Some(*record);
+            }
+            Record::Bound(record) => {
+                self.bindings.retain(|known| known.binding != record.binding);
+                self.bindings.push(*record);
+            }
+            Record::Unbound(binding) => self.bindings.retain(|known| known.binding != binding),
             Record::Queued { session, position, message } => {
                 self.of(session).messages.insert(position, message);
             }
@@ -84,12 +102,15 @@ impl Shelf {
     pub fn start(&mut self) -> Kept {
         self.starts += 1;
         // Traces of sessions that are over.
-        self.sessions.retain(|_, contents| contents.session.is_some());
+        self.sessions.retain(|_, contents| contents.session.is_some() || contents.queue.is_some());
         self.retained.retain(|_, event| !event.payload.is_empty());
         Kept {
             start: self.starts,
             sessions: self.sessions.values().filter_map(Contents::kept).collect(),
             retained: self.retained.values().cloned().collect(),
+            exchanges: self.exchanges.values().cloned().collect(),
+            queues: self.sessions.values().filter_map(Contents::kept_queue).collect(),
+            bindings: self.bindings.iter().cloned().collect(),
         }
     }
 }
@@ -99,7 +120,21 @@ impl Contents {
         self.subscriptions.retain(|known| known.filter != *filter || known.group.as_deref() != group);
     }
 
+    fn kept_queue(&self) -> Option<KeptQueue> {
+        let record = self.queue.clone()?;
+        Some(KeptQueue { record, home: ShardId(0), messages: self.messages() })
+    }
+
     fn kept(&self) -> Option<KeptSession> {
+        Some(KeptSession {
+            session: self.session.clone()?,
+            subscriptions: self.subscriptions.clone(),
+            messages: self.messages(),
+            taken: self.taken.iter().map(|(tag, state)| (*tag, *state)).collect(),
+        })
+    }
+
+    fn messages(&self) -> Vec<KeptMessage> {
         let mut messages: BTreeMap<u64, KeptMessage> = BTreeMap::new();
         for (position, message) in &self.messages {
             let message = KeptMessage { position: *position, tag: None, message: Some(message.clone()) };
@@ -113,11 +148,6 @@ impl Contents {
             });
             entry.tag = Some(*tag);
         }
-        Some(KeptSession {
-            session: self.session.clone()?,
-            subscriptions: self.subscriptions.clone(),
-            messages: messages.into_values().collect(),
-            taken: self.taken.iter().map(|(tag, state)| (*tag, *state)).collect(),
-        })
+        messages.into_values().collect()
     }
 }

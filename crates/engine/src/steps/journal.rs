@@ -57,6 +57,8 @@ impl Engine {
                 }
             }
             Output::Shard { message: ShardMessage::Settled { .. }, .. } => {}
+            // Whoever is told that a queue is there finds it after a restart.
+            Output::Shard { message: ShardMessage::Topology(message), .. } if message.is_answer() => {}
             _ => return Some(output),
         }
         gate.hold(output);

@@ -3,15 +3,12 @@
 use crate::backlog::QueueBounds;
 use crate::engine::Engine;
 use crate::io::QueueId;
-use crate::journal::{KeptMessage, SessionNumber};
+use crate::journal::KeptMessage;
 use crate::queues::{At, Item, Lost, Offered, Queue, QueueKey, Road};
 use std::sync::Arc;
 use windrose_event::{
     ConnectionId, Death, DeclineCause, Declined, Event, Now, QueueDeclaration, TOPIC_EXCHANGE, Text, key_of,
 };
-
-/// Set in the numbers by which the journal names queues, so that they are not taken for sessions'.
-const NUMBERED: u64 = 1 << 63;
 
 /// Stations of an event's way through dead-letter exchanges; then it is dropped.
 const MOST_DEATHS: usize = 32;
@@ -35,8 +32,8 @@ impl Engine {
         let mut queue = Queue::new(name.clone(), declaration.clone(), now);
         queue.id = Some(id);
         queue.owner = owner;
-        queue.number =
-            self.gate.as_ref().filter(|_| declaration.durable).map(|_| SessionNumber(id.0 | NUMBERED));
+        let lasting = declaration.durable && owner.is_none();
+        queue.number = self.gate.as_ref().filter(|_| lasting).map(|_| id.number());
         let key = self.queues.insert(queue);
         self.queues.rearm(now, key);
         let Some(owner) = owner else { return };
@@ -47,7 +44,6 @@ impl Engine {
     }
 
     /// A queue that was kept over a restart has its home here, with what waited in it.
-    #[allow(dead_code, reason = "the journal of queues comes next")]
     pub(crate) fn queue_recovered(
         &mut self,
         now: Now,

@@ -16,7 +16,7 @@ impl Engine {
     /// Takes in what was kept for this shard, and from now on has everything kept that must outlive the process. To be
     /// called before any input; [`Engine::is_recovered`] says when connections may come.
     pub fn recover(&mut self, now: Now, kept: Kept) {
-        let Kept { start, sessions, retained } = kept;
+        let Kept { start, sessions, retained, exchanges, queues, bindings } = kept;
         self.gate = Some(Box::new(Gate::new(start, self.shards.here())));
         let bounds = self.retained_bounds();
         for event in retained.iter() {
@@ -24,6 +24,7 @@ impl Engine {
                 self.counts.drop("retained_full");
             }
         }
+        self.recover_topology(now, &exchanges, queues, &bindings);
         let mut wills = Vec::new();
         for session in sessions {
             wills.extend(self.recover_session(now, session));

@@ -2,11 +2,15 @@
 
 use crate::engine::Engine;
 use crate::exchanges::{
-    Ask, Change, Decided, Means, Order, Question, Step, Then, TopologyMessage, Turn, Word, no_queue,
+    Ask, Change, Decided, Entry, Means, Order, Question, Registered, Step, Then, TopologyMessage, Turn, Word,
+    no_queue,
 };
 use crate::io::{QueueId, ShardId, ShardMessage};
+use crate::journal::{BindingRecord, KeptQueue, QueueRecord, Record};
 use std::sync::Arc;
-use windrose_event::{Arranged, ConnectionId, Declined, Directive, Now, QueueDeclaration, Text};
+use windrose_event::{
+    Arranged, ConnectionId, Declined, Directive, ExchangeDeclaration, Now, QueueDeclaration, Text,
+};
 
 /// Who decides.
 const DECIDER: ShardId = ShardId(0);
@@ -145,6 +149,7 @@ impl Engine {
             return;
         }
         for change in &changes {
+            self.record_change(change);
             self.apply(now, change);
         }
         let number = self.clerk.next();
@@ -282,6 +287,68 @@ impl Engine {
         }
     }
 
+    /// Takes in the exchanges, queues and bindings that outlived the process.
+    pub(crate) fn recover_topology(
+        &mut self,
+        now: Now,
+        exchanges: &[ExchangeDeclaration],
+        queues: Vec<KeptQueue>,
+        bindings: &[BindingRecord],
+    ) {
+        for declaration in exchanges {
+            self.topology.insert_exchange(declaration.clone());
+        }
+        for KeptQueue { record, home, messages } in queues {
+            let declaration = record.declaration;
+            let (Some(id), Some(name)) = (QueueId::numbered(record.number), declaration.name.clone()) else {
+                continue;
+            };
+            let (owner, kept) = (None, false);
+            let entry = Entry { id, name: name.clone(), home, owner, declaration: declaration.clone(), kept };
+            if let Some(turn) = self.topology.insert_queue(entry) {
+                self.enter_road(&turn);
+            }
+            if home == self.shards.here() {
+                self.queue_recovered(now, id, &name, &declaration, messages);
+            }
+        }
+        for BindingRecord { binding, by } in bindings {
+            if let Some(turn) = self.topology.bind(binding, by.clone()) {
+                self.enter_road(&turn);
+            }
+        }
+    }
+
+    /// Shard 0: tells the keeper of a change, before it is applied, if it is to outlive the process.
+    fn record_change(&mut self, change: &Change) {
+        if self.gate.is_none() {
+            return;
+        }
+        let record = match change {
+            Change::Exchange(declaration) if declaration.durable => {
+                Record::Exchange(Box::new(declaration.clone()))
+            }
+            Change::ExchangeGone(name) if self.topology.is_exchange_lasting(name.as_str()) => {
+                Record::ExchangeGone(name.clone())
+            }
+            Change::Queue(entry) if entry.is_lasting() => {
+                let named =
+                    QueueDeclaration { name: Some(entry.name.clone()), ..(*entry.declaration).clone() };
+                let record = QueueRecord { number: entry.id.number(), declaration: Arc::new(named) };
+                Record::Queue(Box::new(record))
+            }
+            Change::QueueGone(id) if self.topology.by_id(*id).is_some_and(Registered::is_lasting) => {
+                Record::Ended(id.number())
+            }
+            Change::Bound { binding, by } if self.topology.would_last(binding) => {
+                Record::Bound(Box::new(BindingRecord { binding: binding.clone(), by: by.clone() }))
+            }
+            // Bindings are taken out of what is kept as their roads end.
+            _ => return,
+        };
+        self.record(record);
+    }
+
     fn enter_road(&mut self, turn: &Turn) {
         let before = self.is_wanted(&turn.filter);
         self.subscriptions.bind(&turn.filter, turn.id, turn.chained);
@@ -290,6 +357,9 @@ impl Engine {
 
     fn leave_road(&mut self, turn: &Turn) {
         let before = self.is_wanted(&turn.filter);
+        if let Some(binding) = turn.lasting.as_ref().filter(|_| self.shards.here() == DECIDER) {
+            self.record(Record::Unbound(binding.clone()));
+        }
         self.subscriptions.unbind(&turn.filter, turn.id, turn.chained);
         self.note_interest(&turn.filter, before);
     }

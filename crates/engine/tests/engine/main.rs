@@ -24,4 +24,5 @@ mod sessions;
 mod shards;
 mod shared;
 mod state;
+mod topology;
 mod wills;

@@ -1,10 +1,13 @@
 //! Changes: what records amount to before they are written. What came and went since the last commit costs no writing: a
 //! message that was queued, sent and acknowledged in between leaves no trace.
 
+use super::topology::{binding_key, exchange_key, write_binding, write_exchange};
 use super::value::{Key, Letter, key, subscription_key};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use windrose_engine::{MessageRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState};
+use windrose_engine::{
+    MessageRecord, QueueRecord, Record, SessionNumber, SessionRecord, SubscriptionRecord, TakenState,
+};
 use windrose_event::{Event, Tag};
 
 /// What a key is to be.
@@ -21,6 +24,7 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) enum Value {
     Session(Box<SessionRecord>),
+    Queue(Box<QueueRecord>),
     Taken(TakenState),
     Subscription(Box<SubscriptionRecord>),
     Flight { tag: Tag, received: bool },
@@ -35,6 +39,8 @@ pub(super) struct Changes {
     pub(super) sessions: BTreeMap<Key, Change>,
     /// The newest value of each address.
     pub(super) retained: HashMap<String, Arc<Event>>,
+    /// Exchanges and bindings that are to be there, or not, in the order of their keys.
+    pub(super) topology: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     /// Records that these changes come of.
     pub(super) records: u64,
 }
@@ -42,7 +48,10 @@ pub(super) struct Changes {
 impl Changes {
     /// Whether nothing is to be written.
     pub(super) fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.sessions.is_empty() && self.retained.is_empty()
+        self.ended.is_empty()
+            && self.sessions.is_empty()
+            && self.retained.is_empty()
+            && self.topology.is_empty()
     }
 
     /// Takes a record in.
@@ -61,6 +70,19 @@ impl Changes {
             Record::Unsubscribed { session, filter, group } => {
                 self.remove(subscription_key(session, &filter, group.as_deref()));
             }
+            Record::Exchange(exchange) => {
+                let key = exchange_key(exchange.name.as_str());
+                self.topology.insert(key, Some(write_exchange(&exchange)));
+            }
+            Record::ExchangeGone(name) => drop(self.topology.insert(exchange_key(name.as_str()), None)),
+            Record::Queue(record) => {
+                let key = key(record.number, Letter::Queue, &[]);
+                self.put(key, Value::Queue(record), false);
+            }
+            Record::Bound(record) => {
+                self.topology.insert(binding_key(&record.binding), Some(write_binding(&record)));
+            }
+            Record::Unbound(binding) => drop(self.topology.insert(binding_key(&binding), None)),
             Record::Queued { session, position, message } => {
                 let key = key(session, Letter::Message, &position.to_be_bytes());
                 self.put(key, Value::Message(message), true);

@@ -1,11 +1,12 @@
 //! The database: what is kept, in redb's one file.
 //!
-//! Four tables: `about` (the version of all this, and how often it was opened), `sessions` (see `value`), `events` (those
+//! Five tables: `about` (the version of all this, and how often it was opened), `sessions` (see `value`), `events` (those
 //! that several messages wait for, by number), `retained` (last values by address; one without a payload says for a moment
-//! that the address was cleared).
+//! that the address was cleared), `topology` (exchanges and bindings, see there).
 
 use super::changes::{Change, Changes, Value, supersedes};
 use super::event::{Origins, peek_event, read_event, write_event};
+use super::topology::{BINDING, EXCHANGE, read_binding, read_exchange, read_queue, write_queue};
 use super::value::*;
 use bytes::Bytes;
 use redb::{Database as Redb, ReadableDatabase, ReadableTable, Table, TableDefinition};
@@ -13,13 +14,14 @@ use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use windrose_engine::{Kept, KeptMessage, KeptSession, MessageRecord, SessionNumber};
+use windrose_engine::{Kept, KeptMessage, KeptQueue, KeptSession, MessageRecord, SessionNumber, ShardId};
 use windrose_event::{Event, EventId};
 
 const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("about");
 const SESSIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sessions");
 const EVENTS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("events");
 const RETAINED: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("retained");
+const TOPOLOGY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("topology");
 
 /// The version of all tables.
 const VERSION: u64 = 1;
@@ -73,6 +75,7 @@ impl Database {
             write.open_table(SESSIONS).map_err(fail)?;
             write.open_table(EVENTS).map_err(fail)?;
             write.open_table(RETAINED).map_err(fail)?;
+            write.open_table(TOPOLOGY).map_err(fail)?;
         }
         write.commit().map_err(fail)?;
         let database = Self {
@@ -142,6 +145,15 @@ impl Database {
                     events.remove(event).map_err(fail)?;
                 }
             }
+            if !changes.topology.is_empty() {
+                let mut topology = write.open_table(TOPOLOGY).map_err(fail)?;
+                for (key, value) in &changes.topology {
+                    match value {
+                        Some(value) => drop(topology.insert(key.as_slice(), value.as_slice()).map_err(fail)?),
+                        None => drop(topology.remove(key.as_slice()).map_err(fail)?),
+                    }
+                }
+            }
             let mut retained = write.open_table(RETAINED).map_err(fail)?;
             for event in changes.retained.values() {
                 retain(&mut retained, event)?;
@@ -200,6 +212,18 @@ impl Database {
                 None => loading.skipped += 1,
             }
         }
+        let (mut exchanges, mut bindings) = (Vec::new(), Vec::new());
+        let table = read.open_table(TOPOLOGY).map_err(fail)?;
+        for entry in table.iter().map_err(fail)? {
+            let (key, value) = entry.map_err(fail)?;
+            let (key, value) = (Bytes::copy_from_slice(key.value()), Bytes::copy_from_slice(value.value()));
+            let read = match key.first() {
+                Some(&EXCHANGE) => read_exchange(value).map(|exchange| exchanges.push(exchange)),
+                Some(&BINDING) => read_binding(key, value).map(|binding| bindings.push(binding)),
+                _ => None,
+            };
+            loading.skipped += u64::from(read.is_none());
+        }
         self.references = loading
             .events
             .iter()
@@ -208,10 +232,11 @@ impl Database {
             .collect();
         let unused: Vec<u128> =
             loading.events.iter().filter(|(_, (_, count))| *count == 0).map(|(id, _)| *id).collect();
-        let Loading { sessions, orphans, skipped, .. } = loading;
+        let Loading { sessions, queues, orphans, skipped, .. } = loading;
         drop((table, read));
         self.clean(&orphans, &unused)?;
-        Ok((Kept { start, sessions, retained: retained.into() }, skipped))
+        let (retained, exchanges, bindings) = (retained.into(), exchanges.into(), bindings.into());
+        Ok((Kept { start, sessions, retained, exchanges, queues, bindings }, skipped))
     }
 
     /// Takes out what belongs to nobody any more.
@@ -267,6 +292,7 @@ fn popular(changes: &Changes) -> HashMap<u128, u32> {
 fn encode(value: &Value) -> Vec<u8> {
     match value {
         Value::Session(session) => write_session(session),
+        Value::Queue(queue) => write_queue(queue),
         Value::Taken(state) => write_taken(*state),
         Value::Subscription(subscription) => write_subscription(subscription),
         Value::Flight { tag, received } => write_flight(*tag, *received),
@@ -329,13 +355,14 @@ struct Loading {
     /// Events that several messages wait for, and how many were seen.
     events: HashMap<u128, (Arc<Event>, u32)>,
     sessions: Vec<KeptSession>,
+    queues: Vec<KeptQueue>,
     /// Sessions of which only traces are there.
     orphans: Vec<SessionNumber>,
     skipped: u64,
     present: Option<Present>,
 }
 
-/// The session whose rows are being read. `F`, `M`, `S`, `T`, `U` is the order of letters.
+/// The session whose rows are being read. `F`, `M`, `Q`, `S`, `T`, `U` is the order of letters.
 struct Present {
     number: SessionNumber,
     /// Messages that were sent, in order, with their tags.
@@ -379,6 +406,14 @@ impl Loading {
                     present.flights.pop_front();
                 }
                 present.messages.push(KeptMessage { position, tag, message: Some(message) });
+            }
+            Letter::Queue => {
+                present.known = true;
+                present.before(u64::MAX);
+                let record = read_queue(number, value)?;
+                let messages = std::mem::take(&mut present.messages);
+                // Dealt to a shard later.
+                self.queues.push(KeptQueue { record, home: ShardId(0), messages });
             }
             Letter::Session => {
                 present.known = true;

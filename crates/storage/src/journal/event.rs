@@ -1,6 +1,6 @@
 //! Events and who published them, as they are written down.
 //!
-//! An event: version 1; time and identifier (8 and 16 bytes, the highest first, so that two values of one address can be
+//! An event: version 1, or 2 if its details have more than there was in that; time and identifier (8 and 16 bytes, the highest first, so that two values of one address can be
 //! told apart without reading more); address; flags; expiry; payload; details; origin. Groups and owned devices of a
 //! publisher are not written: they say what it may do, and it has done it.
 
@@ -10,11 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Assurance, Details, Event, EventId, Identity, Origin, Principal, Publication, Text, Timestamp,
-    Will,
+    Address, Assurance, Death, Details, Event, EventId, Identity, Origin, Original, Principal, Publication,
+    Text, Timestamp, Will,
 };
 
 const VERSION: u8 = 1;
+
+/// The version of events whose details say how their sender wrote them, or in which queues they died.
+const EXTENDED: u8 = 2;
 
 /// Protocols that can have published something.
 const PROTOCOLS: &[&str] = &["mqtt", "http", "coap", "amqp"];
@@ -24,7 +27,9 @@ const PROTOCOLS: &[&str] = &["mqtt", "http", "coap", "amqp"];
 pub(super) struct Origins(HashMap<Bytes, Arc<Origin>>);
 
 pub(super) fn write_event(event: &Event) -> Vec<u8> {
-    let mut writer = Writer::new(VERSION);
+    let is_extended = |details: &Details| details.original.is_some() || !details.deaths.is_empty();
+    let extended = event.details.as_deref().is_some_and(is_extended);
+    let mut writer = Writer::new(if extended { EXTENDED } else { VERSION });
     writer.0.reserve(96 + event.address.as_bytes().len() + event.payload.len());
     writer.0.extend_from_slice(&event.time.as_micros().to_be_bytes());
     writer.0.extend_from_slice(&event.id.as_u128().to_be_bytes());
@@ -33,19 +38,26 @@ pub(super) fn write_event(event: &Event) -> Vec<u8> {
     writer.option(event.expires, |writer, at| writer.number(at.as_micros()));
     writer.bytes(&event.payload);
     writer.option(event.details.as_deref(), write_details);
+    if let Some(details) = event.details.as_deref().filter(|_| extended) {
+        write_extension(&mut writer, details);
+    }
     write_origin(&mut writer, &event.origin, false);
     writer.0
 }
 
 pub(super) fn read_event(bytes: Bytes, origins: &mut Origins) -> Option<Event> {
-    let mut reader = Reader::new(bytes, VERSION)?;
+    let extended = bytes.first() == Some(&EXTENDED);
+    let mut reader = Reader::new(bytes, if extended { EXTENDED } else { VERSION })?;
     let time = Timestamp::from_micros(u64::from_be_bytes(reader.take(8)?.as_ref().try_into().ok()?));
     let id = EventId::from_u128(u128::from_be_bytes(reader.take(16)?.as_ref().try_into().ok()?));
     let address = Address::from_bytes(reader.bytes()?).ok()?;
     let flags = reader.byte()?;
     let expires = reader.option(|reader| reader.number().map(Timestamp::from_micros))?;
     let payload = reader.bytes()?;
-    let details = reader.option(read_details)?.map(Box::new);
+    let mut details = reader.option(read_details)?.map(Box::new);
+    if let Some(details) = details.as_mut().filter(|_| extended) {
+        read_extension(&mut reader, details)?;
+    }
     let origin = origins.read(&mut reader)?;
     let (assurance, retain) = (assurance(flags & 3)?, flags & 4 != 0);
     Some(Event { id, time, address, origin, assurance, retain, expires, payload, details })
@@ -55,7 +67,8 @@ pub(super) fn read_event(bytes: Bytes, origins: &mut Origins) -> Option<Event> {
 pub(super) fn peek_event(bytes: &[u8]) -> Option<(Timestamp, EventId, bool)> {
     let time = u64::from_be_bytes(bytes.get(1..9)?.try_into().ok()?);
     let id = u128::from_be_bytes(bytes.get(9..25)?.try_into().ok()?);
-    let mut reader = Reader::new(Bytes::copy_from_slice(bytes), VERSION)?;
+    let version = bytes.first().copied().filter(|version| matches!(*version, VERSION | EXTENDED))?;
+    let mut reader = Reader::new(Bytes::copy_from_slice(bytes), version)?;
     reader.take(24)?;
     reader.bytes()?;
     reader.byte()?;
@@ -127,9 +140,54 @@ fn read_details(reader: &mut Reader) -> Option<Details> {
     })
 }
 
+fn write_extension(writer: &mut Writer, details: &Details) {
+    writer.option(details.original.as_ref(), |writer, Original { form, bytes }| {
+        writer.text(form);
+        writer.bytes(bytes);
+    });
+    writer.list(details.deaths.iter(), |writer, death| {
+        let Death { queue, reason, count, time, exchange, key } = death;
+        writer.bytes(queue.as_bytes());
+        writer.text(reason);
+        writer.number(u64::from(*count));
+        writer.number(time.as_micros());
+        writer.bytes(exchange.as_bytes());
+        writer.bytes(key.as_bytes());
+    });
+}
+
+fn read_extension(reader: &mut Reader, details: &mut Details) -> Option<()> {
+    let text = |reader: &mut Reader| Text::from_utf8(reader.bytes()?).ok();
+    details.original = reader.option(|reader| {
+        let form = Original::form_named(&reader.text()?)?;
+        Some(Original { form, bytes: reader.bytes()? })
+    })?;
+    details.deaths = reader.list(|reader| {
+        let queue = text(reader)?;
+        let reason = reader.text()?;
+        Some(Death {
+            queue,
+            reason: Death::REASONS.into_iter().find(|known| **known == *reason)?,
+            count: u32::try_from(reader.number()?).ok()?,
+            time: Timestamp::from_micros(reader.number()?),
+            exchange: text(reader)?,
+            key: text(reader)?,
+        })
+    })?;
+    Some(())
+}
+
 /// `whole`: with what it may do.
 pub(super) fn write_origin(writer: &mut Writer, origin: &Origin, whole: bool) {
-    let Identity { principal, groups, owned } = &origin.identity;
+    write_identity(writer, &origin.identity, whole);
+    writer.text(&origin.session);
+    writer.text(origin.protocol);
+    writer.text(&origin.listener);
+}
+
+/// `whole`: with what it may do.
+pub(super) fn write_identity(writer: &mut Writer, identity: &Identity, whole: bool) {
+    let Identity { principal, groups, owned } = identity;
     match principal {
         Principal::Anonymous => writer.byte(0),
         Principal::Device { id, owner } => {
@@ -149,12 +207,9 @@ pub(super) fn write_origin(writer: &mut Writer, origin: &Origin, whole: bool) {
     let (groups, owned): (&[_], &[_]) = if whole { (groups, owned) } else { (&[], &[]) };
     writer.list(groups.iter(), |writer, group| writer.text(group));
     writer.list(owned.iter(), |writer, device| writer.text(device));
-    writer.text(&origin.session);
-    writer.text(origin.protocol);
-    writer.text(&origin.listener);
 }
 
-fn read_origin(reader: &mut Reader) -> Option<Origin> {
+pub(super) fn read_identity(reader: &mut Reader) -> Option<Identity> {
     let principal = match reader.byte()? {
         0 => Principal::Anonymous,
         1 => Principal::Device { id: reader.text()?, owner: reader.option(Reader::text)? },
@@ -164,7 +219,11 @@ fn read_origin(reader: &mut Reader) -> Option<Origin> {
     };
     let groups = reader.list(Reader::text)?.into();
     let owned = reader.list(Reader::text)?.into();
-    let identity = Identity { principal, groups, owned };
+    Some(Identity { principal, groups, owned })
+}
+
+fn read_origin(reader: &mut Reader) -> Option<Origin> {
+    let identity = read_identity(reader)?;
     let session = reader.text()?;
     let protocol = reader.bytes()?;
     let protocol = PROTOCOLS.iter().find(|known| known.as_bytes() == protocol.as_ref())?;

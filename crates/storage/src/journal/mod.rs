@@ -5,6 +5,7 @@ mod changes;
 mod database;
 mod event;
 mod keeper;
+mod topology;
 mod value;
 
 #[cfg(test)]
@@ -118,10 +119,12 @@ pub fn open_journal(folder: &Path) -> Result<(Arc<dyn Keeper>, Kept), JournalErr
             "entries of the journal cannot be read and are left out: what they held is lost; look at the disk"
         );
     }
-    let messages: usize = kept.sessions.iter().map(|session| session.messages.len()).sum();
+    let waiting = kept.queues.iter().map(|queue| queue.messages.len());
+    let messages = kept.sessions.iter().map(|session| session.messages.len()).chain(waiting).sum::<usize>();
     tracing::info!(
         folder = %folder.display(),
         sessions = kept.sessions.len(),
+        queues = kept.queues.len(),
         messages,
         retained = kept.retained.len(),
         seconds = begun.elapsed().as_secs_f64(),

@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use windrose_engine::{
-    Batch, Kept, MessageRecord, Recall, Record, SessionNumber, SessionRecord, ShardId, Shelf,
-    SubscriptionRecord, TakenState,
+    Batch, BindingRecord, Kept, MessageRecord, QueueId, QueueRecord, Recall, Record, SessionNumber,
+    SessionRecord, ShardId, Shelf, SubscriptionRecord, TakenState,
 };
 use windrose_event::{
-    Address, Assurance, Details, Event, EventId, Filter, Identity, Origin, Principal, Publication, Tag, Text,
-    Timestamp, Will,
+    Address, Assurance, Binding, Death, Destination, Details, Event, EventId, ExchangeDeclaration,
+    ExchangeKind, Filter, HeadersTest, Identity, Origin, Original, Overflow, Principal, Publication,
+    QueueDeclaration, QueueOptions, Tag, Text, Timestamp, Will,
 };
 
 /// A folder that is gone after the test.
@@ -61,10 +62,85 @@ fn event(number: u32, address: &str, payload: &str) -> Arc<Event> {
                 reply_to: Some(Address::new("reply/to").unwrap()),
                 correlation: Some(Bytes::from_static(&[1, 2, 3])),
                 headers: vec![(Text::from("a"), Text::from("1")), (Text::from("a"), Text::from("2"))],
-                ..Details::default()
+                original: number.is_multiple_of(2).then(|| Original {
+                    form: Original::AMQP_0_9_1,
+                    bytes: Bytes::from_static(b"\x00\x01k\x00\x00"),
+                }),
+                deaths: if number.is_multiple_of(4) { vec![death(time)] } else { Vec::new() },
             })
         }),
     })
+}
+
+fn death(time: Timestamp) -> Death {
+    let text = |text: &'static str| Text::from(text);
+    let (queue, exchange, key) = (text("q"), text("e"), text("k"));
+    Death { queue, reason: "expired", count: 3, time, exchange, key }
+}
+
+/// What is told of exchanges, queues and bindings.
+fn topology(session: u64, position: u64, choice: u16) -> Vec<Record> {
+    let text = |text: String| Text::from(text);
+    let (name, queue) = (text(format!("e{}", choice / 2)), text(format!("q{session}")));
+    let id = QueueId(session);
+    let binding = |headers: bool| Binding {
+        source: name.clone(),
+        destination: if choice < 3 {
+            Destination::Queue(queue.clone())
+        } else {
+            Destination::Exchange(text("to".into()))
+        },
+        key: text("a.*".into()),
+        headers: headers.then(|| HeadersTest {
+            any: choice == 2,
+            wanted: vec![(text("h".into()), Some(text("v".into()))), (text("x".into()), None)],
+        }),
+    };
+    let declaration = QueueDeclaration {
+        name: Some(queue.clone()),
+        passive: false,
+        durable: true,
+        exclusive: false,
+        auto_delete: choice == 1,
+        options: QueueOptions {
+            message_ttl: (choice > 1).then(|| Duration::from_millis(1_500)),
+            expires: (choice > 2).then(|| Duration::from_secs(7)),
+            max_length: (choice > 3).then_some(10),
+            max_length_bytes: (choice == 2).then_some(u64::MAX),
+            overflow: [None, Some(Overflow::DropHead), Some(Overflow::RejectPublishDlx)]
+                [usize::from(choice % 3)],
+            dead_letter_exchange: (choice > 4).then(|| name.clone()),
+            dead_letter_routing_key: (choice > 4).then(|| text("dead".into())),
+            single_active_consumer: choice == 3,
+        },
+    };
+    let made =
+        Record::Queue(Box::new(QueueRecord { number: id.number(), declaration: Arc::new(declaration) }));
+    let waits = Record::Queued {
+        session: id.number(),
+        position,
+        message: message(event(position as u32, "q", "waits")),
+    };
+    let bound = |headers| {
+        let by = Some(Arc::new(origin("binder").identity.clone()));
+        Record::Bound(Box::new(BindingRecord { binding: Arc::new(binding(headers)), by }))
+    };
+    match position % 5 {
+        0 => vec![Record::Exchange(Box::new(ExchangeDeclaration {
+            name,
+            passive: false,
+            kind: if choice > 2 { ExchangeKind::Topic } else { ExchangeKind::Headers },
+            durable: true,
+            auto_delete: choice == 3,
+            internal: choice == 4,
+            alternate: (choice > 4).then(|| text("other".into())),
+        }))],
+        1 => vec![Record::ExchangeGone(name)],
+        2 => vec![made, waits],
+        3 => vec![bound(true), bound(false)],
+        _ if choice > 3 => vec![Record::Ended(id.number())],
+        _ => vec![waits, Record::Unbound(Arc::new(binding(true)))],
+    }
 }
 
 fn message(event: Arc<Event>) -> MessageRecord {
@@ -100,7 +176,7 @@ fn session(number: u64, keep: u64) -> Record {
 
 /// Records as an engine tells them: positions and tags are used once, and what ends is there.
 fn records() -> impl Strategy<Value = Vec<Vec<Record>>> {
-    proptest::collection::vec(proptest::collection::vec((0..12u8, 1..4u64, 0..6u16), 0..12), 1..8).prop_map(
+    proptest::collection::vec(proptest::collection::vec((0..16u8, 1..4u64, 0..6u16), 0..12), 1..8).prop_map(
         |commits| {
             let mut count = 0;
             let mut next = |(kind, session, choice): (u8, u64, u16)| {
@@ -168,6 +244,7 @@ fn records() -> impl Strategy<Value = Vec<Vec<Record>>> {
                             group: None,
                         }
                     }],
+                    11..=13 => topology(session, count, choice),
                     _ => {
                         let payload = if choice == 0 { "" } else { "value" };
                         vec![Record::Retained(event(
@@ -186,6 +263,11 @@ fn records() -> impl Strategy<Value = Vec<Vec<Record>>> {
 /// What was kept, in words that can be compared; subscriptions have no order.
 fn told(kept: &Kept) -> Vec<String> {
     let mut lines: Vec<String> = kept.retained.iter().map(|event| format!("{event:?}")).collect();
+    lines.extend(kept.exchanges.iter().map(|exchange| format!("{exchange:?}")));
+    let mut bindings: Vec<_> = kept.bindings.iter().map(|binding| format!("{binding:?}")).collect();
+    bindings.sort();
+    lines.extend(bindings);
+    lines.extend(kept.queues.iter().map(|queue| format!("{queue:?}")));
     for session in &kept.sessions {
         let mut subscriptions: Vec<_> = session.subscriptions.iter().map(|one| format!("{one:?}")).collect();
         subscriptions.sort();

@@ -5,6 +5,7 @@
 //!
 //! | letter | then | value |
 //! |---|---|---|
+//! | `Q` | | a queue, if it is not a session |
 //! | `S` | | the session itself |
 //! | `T` | tag (2 bytes) | an exactly-once publication that its peer may send again |
 //! | `U` | group, 0, filter | a subscription |
@@ -31,6 +32,7 @@ pub(super) type Key = SmallVec<[u8; 24]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Letter {
+    Queue = b'Q',
     Session = b'S',
     Taken = b'T',
     Subscription = b'U',
@@ -41,6 +43,7 @@ pub(super) enum Letter {
 impl Letter {
     pub(super) fn of(key: &[u8]) -> Option<Self> {
         match key.get(8)? {
+            b'Q' => Some(Self::Queue),
             b'S' => Some(Self::Session),
             b'T' => Some(Self::Taken),
             b'U' => Some(Self::Subscription),
