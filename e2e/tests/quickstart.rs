@@ -1,8 +1,8 @@
-//! The quickstart: the five commands that `make run` tells a newcomer to try, against the document that it runs.
+//! The quickstart: the commands that `make run` tells a newcomer to try, against the document that it runs.
 
 use std::process::Command;
 use windrose_e2e::binary::windrose;
-use windrose_e2e::clients::{curl, mosquitto_pub, stream, subscribe};
+use windrose_e2e::clients::{amqp_python, curl, mosquitto_pub, stream, subscribe};
 use windrose_e2e::coap::{Client, Message, code};
 use windrose_e2e::node::Setup;
 use windrose_e2e::ports::Port;
@@ -26,6 +26,7 @@ impl Quickstart {
             ("127.0.0.1:8080", "127.0.0.1:${REST}".to_owned()),
             ("127.0.0.1:5683", "127.0.0.1:${COAP}".to_owned()),
             ("127.0.0.1:5684", "127.0.0.1:${COAPS}".to_owned()),
+            ("127.0.0.1:5672", "127.0.0.1:${AMQP}".to_owned()),
             ("bind: \"127.0.0.1:9090\"", "bind: \"127.0.0.1:${ADMIN}\"".to_owned()),
             ("127.0.0.1:9000", service.to_string()),
         ]
@@ -103,4 +104,15 @@ fn coap_is_served_on_its_default_ports() {
     // The service has it already: the answer came after its 2xx.
     let has_it = |line: &str| line.contains("devices/meter-1/telemetry") && line.contains("{\"kwh\":3}");
     quickstart.service.line("the event", has_it);
+}
+
+#[test]
+fn a_service_fetches_by_amqp_what_a_device_tells() {
+    let quickstart = Quickstart::start();
+    let address = quickstart.node.amqp().to_string();
+    let fetched = amqp_python("fetch.py", &[&address, "work", "devices.*.telemetry.#"]);
+    fetched.line("that the queue is there", |line| line == "waiting");
+    let arguments = ["-t", "devices/car-7/telemetry", "-q", "1", "-m", "{\"speed\":83}"];
+    mosquitto_pub(quickstart.node.mqtt(), &arguments).fine();
+    fetched.line("the event", |line| line == "devices.car-7.telemetry {\"speed\":83}");
 }
