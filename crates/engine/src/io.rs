@@ -403,6 +403,24 @@ pub enum Word {
         /// What becomes of them.
         disposition: Disposition,
     },
+    /// To the home: an event for a queue that may refuse it.
+    Offer {
+        /// Which queue.
+        queue: QueueId,
+        /// The event.
+        event: Arc<Event>,
+        /// Who waits for the answer, if anybody.
+        receipt: Option<u64>,
+        /// Whether the sender waits until it is stored.
+        expected: bool,
+    },
+    /// From the home: what became of it.
+    Offered {
+        /// Who waits for the answer.
+        receipt: u64,
+        /// Whether it was not refused.
+        taken: bool,
+    },
     /// From the home: somebody consumes from now on, or not.
     Began {
         /// Whose.

@@ -51,6 +51,11 @@ impl Receipt {
         matches!(self.debtor, Debtor::Session { .. })
     }
 
+    /// Whether nobody hears what becomes of the event.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.debtor, Debtor::Nobody | Debtor::Connection { tag: Tag::NONE, .. })
+    }
+
     /// Notes what one target said; the worst wins.
     pub(crate) fn note(&mut self, outcome: Outcome) {
         let worst = std::mem::replace(&mut self.worst, Outcome::Accepted);
@@ -71,6 +76,18 @@ impl Drop for Receipt {
 /// One target's share in a receipt. Not `Clone`: each target settles once.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ReceiptId(usize);
+
+impl ReceiptId {
+    /// The share as a number, by which another shard says what becomes of it.
+    pub(crate) fn into_number(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The share that was given away as a number. Each is answered once.
+    pub(crate) fn from_number(number: u64) -> Self {
+        Self(usize::try_from(number).unwrap_or(usize::MAX))
+    }
+}
 
 /// All receipts that wait for targets.
 #[derive(Debug, Default)]

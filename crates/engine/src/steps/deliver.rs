@@ -5,9 +5,10 @@ use crate::brakes::Brake;
 use crate::counts::drop_cause;
 use crate::engine::Engine;
 use crate::exchanges::Bound;
-use crate::io::{Reply, ShardId};
+use crate::io::{QueueId, Reply, ShardId, Word};
 use crate::pools::{Done, Job, PoolKey};
 use crate::queues::Offered;
+use crate::receipts::ReceiptId;
 use crate::requests::ReplyAddress;
 use crate::sessions::Parcel;
 use crate::steps::private::{private_of, takes_at_once};
@@ -32,11 +33,13 @@ pub(crate) enum Reach {
 }
 
 /// What became of an event that was given to all who want it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Spread {
     pub(crate) reach: Reach,
     /// Whether a queue of this shard had no room and refused it.
     pub(crate) refused: bool,
+    /// Queues of other shards that may refuse it: they are still to be asked.
+    pub(crate) asked: Vec<(ShardId, QueueId)>,
 }
 
 /// Who wants an event.
@@ -68,10 +71,7 @@ impl Engine {
             // event's own arrival for a sign that its part is done (MQTT 5 §4.3.3).
             receipt.heard = true;
             self.acknowledge(now, receipt);
-            if subscribers
-                && self.distribute(now, &event, from, topic).reach < Reach::Others
-                && targets.is_empty()
-            {
+            if subscribers && self.give_away(now, &event, from, topic) < Reach::Others && targets.is_empty() {
                 self.keep_unheard(now, &event);
             }
             for target in targets {
@@ -82,7 +82,7 @@ impl Engine {
         let spread = if subscribers {
             self.distribute(now, &event, from, topic)
         } else {
-            Spread { reach: Reach::Nobody, refused: false }
+            Spread { reach: Reach::Nobody, refused: false, asked: Vec::new() }
         };
         let reach = spread.reach;
         if spread.refused {
@@ -92,21 +92,59 @@ impl Engine {
         if subscribers && reach < Reach::Others && targets.is_empty() {
             self.keep_unheard(now, &event);
         }
-        if owed == 0 {
+        let asked = if receipt.is_silent() { 0 } else { spread.asked.len() };
+        if owed + asked == 0 {
+            self.ask_queues(&event, spread.asked, SmallVec::new(), from);
             for target in targets {
                 self.send_to_pool(now, &north, target, None, from);
             }
             return self.acknowledge(now, receipt);
         }
-        let mut shares = self.receipts.keep(receipt, owed);
+        let mut shares = self.receipts.keep(receipt, owed + asked);
+        let words = shares.drain(owed..).collect();
+        self.ask_queues(&event, spread.asked, words, from);
         for target in targets {
             let share = if target.promise == Promise::Delivered { shares.pop() } else { None };
             self.send_to_pool(now, &north, target, share, from);
         }
     }
 
+    /// Gives an event to all who want it, whatever queues say of it.
+    pub(crate) fn give_away(
+        &mut self,
+        now: Now,
+        event: &Arc<Event>,
+        from: Option<ConnectionId>,
+        topic: Option<TopicKey>,
+    ) -> Reach {
+        let Spread { reach, asked, .. } = self.distribute(now, event, from, topic);
+        self.ask_queues(event, asked, SmallVec::new(), from);
+        reach
+    }
+
+    /// Offers an event to queues of other shards that may refuse it; `words`: who waits for what each says, if anybody.
+    fn ask_queues(
+        &mut self,
+        event: &Arc<Event>,
+        asked: Vec<(ShardId, QueueId)>,
+        mut words: SmallVec<[ReceiptId; 2]>,
+        from: Option<ConnectionId>,
+    ) {
+        for (home, queue) in asked {
+            let expected = self.expects(event);
+            if expected {
+                self.record_expected(event);
+            }
+            let receipt = words.pop().map(ReceiptId::into_number);
+            self.shards.say(home, Word::Offer { queue, event: event.clone(), receipt, expected });
+            if !self.shards.credit_mut(home).is_none_or(|credit| credit.take()) {
+                self.brake(from, Brake::Shard(home));
+            }
+        }
+    }
+
     /// Gives an event to all who subscribed to its address, here and elsewhere.
-    pub(crate) fn distribute(
+    fn distribute(
         &mut self,
         now: Now,
         event: &Arc<Event>,
@@ -131,14 +169,12 @@ impl Engine {
             }
             self.deliver_to_member(now, event, picked, &key, from);
         }
-        let mut refused = false;
+        let mut spread = Spread { reach, refused: false, asked: Vec::new() };
         if let Some(bound) = &matches.bound {
-            let queues = self.give_to_queues(now, event, bound, from);
-            reach = reach.max(queues.reach);
-            refused = queues.refused;
+            self.give_to_queues(now, event, bound, from, &mut spread);
         }
         self.dismiss(audience);
-        Spread { reach, refused }
+        spread
     }
 
     /// Gives an event to the queues that are bound to its address.
@@ -148,7 +184,8 @@ impl Engine {
         event: &Arc<Event>,
         bound: &Bound,
         from: Option<ConnectionId>,
-    ) -> Spread {
+        spread: &mut Spread,
+    ) {
         let mut found = Vec::new();
         let queues = if bound.by_headers {
             self.queues_of(&event.address, &bound.bindings, Some(event.headers()), &mut found);
@@ -156,16 +193,16 @@ impl Engine {
         } else {
             &bound.queues
         };
-        let mut spread = Spread { reach: Reach::Nobody, refused: false };
         for queue in queues {
             spread.reach = Reach::Others;
             if queue.home == self.shards.here() {
                 spread.refused |= self.offer_to_queue(now, queue.id, event, from) == Offered::Refused;
+            } else if queue.rejects {
+                spread.asked.push((queue.home, queue.id));
             } else if !self.forward_to_queue(queue.home, event, queue.id) {
                 self.brake(from, Brake::Shard(queue.home));
             }
         }
-        spread
     }
 
     /// Enters an address with what is known of it.
@@ -315,7 +352,7 @@ impl Engine {
         now: Now,
         north: &North<'_>,
         target: Target,
-        receipt: Option<crate::receipts::ReceiptId>,
+        receipt: Option<ReceiptId>,
         from: Option<ConnectionId>,
     ) {
         let (event, form) = north.to(&target);
@@ -391,7 +428,7 @@ impl Engine {
         };
         let answer = self.make_event(now, origin, publication);
         if !is_reply {
-            self.distribute(now, &answer, None, None);
+            self.give_away(now, &answer, None, None);
         } else if let Some(address) = ReplyAddress::parse(address) {
             self.reply(now, address, answer);
         }

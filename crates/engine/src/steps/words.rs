@@ -2,7 +2,9 @@
 
 use crate::engine::Engine;
 use crate::io::{ShardId, Word};
-use crate::queues::{At, Consumption};
+use crate::journal::Record;
+use crate::queues::{At, Consumption, Offered};
+use crate::receipts::ReceiptId;
 use windrose_event::{Consuming, Directive, Now, Outcome, Tag};
 
 impl Engine {
@@ -72,6 +74,16 @@ impl Engine {
             Word::Pulls { queue, numbers, disposition } => {
                 self.with_queue(now, queue, |queue, road| queue.dispose_pulled(&numbers, disposition, road));
             }
+            Word::Offer { queue, event, receipt, expected } => {
+                let taken = self.offer_to_queue(now, queue, &event, None) == Offered::Taken;
+                if expected {
+                    self.record(Record::Part { event: event.id });
+                }
+                self.shards.took(from, 1);
+                if let Some(receipt) = receipt {
+                    self.shards.say(from, Word::Offered { receipt, taken });
+                }
+            }
             answer => self.word_from_home(now, from, answer),
         }
     }
@@ -120,6 +132,13 @@ impl Engine {
                 }
                 if self.connections.get(connection).is_some() {
                     self.direct(connection, Directive::Canceled { consumer, because });
+                }
+            }
+            Word::Offered { receipt, taken } => {
+                let outcome = if taken { Outcome::Accepted } else { Outcome::Busy { retry_after: None } };
+                let receipt = self.receipts.target_settled(ReceiptId::from_number(receipt), outcome);
+                if let Some(receipt) = receipt {
+                    self.acknowledge(now, receipt);
                 }
             }
             Word::Pulled { connection, tag, consumer, place, result } => {

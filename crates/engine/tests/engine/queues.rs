@@ -347,7 +347,7 @@ fn an_event_that_goes_round_unrejected_is_dropped_and_one_that_was_rejected_is_c
 
 #[test]
 fn a_full_queue_drops_its_oldest_or_refuses_as_it_says() {
-    for shards in [1] {
+    for shards in EVERY {
         let mut node = Node::with_shards(shards, "");
         let peer = node.amqp(0);
         node.declare(peer, queue("graves"));
