@@ -445,3 +445,72 @@ fn the_address_of_a_queue_is_heard_by_subscribers_and_consumers_of_addresses_as_
     node.publish_all(one, "jobs", 0..1);
     assert_eq!((node.brought(two).len(), node.payloads(thing).len(), node.waiting(one, "jobs")), (1, 1, 1));
 }
+
+#[test]
+fn what_waits_in_durable_queues_outlives_the_process_and_what_was_seen_says_so() {
+    for shards in EVERY {
+        let mut node = Node::durable(shards, "");
+        let last = usize::from(shards) - 1;
+        let peer = node.amqp(0);
+        let durable = || QueueDeclaration { durable: true, ..queue("jobs") };
+        node.declare(peer, durable());
+        node.declare(peer, queue("fleeting"));
+        let consumer = node.amqp(last);
+        node.consume(consumer, 1, from("jobs"), 3).unwrap();
+        let sender = node.client_at(last, "sender");
+        node.publish_all(sender, "jobs", 0..5);
+        node.publish(sender, 0, "jobs", "at most once", Q0);
+        node.publish_all(sender, "fleeting", 0..1);
+        let tags: Vec<_> = node.supplies(consumer).iter().map(|supply| supply.delivery.tag).collect();
+        node.dispose(consumer, 1, &tags[1..2], Disposition::Accepted);
+        node.crash();
+        let consumer = node.amqp(last);
+        node.consume(consumer, 1, from("jobs"), 9).unwrap();
+        let supplies = node.supplies(consumer);
+        let rest: Vec<_> =
+            supplies.iter().map(|supply| (payload(&supply.delivery), supply.delivery.again)).collect();
+        let expected = [("0", true), ("2", true), ("3", false), ("4", false)];
+        assert_eq!(rest, expected.map(|(payload, again)| (payload.to_owned(), again)), "on {shards}");
+        assert_eq!(node.consume(consumer, 2, from("fleeting"), 1).unwrap_err().cause, DeclineCause::NotFound);
+        let tags: Vec<_> = supplies.iter().map(|supply| supply.delivery.tag).collect();
+        node.dispose(consumer, 1, &tags[..3], Disposition::Accepted);
+        node.dispose(consumer, 1, &tags[3..], Disposition::Rejected);
+        node.publish_all(consumer, "jobs", 5..7);
+        node.cancel(consumer, 1, true);
+        node.pull(consumer, 2, "jobs", true).unwrap();
+        node.crash();
+        let peer = node.amqp(0);
+        assert_eq!(node.waiting(peer, "jobs"), 1);
+        node.arrange(peer, Arrangement::PurgeQueue { name: text("jobs") }).unwrap();
+        node.crash();
+        let peer = node.amqp(0);
+        assert_eq!(node.waiting(peer, "jobs"), 0);
+    }
+}
+
+#[test]
+fn nobody_is_told_that_a_durable_queue_has_an_event_before_it_is_stored() {
+    for shards in EVERY {
+        let mut node = Node::durable(shards, "");
+        let peer = node.amqp(0);
+        for (name, overflow) in [("jobs", None), ("refuses", Some(Overflow::RejectPublish))] {
+            let options = QueueOptions { overflow, ..QueueOptions::default() };
+            node.declare(peer, QueueDeclaration { durable: true, ..with(name, options) });
+        }
+        let sender = node.amqp(usize::from(shards) - 1);
+        node.hold_disk();
+        for name in ["jobs", "refuses"] {
+            node.publish(sender, 1, name, "x", Q1);
+            assert!(node.settled(sender).is_empty(), "{name} on {shards}");
+        }
+        for _ in 0..3 {
+            node.store();
+            node.run();
+        }
+        assert_eq!(node.settled(sender).len(), 2);
+        node.publish(sender, 3, "jobs", "lost", Q1);
+        node.crash();
+        let peer = node.amqp(0);
+        assert_eq!((node.waiting(peer, "jobs"), node.waiting(peer, "refuses")), (1, 1));
+    }
+}
