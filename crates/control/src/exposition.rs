@@ -205,9 +205,17 @@ impl Scrape {
             "Subscriptions refused",
             totals.subscriptions_refused.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
         )?;
+        page.counters(
+            metrics::ARRANGEMENTS_DECLINED,
+            "What was asked of exchanges and queues and declined",
+            totals.declined.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
+        )?;
         page.gauge(metrics::CONNECTIONS_PAUSED, "Connections braked for want of credit now", totals.paused)?;
         page.gauge(metrics::SESSIONS, "Sessions held, connected or not", totals.sessions)?;
         page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;
+        page.gauge(metrics::EXCHANGES, "Exchanges, besides those that are always there", totals.exchanges)?;
+        page.gauge(metrics::QUEUES, "Queues", totals.queues)?;
+        page.gauge(metrics::BINDINGS, "Bindings of queues and exchanges to exchanges", totals.bindings)?;
         page.gauge(metrics::RETAINED, "Last values held", totals.retained)?;
         page.gauge(metrics::QUEUED, "Events that wait in the outboxes of sessions", totals.queued)?;
         page.counter(metrics::BYTES_IN, "Bytes read from peers, decrypted, without HTTP", totals.bytes_in)?;

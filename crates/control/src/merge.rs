@@ -17,11 +17,15 @@ pub(crate) struct Totals {
     pub(crate) sockets: BTreeMap<&'static str, BTreeMap<(Arc<str>, &'static str), u64>>,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) subscriptions_refused: BTreeMap<&'static str, u64>,
+    pub(crate) declined: BTreeMap<&'static str, u64>,
     pub(crate) acknowledge: BTreeMap<&'static str, Histogram>,
     pub(crate) paused: u64,
     pub(crate) sessions: u64,
     pub(crate) subscriptions: u64,
     pub(crate) retained: u64,
+    pub(crate) exchanges: u64,
+    pub(crate) queues: u64,
+    pub(crate) bindings: u64,
     pub(crate) queued: u64,
     pub(crate) unstored: u64,
     pub(crate) held: u64,
@@ -94,6 +98,7 @@ impl Totals {
         }
         add_causes(&mut self.dropped, &tally.dropped);
         add_causes(&mut self.subscriptions_refused, &tally.subscriptions_refused);
+        add_causes(&mut self.declined, &tally.declined);
         self.paused += tally.paused;
         self.sessions += tally.sessions;
         self.subscriptions += tally.subscriptions;
@@ -102,8 +107,11 @@ impl Totals {
         self.held += tally.held;
         self.bytes_in += tally.bytes_in;
         self.bytes_out += tally.bytes_out;
-        // Every shard holds all last values.
+        // Every shard holds all last values, and knows all exchanges, queues and bindings.
         self.retained = self.retained.max(tally.retained);
+        self.exchanges = self.exchanges.max(tally.exchanges);
+        self.queues = self.queues.max(tally.queues);
+        self.bindings = self.bindings.max(tally.bindings);
     }
 }
 

@@ -32,6 +32,14 @@ pub const SESSIONS: &str = "windrose_sessions";
 pub const SUBSCRIPTIONS: &str = "windrose_subscriptions";
 /// Subscriptions refused, by `cause`.
 pub const SUBSCRIPTIONS_REFUSED: &str = "windrose_subscriptions_refused";
+/// Exchanges, besides those that are always there.
+pub const EXCHANGES: &str = "windrose_exchanges";
+/// Queues, private ones that outlive their consumers among them.
+pub const QUEUES: &str = "windrose_queues";
+/// Bindings of queues and exchanges to exchanges.
+pub const BINDINGS: &str = "windrose_bindings";
+/// What was asked of exchanges and queues and declined, by `cause`.
+pub const ARRANGEMENTS_DECLINED: &str = "windrose_arrangements_declined";
 /// Last values held.
 pub const RETAINED: &str = "windrose_retained";
 /// Events that wait in the outboxes of sessions.

@@ -39,6 +39,10 @@ fn tally() -> Tally {
         sessions: 3,
         subscriptions: 4,
         retained: 9,
+        exchanges: 12,
+        queues: 13,
+        bindings: 14,
+        declined: vec![("not_found", 5)],
         queued: 8,
         bytes_in: 10,
         bytes_out: 11,
@@ -103,6 +107,7 @@ fn shards_add_up_except_for_what_each_of_them_holds_whole() {
     assert_eq!(value(&text, r#"windrose_pool_seconds_count{pool="api"}"#), Some("8"));
     assert_eq!(value(&text, "windrose_sessions"), Some("6"));
     assert_eq!(value(&text, "windrose_retained"), Some("9"), "every shard holds all last values");
+    assert_eq!(value(&text, "windrose_queues"), Some("13"), "every shard knows all queues");
 }
 
 #[test]
