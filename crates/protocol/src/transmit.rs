@@ -66,6 +66,12 @@ impl Transmit {
         self.segments.push_back(payload.clone());
     }
 
+    /// The last bytes, if none of them is written yet: the last word may still be put otherwise.
+    pub(crate) fn last_unsent(&mut self, length: usize) -> Option<&mut [u8]> {
+        let start = self.tail.len().checked_sub(length).filter(|start| *start >= self.tail_start)?;
+        self.tail.get_mut(start..)
+    }
+
     /// The last `length` bytes are a message, which goes in a frame of its own if frames carry it.
     pub(crate) fn end_message(&mut self, length: usize) {
         self.messages.get_or_insert_default().0.push_back(length);

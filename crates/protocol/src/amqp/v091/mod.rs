@@ -1,6 +1,7 @@
 //! AMQP 0-9-1, with RabbitMQ's extensions: the format on the wire, and the server's side of a connection.
 
 pub mod codec;
+pub(crate) mod message;
 mod server;
 
 pub use server::Server;

@@ -17,5 +17,7 @@ pub use code::{CodecError, ReplyCode};
 pub use content::{BASIC, ContentHeader, Properties, property};
 pub use frame::{FRAME_END, FRAME_MIN, FRAME_OVERHEAD, Frame, FrameKind, PROTOCOL_HEADER, frame};
 pub use method::*;
+pub(crate) use read::put_short;
 pub use table::{Array, ArrayBuf, Table, TableBuf, Value};
+pub(crate) use write::raw_method;
 pub use write::{body_frames, content_header, heartbeat, method_frame};

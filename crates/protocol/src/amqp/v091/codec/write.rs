@@ -57,7 +57,7 @@ fn put_head(kind: FrameKind, channel: u16, length: usize, out: &mut Vec<u8>) {
 
 /// Appends a frame around what `write` appends.
 #[inline]
-pub(crate) fn frame_of(kind: FrameKind, channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+fn frame_of(kind: FrameKind, channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     put_head(kind, channel, 0, out);
     let start = out.len();
     write(out);
@@ -66,4 +66,10 @@ pub(crate) fn frame_of(kind: FrameKind, channel: u16, out: &mut Vec<u8>, write: 
         place.copy_from_slice(&length.to_be_bytes());
     }
     out.push(FRAME_END);
+}
+
+/// Appends a method's frame around what `write` appends: class, number and fields.
+#[inline]
+pub(crate) fn raw_method(channel: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    frame_of(FrameKind::Method, channel, out, write);
 }
