@@ -40,7 +40,7 @@ pub(crate) fn details_of(properties: &Properties<'_>) -> Details {
         reply_to: properties
             .reply_to
             .and_then(|key| std::str::from_utf8(key).ok())
-            .and_then(|key| address_of("", key).ok()),
+            .and_then(|key| address_for("", key)),
         correlation: properties.correlation_id.map(Bytes::copy_from_slice),
         ..Details::default()
     };
@@ -92,7 +92,7 @@ pub(crate) fn write_properties(event: &Event, cut: bool, out: &mut Vec<u8>) {
         headers.put(RETAIN, Value::Bool(true));
     }
     put_deaths(event, None, &mut headers);
-    let reply_to = event.reply_to().map(|address| key_of(address.as_str()));
+    let reply_to = event.reply_to().map(reply_key);
     let expiration = event
         .expires
         .filter(|_| deaths_of(event).is_empty())
@@ -177,7 +177,21 @@ pub(crate) fn keys_of(list: Array<'_>) -> Option<Vec<Text>> {
     list.iter().map(|key| key.as_str().map(Text::from)).collect()
 }
 
-/// Where a reply goes that a client asked for by its own consumer of replies, as a routing key.
+/// What the node's own reply addresses begin with, and the keys that stand for them here (RabbitMQ: direct reply-to).
+const REPLIES: (&str, &str) = ("$reply/", "amq.rabbitmq.reply-to.");
+
+/// The routing key on the default exchange by which replies get to an address.
 pub(crate) fn reply_key(address: &Address) -> String {
-    key_of(address.as_str())
+    match address.as_str().strip_prefix(REPLIES.0) {
+        Some(rest) => format!("{}{}", REPLIES.1, key_of(rest)),
+        None => key_of(address.as_str()),
+    }
+}
+
+/// Where an event happens that is published to an exchange with that key; `None`: nowhere.
+pub(crate) fn address_for(exchange: &str, key: &str) -> Option<Address> {
+    match key.strip_prefix(REPLIES.1).filter(|_| exchange.is_empty()) {
+        Some(rest) => Address::new(format!("{}{}", REPLIES.0, address_of("", rest).ok()?)).ok(),
+        None => address_of(exchange, key).ok(),
+    }
 }

@@ -6,12 +6,11 @@ use super::queue::REPLY_TO;
 use super::unsettled::{Entry, Returnable};
 use super::{Server, tx};
 use crate::amqp::v091::codec::{BasicPublish, Method, Properties, ReplyCode, TableBuf, Value};
-use crate::amqp::v091::message::{RETAIN, details_of, keys_of, reply_key};
+use crate::amqp::v091::message::{RETAIN, address_for, details_of, keys_of, reply_key};
 use bytes::Bytes;
 use std::time::Duration;
 use windrose_event::{
-    Address, Assurance, Details, Intent, Original, Outcome, Publication, Publish, Text, address_of,
-    is_namespace,
+    Address, Assurance, Details, Intent, Original, Outcome, Publication, Publish, Text, is_namespace,
 };
 
 /// Copies that one publication may ask for besides itself (RabbitMQ: CC and BCC).
@@ -105,7 +104,7 @@ impl Server {
         let epoch = channel.epoch;
         let copies: Vec<Address> = copies
             .iter()
-            .filter_map(|key| address_of(exchange.as_deref().unwrap_or_default(), key).ok())
+            .filter_map(|key| address_for(exchange.as_deref().unwrap_or_default(), key))
             .collect();
         let count = 1 + copies.len() as u32;
         let confirm = channel.confirms.as_mut().map_or(0, |confirms| confirms.expect(count as u16));
@@ -246,7 +245,7 @@ fn route_of(method: &[u8]) -> Result<Box<Route>, Failure> {
     if immediate {
         return Err(Failure::new(ReplyCode::NOT_IMPLEMENTED, "immediate=true"));
     }
-    let address = address_of(exchange, routing_key).ok();
+    let address = address_for(exchange, routing_key);
     let through = (!is_namespace(exchange)).then(|| Text::from(exchange));
     let method = method.to_vec();
     Ok(Box::new(Route { method, address, through, mandatory, properties: Vec::new(), described: None }))
