@@ -5,6 +5,7 @@
 //! which shares no code with the product and can misbehave. Nothing waits for a fixed time: whatever is expected is
 //! awaited up to a deadline.
 
+pub mod amqp091;
 pub mod binary;
 pub mod certs;
 pub mod clients;
@@ -20,6 +21,7 @@ pub mod mqtt;
 pub mod node;
 pub mod ports;
 pub mod process;
+pub mod rabbitmq;
 pub mod relay;
 pub mod shared;
 pub mod sink;

@@ -4,7 +4,7 @@ use super::fetcher::{Fetcher, Road};
 use super::link::{Link, Owner};
 use super::machine::Machine;
 use super::member::Member;
-use super::mqtt;
+use super::{amqp, mqtt};
 use crate::dial::Dialer;
 use crate::exchange::ExchangeHost;
 use crate::http::client::load_client_tls;
@@ -222,8 +222,12 @@ impl BrokerClient {
         let start = |(index, url): (usize, &Url)| -> Option<Rc<dyn Target>> {
             let place = self.place(index, false);
             let limits = self.limits.borrow();
-            let mqtt = pool.mqtt.as_ref().map(|options| mqtt::client(pool, options, &limits, &place))?;
-            Some(Member::new(|owner| self.link(pool, url, tls.clone(), mqtt, owner)))
+            if let Some(options) = &pool.amqp {
+                let client = amqp::client(pool, options, url, &limits, &place);
+                return Some(Member::new(|owner| self.link(pool, url, tls.clone(), client, owner)));
+            }
+            let client = mqtt::client(pool, pool.mqtt.as_ref()?, &limits, &place);
+            Some(Member::new(|owner| self.link(pool, url, tls.clone(), client, owner)))
         };
         pool.members.iter().enumerate().filter_map(start).collect()
     }
@@ -268,8 +272,12 @@ impl BrokerClient {
             let place = self.place(index, true);
             let road = self.road(pool, url, host);
             let limits = self.limits.borrow();
-            let mqtt = pool.mqtt.as_ref().map(|options| mqtt::client(pool, options, &limits, &place))?;
-            Some(Fetcher::new(road, |owner| self.link(pool, url, tls.clone(), mqtt, owner)))
+            if let Some(options) = &pool.amqp {
+                let client = amqp::client(pool, options, url, &limits, &place);
+                return Some(Fetcher::new(road, |owner| self.link(pool, url, tls.clone(), client, owner)));
+            }
+            let client = mqtt::client(pool, pool.mqtt.as_ref()?, &limits, &place);
+            Some(Fetcher::new(road, |owner| self.link(pool, url, tls.clone(), client, owner)))
         };
         members.into_iter().filter_map(start).collect()
     }

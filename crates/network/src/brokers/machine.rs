@@ -41,7 +41,6 @@ pub(super) enum Said {
     /// What became of a publication.
     Settled { token: u64, outcome: Outcome },
     /// Somebody answered to a publication.
-    #[allow(dead_code, reason = "only AMQP's sessions say it")]
     Replied { token: u64, reply: Reply },
     /// A message.
     Message(Box<Message>),
@@ -70,6 +69,5 @@ pub(super) enum Because {
     /// Subscriptions of these numbers, if the broker tells them.
     Subscriptions(smallvec::SmallVec<[u32; 2]>),
     /// A queue that the document has consumed from.
-    #[allow(dead_code, reason = "only AMQP has such")]
     Queue,
 }

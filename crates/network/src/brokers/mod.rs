@@ -4,6 +4,7 @@
 //! allows it, one shard for each member subscribes to there, by a session of its own: a shard that takes no more events
 //! must not keep acknowledgements from being read. What a session says on the wire is its machine's; all else is the same.
 
+mod amqp;
 pub mod client;
 mod fetcher;
 mod link;

@@ -4,6 +4,7 @@
 //! channels to exchanges and queues. Both speak to the engine in the same intents, so that a queue declared by one is
 //! consumed from by the other, and an address is the same address as everywhere else.
 
+pub mod client;
 mod config;
 mod server;
 pub mod v091;

@@ -1,6 +1,8 @@
 //! AMQP 1.0 (OASIS, ISO 19464).
 
+mod client;
 pub mod codec;
 mod server;
 
+pub use client::Client;
 pub use server::Server;
