@@ -340,6 +340,8 @@ pub enum Word {
         consume: Box<Consume>,
         /// Whether its connection has too much to write already.
         held: bool,
+        /// Its session, whose own events it may not want.
+        session: Arc<str>,
     },
     /// To the home: a consumer takes so many deliveries in all.
     Grant {

@@ -192,7 +192,6 @@ impl Topology {
     }
 
     /// A queue, by its number.
-    #[allow(dead_code, reason = "the journal of queues comes next")]
     pub(crate) fn by_id(&self, id: QueueId) -> Option<&Registered> {
         self.queues.get(&id)
     }

@@ -3,7 +3,8 @@
 use crate::sessions::CatchUp;
 use crate::subscriptions::Subscription;
 use std::sync::Arc;
-use windrose_event::HeadersTest;
+use std::time::Duration;
+use windrose_event::{HeadersTest, Moment};
 
 /// What is particular to a queue with a subscription of its own.
 #[derive(Debug)]
@@ -19,4 +20,8 @@ pub(crate) struct Private {
     pub(crate) token: Option<u128>,
     /// Whether its consumer was told that it consumes: nothing comes before.
     pub(crate) open: bool,
+    /// How long it is kept without a consumer, if it was asked to be.
+    pub(crate) keep: Option<Duration>,
+    /// Until when it is kept, while it has none.
+    pub(crate) kept_until: Option<Moment>,
 }

@@ -1,6 +1,6 @@
 //! Queue: one row of events, and the consumers that take turns at it.
 
-use super::consumer::{Consumer, InFlight, Slot, Wish};
+use super::consumer::{At, Consumer, InFlight, Slot, Wish};
 use super::item::{Item, Loss, Lost, NEVER};
 use super::private::Private;
 use super::road::Road;
@@ -88,7 +88,6 @@ impl Queue {
     }
 
     /// What waited before a restart, in order. What somebody may have seen is marked so.
-    #[allow(dead_code, reason = "the journal of queues comes next")]
     pub(crate) fn restore(&mut self, position: u64, mut item: Item, seen: bool) {
         item.again = seen;
         item.journaled = true;
@@ -288,14 +287,6 @@ impl Queue {
     fn active(&self) -> Option<Slot> {
         let waiting = self.consumers.iter().filter(|(_, consumer)| !consumer.canceled);
         waiting.min_by_key(|(_, consumer)| consumer.serial).map(|(slot, _)| slot as Slot)
-    }
-
-    /// Lets all consumers have their turns.
-    pub(crate) fn wake_all(&mut self) {
-        let slots: Vec<_> = self.consumers.iter().map(|(slot, _)| slot as Slot).collect();
-        for slot in slots {
-            self.wake(slot);
-        }
     }
 
     /// How many more its consumers take now.
@@ -523,6 +514,12 @@ impl Queue {
         self.consumers.iter().map(|(_, consumer)| consumer)
     }
 
+    /// Those who consume from it, with their places.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Slot, At)> {
+        let consuming = self.consumers.iter().filter(|(_, consumer)| !consumer.canceled);
+        consuming.map(|(slot, consumer)| (slot as Slot, consumer.wish.at))
+    }
+
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.backlog.len()
@@ -551,7 +548,9 @@ impl Queue {
     /// Whether nobody has used it for as long as it says.
     pub(crate) fn is_abandoned(&self, now: Now) -> bool {
         let unused = |expires| self.consumers.is_empty() && now.moment.since(self.used) >= expires;
+        let kept_until = self.private.as_ref().and_then(|private| private.kept_until);
         self.declaration.options.expires.is_some_and(unused)
+            || kept_until.is_some_and(|until| until <= now.moment && self.consumers.is_empty())
     }
 
     /// When it is to be looked at.
@@ -560,7 +559,8 @@ impl Queue {
         let first = first.map(|due| now.moment + due.since(now.wall));
         let unused = self.declaration.options.expires.filter(|_| self.consumers.is_empty());
         let catches_up = self.catches_up().then(Moment::default);
-        [first, unused.map(|expires| self.used + expires), catches_up].into_iter().flatten().min()
+        let kept_until = self.private.as_ref().and_then(|private| private.kept_until);
+        [first, unused.map(|expires| self.used + expires), catches_up, kept_until].into_iter().flatten().min()
     }
 
     /// Whether last values wait that a consumer would take now.

@@ -4,7 +4,9 @@ use crate::engine::Engine;
 use crate::exchanges::Then;
 use crate::io::{QueueId, ShardId, Word};
 use crate::queues::{At, Consumers, Consumption, Pulls, QueueKey, Slot, Wish};
+use crate::steps::kept::Attached;
 use smallvec::SmallVec;
+use std::sync::Arc;
 use windrose_event::{
     ConnectionId, Consume, ConsumerId, Consuming, DeclineCause, Declined, Directive, Disposition, Now,
     Outcome, Pulled, Source, Tag, Text,
@@ -26,14 +28,26 @@ impl Engine {
                 (Err(Declined { cause: DeclineCause::NotFound, .. }), Some(declaration)) => {
                     let mut declaration = (**declaration).clone();
                     declaration.name = Some(name.clone());
-                    self.enter(connection, consumer, Consumption::asked());
+                    self.ask(connection, consumer);
                     self.declare_queue(now, connection, declaration, Then::Consume(consume));
                 }
                 (Err(declined), _) => {
                     self.direct(connection, Directive::Consuming { consumer, result: Err(declined) });
                 }
             },
-            Source::Address { .. } | Source::Replies => self.consume_privately(now, connection, *consume),
+            Source::Address { request, .. } => {
+                let may = match self.identify(connection) {
+                    Some(by) => self.may_listen(&by, &request.filter),
+                    None => return,
+                };
+                if let Err(declined) = may {
+                    return self.direct(connection, Directive::Consuming { consumer, result: Err(declined) });
+                }
+                if let Some(consume) = self.consume_kept(now, connection, consume) {
+                    self.consume_privately(now, connection, *consume);
+                }
+            }
+            Source::Replies => self.consume_privately(now, connection, *consume),
         }
     }
 
@@ -69,9 +83,8 @@ impl Engine {
             return;
         };
         consume.limit = limit.unwrap_or(consume.limit);
-        let Source::Queue { name, .. } = &consume.from else { return };
         let limit = consume.limit;
-        match result.and_then(|()| self.usable_queue(connection, name)) {
+        match result.and_then(|()| self.declared_for(connection, &consume)) {
             Ok((queue, home)) => self.begin_consuming(now, connection, consume, queue, home),
             Err(declined) => {
                 self.direct(connection, Directive::Consuming { consumer, result: Err(declined) })
@@ -85,8 +98,30 @@ impl Engine {
         }
     }
 
+    /// The queue that was made for a consumer.
+    fn declared_for(
+        &self,
+        connection: ConnectionId,
+        consume: &Consume,
+    ) -> Result<(QueueId, ShardId), Declined> {
+        if let Source::Queue { name, .. } = &consume.from {
+            return self.usable_queue(connection, name);
+        }
+        let name = self.kept_name(connection, consume).unwrap_or_default();
+        let known = self.topology.kept(name.as_str()).map(|queue| (queue.id, queue.home));
+        known.ok_or_else(|| Declined {
+            cause: DeclineCause::NotFound,
+            detail: "what was to be kept is gone already".into(),
+        })
+    }
+
+    /// A consumer waits for its queue to be made.
+    pub(crate) fn ask(&mut self, connection: ConnectionId, consumer: ConsumerId) {
+        self.enter(connection, consumer, Consumption::asked());
+    }
+
     /// Begins to supply a consumer from a queue that is there, here or elsewhere.
-    fn begin_consuming(
+    pub(crate) fn begin_consuming(
         &mut self,
         now: Now,
         id: ConnectionId,
@@ -96,36 +131,43 @@ impl Engine {
     ) {
         let consumer = consume.consumer;
         let held = self.is_held(id);
+        let Some(by) = self.identify(id) else { return };
+        let session = by.origin().session.clone();
         if home != self.shards.here() {
             let consumption = Consumption::There { home, unsettled: 0, released: false, canceled: false };
             self.enter(id, consumer, consumption);
-            return self.shards.say(home, Word::Begin { connection: id, queue, consume, held });
+            let begin = Word::Begin { connection: id, queue, consume, held, session };
+            return self.shards.say(home, begin);
         }
         let at = At { shard: home, connection: id, consumer };
-        match self.join(queue, &consume, at, held) {
-            Ok((key, slot)) => {
+        match self.join(now, queue, &consume, at, held, &session) {
+            Ok((key, slot, attached)) => {
                 self.enter(id, consumer, Consumption::Here { queue: key, slot });
-                self.direct(id, Directive::Consuming { consumer, result: Ok(Consuming::default()) });
-                self.with_queue(now, key, |queue, road| {
-                    queue.wake(slot);
-                    queue.pump(road);
-                });
+                let consuming = Consuming { resumed: attached.resumed, ..Consuming::default() };
+                self.begun(now, id, consumer, consuming, (key, slot), attached.announced);
             }
             Err(declined) => self.direct(id, Directive::Consuming { consumer, result: Err(declined) }),
         }
     }
 
     /// Enters a consumer into a queue of this shard.
+    ///
+    /// # Errors
+    /// The queue is gone, or somebody has it for itself.
     pub(crate) fn join(
         &mut self,
+        now: Now,
         id: QueueId,
         consume: &Consume,
         at: At,
         held: bool,
-    ) -> Result<(QueueKey, Slot), Declined> {
+        session: &Arc<str>,
+    ) -> Result<(QueueKey, Slot, Attached), Declined> {
         let listener = self.connections.get(at.connection).filter(|_| at.shard == self.shards.here());
         let listener = listener.map_or(0, |connection| connection.tally);
-        let found = self.queues.find(id).and_then(|key| Some((key, self.queues.get_mut(key)?)));
+        let key = self.queues.find(id);
+        let attached = key.map_or_else(Attached::default, |key| self.attach_kept(now, key, consume, session));
+        let found = key.and_then(|key| Some((key, self.queues.get_mut(key)?)));
         let Some((key, queue)) = found else {
             return Err(Declined { cause: DeclineCause::NotFound, detail: "the queue is gone".into() });
         };
@@ -141,7 +183,7 @@ impl Engine {
             exclusive: consume.exclusive,
             held,
         };
-        Ok((key, queue.join(wish)))
+        Ok((key, queue.join(wish), attached))
     }
 
     /// A consumer takes so many deliveries in all.

@@ -12,6 +12,7 @@ mod forward;
 mod identify;
 mod inspect;
 pub(crate) mod journal;
+mod kept;
 mod listen;
 mod outbound;
 mod private;

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::io::ShardMessage;
 use crate::queues::Queues;
-use crate::queues::{At, Consumption, Item, Private, Queue, QueueKey, Wish, queue_of, subscriber_key};
+use crate::queues::{At, Consumption, Item, Private, Queue, QueueKey, Slot, Wish, queue_of, subscriber_key};
 use crate::requests::ReplyAddress;
 use crate::sessions::{CatchUp, Parcel, SessionKey, Sessions};
 use crate::steps::deliver::Reach;
@@ -32,6 +32,8 @@ impl Engine {
             catch_up: None,
             token: None,
             open: false,
+            keep: None,
+            kept_until: None,
         };
         match from {
             Source::Address { request, headers, .. } => {
@@ -71,11 +73,28 @@ impl Engine {
             self.counts.subscriptions += 1;
             announced = self.enter_subscription(subscriber_key(key), &subscription, true);
         }
+        self.begun(now, connection, consumer, consuming, (key, slot), announced);
+    }
+
+    /// Tells a consumer that it consumes from a queue of this shard; if that has a new subscription, once all shards know.
+    pub(crate) fn begun(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        consumer: ConsumerId,
+        consuming: Consuming,
+        (key, slot): (QueueKey, Slot),
+        announced: bool,
+    ) {
         let answer = Directive::Consuming { consumer, result: Ok(consuming) };
         let others = self.shards.others().count();
-        if token.is_some() || others == 0 || !announced && self.grants.is_empty() {
+        let is_open = self.queues.get(key).is_some_and(|queue| {
+            let private = queue.private.as_ref();
+            private.is_none_or(|private| private.open || private.subscription.is_none())
+        });
+        if is_open || others == 0 || !announced && self.grants.is_empty() {
             self.direct(connection, answer);
-            return self.open_private(now, key);
+            return self.open_queue(now, key, slot);
         }
         // As for subscribers: whoever is told that it consumes misses nothing that is published from then on.
         let mark = self.grants.hold(connection, answer, others);
@@ -84,7 +103,7 @@ impl Engine {
         }
     }
 
-    fn may_listen(&self, by: &Identified, filter: &Filter) -> Result<(), Declined> {
+    pub(crate) fn may_listen(&self, by: &Identified, filter: &Filter) -> Result<(), Declined> {
         if let Err(Rejection { detail, .. }) = self.check_levels(filter.as_str().as_bytes()) {
             let detail = detail.map_or_else(String::new, |detail| detail.to_string());
             return Err(Declined { cause: DeclineCause::BadName, detail });
@@ -100,12 +119,12 @@ impl Engine {
     }
 
     /// A consumer was told that it consumes.
-    pub(crate) fn open_private(&mut self, now: Now, key: QueueKey) {
+    pub(crate) fn open_queue(&mut self, now: Now, key: QueueKey, slot: Slot) {
         self.with_queue(now, key, |queue, road| {
             if let Some(private) = &mut queue.private {
                 private.open = true;
             }
-            queue.wake_all();
+            queue.wake(slot);
             queue.pump(road);
         });
         self.catch_up_queue(now, key);
@@ -113,9 +132,9 @@ impl Engine {
 
     /// All shards know what a consumer subscribed to: it was told that it consumes.
     pub(crate) fn open_consumer(&mut self, now: Now, connection: ConnectionId, consumer: ConsumerId) {
-        if let Some(Consumption::Here { queue, .. }) = self.consumption(connection, consumer) {
-            let queue = *queue;
-            self.open_private(now, queue);
+        if let Some(Consumption::Here { queue, slot }) = self.consumption(connection, consumer) {
+            let (queue, slot) = (*queue, *slot);
+            self.open_queue(now, queue, slot);
         }
     }
 
@@ -227,7 +246,7 @@ pub(crate) fn private_of(subscriber: &Subscriber) -> Option<QueueKey> {
     queue_of(subscriber.session)
 }
 
-fn subscription(request: &SubscriptionRequest) -> Subscription {
+pub(super) fn subscription(request: &SubscriptionRequest) -> Subscription {
     let filter = request.filter.clone();
     let share = request
         .group
@@ -244,6 +263,6 @@ fn subscription(request: &SubscriptionRequest) -> Subscription {
 }
 
 /// Whether last values are to be brought at first; never to groups, as with MQTT (MQTT 5 §4.8.2).
-fn wants_retained(request: &SubscriptionRequest) -> bool {
+pub(super) fn wants_retained(request: &SubscriptionRequest) -> bool {
     request.group.is_none() && request.retained != RetainedDelivery::Never
 }

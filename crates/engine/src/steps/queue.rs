@@ -4,7 +4,7 @@ use crate::backlog::QueueBounds;
 use crate::engine::Engine;
 use crate::io::QueueId;
 use crate::journal::KeptMessage;
-use crate::queues::{At, Item, Lost, Offered, Queue, QueueKey, Road};
+use crate::queues::{At, Item, Lost, Offered, Queue, QueueKey, Road, subscriber_key};
 use std::sync::Arc;
 use windrose_event::{
     ConnectionId, Death, DeclineCause, Declined, Event, Now, QueueDeclaration, TOPIC_EXCHANGE, Text, key_of,
@@ -29,6 +29,8 @@ impl Engine {
         if self.queues.find(id).is_some() {
             return;
         }
+        let is_kept = self.topology.by_id(id).is_some_and(|queue| queue.kept);
+        let declaration = if is_kept { &Self::awaited() } else { declaration };
         let mut queue = Queue::new(name.clone(), declaration.clone(), now);
         queue.id = Some(id);
         queue.owner = owner;
@@ -203,7 +205,11 @@ impl Engine {
             return;
         }
         if queue.private.is_some() {
-            self.retire_private(now, key);
+            if queue.id.is_some() {
+                self.keep_private(now, key);
+            } else {
+                self.retire_private(now, key);
+            }
         } else if queue.declaration.auto_delete {
             self.end_queue(now, key);
         } else {
@@ -239,6 +245,10 @@ impl Engine {
             } else {
                 self.queues.remote.remove(&at);
             }
+        }
+        let private = self.queues.get_mut(key).and_then(|queue| queue.private.as_mut());
+        if let Some(subscription) = private.and_then(|private| private.subscription.take()) {
+            self.withdraw_subscription(subscriber_key(key), &subscription);
         }
         let queue = self.queues.remove(key);
         let owner = queue.as_ref().and_then(|queue| queue.owner);

@@ -61,7 +61,6 @@ impl Engine {
     }
 
     /// Declares a private queue that outlives its consumer under a name of its own kind, and then does what is asked.
-    #[allow(dead_code, reason = "consumers that are kept come next")]
     pub(crate) fn declare_kept(&mut self, now: Now, connection: ConnectionId, name: Text, then: Then) {
         let declaration = QueueDeclaration { name: Some(name), ..QueueDeclaration::default() };
         self.declare(now, connection, Arc::new(declaration), true, then);

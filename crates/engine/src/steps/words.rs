@@ -17,21 +17,20 @@ impl Engine {
 
     fn word(&mut self, now: Now, from: ShardId, word: Word) {
         match word {
-            Word::Begin { connection, queue, consume, held } => {
+            Word::Begin { connection, queue, consume, held, session } => {
                 let consumer = consume.consumer;
                 let at = At { shard: from, connection, consumer };
-                let joined = self.join(queue, &consume, at, held);
+                let joined = self.join(now, queue, &consume, at, held, &session);
                 let result = match &joined {
-                    Ok(_) => Ok(Consuming::default()),
+                    Ok((_, _, attached)) => {
+                        Ok(Consuming { resumed: attached.resumed, ..Consuming::default() })
+                    }
                     Err(declined) => Err(declined.clone()),
                 };
                 self.shards.say(from, Word::Began { connection, consumer, result });
-                if let Ok((key, slot)) = joined {
+                if let Ok((key, slot, _)) = joined {
                     self.queues.remote.insert(at, (key, slot));
-                    self.with_queue(now, key, |queue, road| {
-                        queue.wake(slot);
-                        queue.pump(road);
-                    });
+                    self.open_queue(now, key, slot);
                 }
             }
             Word::Grant { connection, consumer, limit, drain } => {

@@ -14,6 +14,7 @@ mod draining;
 mod exchanges;
 mod fetching;
 mod harness;
+mod kept;
 mod persistence;
 mod pools;
 mod publishing;
