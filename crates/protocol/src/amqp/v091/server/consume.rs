@@ -325,7 +325,7 @@ impl Server {
         let limit = state.taken.saturating_add(state.window);
         // Who is never behind is told seldom.
         let step = if state.no_ack { AHEAD / 2 } else { 1 };
-        let granted = !state.is_canceled && !state.is_over && limit >= state.limit.saturating_add(step);
+        let granted = !state.is_canceled && !state.is_over && limit.saturating_sub(state.limit) >= step;
         if granted {
             state.limit = limit;
         }
