@@ -353,7 +353,8 @@ impl Pump {
                 continue;
             }
             peer.armed = None;
-            if peer.paused {
+            // AMQP's machines know that they are not read: they say heartbeats, and that they are held.
+            if peer.paused && !matches!(peer.endpoint, Endpoint::Amqp(_)) {
                 continue;
             }
             if peer.endpoint.next_timeout().is_some_and(|due| due <= now.moment) {

@@ -143,22 +143,19 @@ impl Server {
         }
     }
 
-    /// Its consumers are canceled, and what is not acknowledged goes back to its queues.
+    /// Its consumers are canceled, and what is not acknowledged goes back to its queues, as does what those have not
+    /// acknowledged that were canceled before.
     fn leave_channel(&mut self, number: u16) {
         let Some(channel) = self.channel(number) else { return };
         channel.parked = VecDeque::new();
-        let consumers = std::mem::take(&mut channel.consumers);
-        let getter = channel.getter.take();
-        for id in consumers.into_iter().chain(getter) {
-            let Some(consumer) = self.consumers.get_mut(id) else { continue };
-            consumer.is_over = true;
-            let canceled = consumer.is_canceled;
+        let epoch = channel.epoch;
+        for id in self.consumers.of_channel(number, epoch) {
             self.tell_one(id);
-            let consumer = ConsumerId(id);
-            self.intend(Intent::Cancel { consumer, release: true });
-            if canceled && let Some(consumer) = self.consumers.get_mut(id) {
-                // It was answered before; this one is answered again.
+            if let Some(consumer) = self.consumers.get_mut(id) {
+                consumer.is_over = true;
+                // One that was canceled before is answered once more.
                 consumer.is_canceled = false;
+                self.intend(Intent::Cancel { consumer: ConsumerId(id), release: true });
             }
         }
     }

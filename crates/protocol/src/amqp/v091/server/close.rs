@@ -5,7 +5,7 @@ use super::{Server, State};
 use crate::amqp::Output;
 use crate::amqp::v091::codec::{ConnectionClose, ConnectionCloseOk, ReplyCode};
 use std::collections::VecDeque;
-use windrose_event::{Close, CloseCause, CloseReason, Intent, Refusal, RefusalCause};
+use windrose_event::{Close, CloseCause, CloseReason, Intent, Now, Refusal, RefusalCause};
 
 impl Server {
     /// Whether the engine knows of the connection.
@@ -29,19 +29,14 @@ impl Server {
         self.state = State::Closed;
         self.close_cause = Some(Box::new(cause));
         self.outputs.push_back(Output::Close);
-        self.partial = Vec::new();
-        self.start = 0;
-        self.channels = Vec::new();
-        self.consumers = super::consume::Consumers::default();
-        self.stirred = Vec::new();
-        self.pending = None;
+        self.forget();
     }
 
     /// The connection ends by an exception: the client is told, and may say that it knows.
     pub(super) fn fail(&mut self, failure: &Failure) {
         let sentence = failure.sentence();
         match self.state {
-            State::Closing | State::Closed => return,
+            State::Closing | State::Leaving | State::Closed => return,
             // Nobody who speaks the protocol is there yet.
             State::Header => {}
             _ => {
@@ -75,13 +70,37 @@ impl Server {
     }
 
     /// connection.close from the client.
-    pub(super) fn goodbye(&mut self) {
+    pub(super) fn goodbye(&mut self, now: Now) {
         self.say(0, ConnectionCloseOk {});
-        match self.state {
+        if self.state == State::Closing {
             // Both said it at once.
-            State::Closing => self.end_as_said(),
-            _ => self.end(CloseCause::Goodbye),
+            return self.end_as_said();
         }
+        self.close_cause = Some(Box::new(CloseCause::Goodbye));
+        self.leave(now);
+    }
+
+    /// The engine is told of the end at once. The client may be writing still what it said before: closing now would lose it
+    /// our last word.
+    pub(super) fn leave(&mut self, now: Now) {
+        if self.is_known() {
+            let cause = self.close_cause().cloned().unwrap_or(CloseCause::Lost);
+            self.intend(Intent::Close(Close { cause, with_will: false, keep: None }));
+        }
+        self.state = State::Leaving;
+        self.heard = now.moment;
+        self.forget();
+    }
+
+    /// Forgets all that the connection was about.
+    fn forget(&mut self) {
+        self.partial = Vec::new();
+        self.start = 0;
+        self.channels = Vec::new();
+        self.consumers = super::consume::Consumers::default();
+        self.stirred = Vec::new();
+        self.unsettled = super::unsettled::Unsettled::default();
+        self.pending = None;
     }
 
     /// The engine ends the connection, and knows that it has.

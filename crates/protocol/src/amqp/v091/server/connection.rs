@@ -63,7 +63,7 @@ impl Server {
             (State::Open, Method::ConnectionUpdateSecret(update)) => self.update_secret(update),
             // Whoever blocks us says so in vain: what it gets it asked for by credit.
             (State::Open, Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_)) => {}
-            (_, Method::ConnectionClose(_)) => self.goodbye(),
+            (_, Method::ConnectionClose(_)) => self.goodbye(now),
             (State::Closing, Method::ConnectionCloseOk(_)) => self.end_as_said(),
             (State::Closing, _) => {}
             (State::Open, method) if method.id().0 != 10 => {

@@ -78,6 +78,14 @@ impl Consumers {
         }
     }
 
+    /// Those of a channel, and by whose name it pulls; those that were canceled and have something unacknowledged, too.
+    pub(super) fn of_channel(&self, channel: u16, epoch: u32) -> Vec<u32> {
+        let is_its = |consumer: &&Consumer| {
+            consumer.channel == channel && consumer.epoch == epoch && !consumer.is_over
+        };
+        self.list.iter().filter(is_its).map(|consumer| consumer.id).collect()
+    }
+
     fn len(&self) -> usize {
         self.list.len()
     }

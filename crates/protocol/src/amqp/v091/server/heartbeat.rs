@@ -27,7 +27,7 @@ impl Server {
     pub fn next_timeout(&self) -> Option<Moment> {
         match self.state {
             State::Closed | State::Asking => None,
-            State::Closing => Some(self.heard + LAST_WORDS),
+            State::Closing | State::Leaving => Some(self.heard + LAST_WORDS),
             State::Open => {
                 let pause = self.blocks_at();
                 if self.beat.seconds == 0 {
@@ -48,7 +48,7 @@ impl Server {
         }
         match self.state {
             State::Closed | State::Asking => {}
-            State::Closing => self.end_as_said(),
+            State::Closing | State::Leaving => self.end_as_said(),
             State::Open => {
                 if self.blocks_at().is_some_and(|due| due <= now.moment) {
                     self.beat.told = true;

@@ -43,8 +43,8 @@ use std::time::Duration;
 use unsettled::Unsettled;
 use windrose_event::{Claim, CloseCause, Directive, Intent, Moment, Now, Text};
 
-/// How long a client may take to answer connection.close.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a client may take to answer connection.close, or to close the transport after it was answered.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Bytes that are held at most while the engine answers.
 const HELD: usize = 16 * 1024 * 1024;
@@ -69,6 +69,8 @@ enum State {
     Open,
     /// connection.close was said; its answer is to come.
     Closing,
+    /// The client said good-bye and was answered. What it wrote before it knew is thrown away, until it closes the transport.
+    Leaving,
     /// Nothing more is read or said.
     Closed,
 }
@@ -162,7 +164,7 @@ impl Server {
 
     /// A word of the engine.
     pub fn handle_directive(&mut self, now: Now, directive: Directive) {
-        if matches!(self.state, State::Closed) {
+        if matches!(self.state, State::Leaving | State::Closed) {
             return;
         }
         match directive {
@@ -196,8 +198,11 @@ impl Server {
 
     /// The transport ended.
     pub fn handle_eof(&mut self, _now: Now) {
-        if self.state != State::Closed {
-            self.end(CloseCause::Lost);
+        match self.state {
+            State::Closed => {}
+            // As was to be.
+            State::Closing | State::Leaving => self.end_as_said(),
+            _ => self.end(CloseCause::Lost),
         }
     }
 

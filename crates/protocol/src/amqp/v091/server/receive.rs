@@ -13,7 +13,7 @@ const PUBLISH: &[u8] = &[0, 60, 0, 40];
 impl Server {
     /// Takes a whole read.
     pub fn handle_bytes(&mut self, now: Now, bytes: &[u8]) {
-        if self.state == State::Closed {
+        if matches!(self.state, State::Leaving | State::Closed) {
             return;
         }
         if matches!(self.state, State::Open | State::Opening) {
@@ -37,14 +37,14 @@ impl Server {
         let bytes = std::mem::take(&mut self.partial);
         let start = std::mem::take(&mut self.start);
         let taken = self.parse(now, bytes.get(start..).unwrap_or_default());
-        if self.state == State::Closed || start + taken >= bytes.len() {
+        if matches!(self.state, State::Leaving | State::Closed) || start + taken >= bytes.len() {
             return;
         }
         (self.partial, self.start) = (bytes, start + taken);
     }
 
     fn keep(&mut self, rest: &[u8]) {
-        if self.state == State::Closed || rest.is_empty() {
+        if matches!(self.state, State::Leaving | State::Closed) || rest.is_empty() {
             return;
         }
         if self.start > self.partial.len() / 2 {
@@ -71,7 +71,7 @@ impl Server {
             self.header(header);
             taken = 8;
         }
-        while self.state != State::Closed && !self.is_held() {
+        while !matches!(self.state, State::Leaving | State::Closed) && !self.is_held() {
             let rest = bytes.get(taken..).unwrap_or_default();
             let (frame, length) = match frame(rest, self.frame_max) {
                 Ok(Some(found)) => found,
@@ -79,8 +79,10 @@ impl Server {
                 Err(error) => {
                     self.frames.received += 1;
                     self.fail(&error.into());
-                    // Nothing that follows can be made out.
-                    self.forget_rest();
+                    // Nothing that follows can be made out, not even connection.close-ok.
+                    if self.state == State::Closing {
+                        self.leave(now);
+                    }
                     return bytes.len();
                 }
             };
@@ -93,13 +95,6 @@ impl Server {
             }
         }
         taken
-    }
-
-    /// After a frame that is none, close-ok cannot be found any more: the client has read our words or it has not.
-    fn forget_rest(&mut self) {
-        if self.state == State::Closing {
-            self.end_as_said();
-        }
     }
 
     /// Takes a frame; `after` follows it. Says how much of that was taken as well.

@@ -19,7 +19,8 @@ fn channels_out_of_order_end_the_connection() {
     let unknown = |link: &mut Link| link.send(2, QueueDeclare::default());
     let past = |link: &mut Link| link.send(11, ChannelOpen {});
     let publish = |link: &mut Link| link.send(3, to("q"));
-    let cases: [(&dyn Fn(&mut Link), u16, &str); 4] = [
+    type Act<'a> = &'a dyn Fn(&mut Link);
+    let cases: [(Act<'_>, u16, &str); 4] = [
         (&second, 504, "second 'channel.open' seen"),
         (&unknown, 504, "expected 'channel.open'"),
         (&past, 530, "has reached the negotiated channel_max (10)"),

@@ -199,6 +199,17 @@ fn canceling_keeps_what_was_delivered_and_gives_the_parked_back() {
 }
 
 #[test]
+fn what_a_canceled_consumer_left_goes_back_with_its_channel() {
+    let (mut link, consumer) = Link::consumer(0, false);
+    link.supply(consumer, 1, event("q", b"x"), false);
+    link.send(1, BasicCancel { consumer_tag: "c", no_wait: true });
+    link.intents.clear();
+    link.tell(Directive::Canceled { consumer, because: None });
+    link.send(1, ChannelClose::default());
+    assert!(matches!(link.intent(), Intent::Cancel { consumer: id, release: true } if id == consumer));
+}
+
+#[test]
 fn consumers_are_told_when_their_queue_is_gone() {
     let (mut link, consumer) = Link::consumer(0, false);
     let because = Some(declined(DeclineCause::NotFound, "gone"));

@@ -42,7 +42,8 @@ fn frames_that_are_none_end_the_connection() {
 #[test]
 fn content_out_of_order_ends_the_connection() {
     let method = |link: &mut Link| link.send(1, to("k"));
-    let cases: [(&str, &dyn Fn(&mut Link)); 7] = [
+    type Act<'a> = &'a dyn Fn(&mut Link);
+    let cases: [(&str, Act<'_>); 7] = [
         ("a header alone", &|link| link.send_bytes(&raw(2, 1, HEADER))),
         ("a body alone", &|link| link.send_bytes(&raw(3, 1, b"x"))),
         ("a method instead of a header", &|link| {

@@ -167,7 +167,12 @@ fn both_sides_close_with_a_handshake() {
     link.send(0, ConnectionClose { reply_code: 200, reply_text: "bye", class_id: 0, method_id: 0 });
     assert!(link.read_one().contains("ConnectionCloseOk"));
     assert!(matches!(link.intent(), Intent::Close(close) if close.cause == CloseCause::Goodbye));
-    assert!(link.closed);
+    assert!(!link.closed, "it may be writing still");
+    link.publish(to("q"), &Properties::default(), b"x");
+    assert!(link.intents.is_empty() && link.read().is_empty());
+    link.server.handle_eof(link.now);
+    link.drain();
+    assert!(link.closed && link.intents.is_empty());
 
     let mut link = Link::channel();
     link.send(0, ChannelOpen {});
