@@ -147,14 +147,15 @@ impl Engine {
         if changes.is_empty() {
             return;
         }
-        for change in &changes {
-            self.record_change(change);
-            self.apply(now, change);
-        }
+        // The others are told first: what is applied here may lead to another change, which must not overtake this one.
         let number = self.clerk.next();
         let changes: Arc<[Change]> = changes.into();
         for shard in self.shards.others() {
             self.say_of_topology(shard, Word::Changes { number, changes: changes.clone() });
+        }
+        for change in changes.iter() {
+            self.record_change(change);
+            self.apply(now, change);
         }
     }
 

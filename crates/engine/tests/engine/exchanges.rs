@@ -538,3 +538,20 @@ fn there_is_a_bound_on_each() {
         assert_eq!(node.declined(peer, arrangement.clone()).0, DeclineCause::Quota, "{arrangement:?}");
     }
 }
+
+#[test]
+fn an_exclusive_queue_whose_connection_is_gone_before_it_is_made_is_nowhere() {
+    for shard in [0, 1] {
+        let mut node = Node::with_shards(2, "");
+        let (peer, other) = (node.amqp(shard), node.amqp(1 - shard));
+        node.wires_held = true;
+        let exclusive = QueueDeclaration { exclusive: true, ..queue("q") };
+        let arrangement = Box::new(Arrangement::DeclareQueue(exclusive));
+        node.intent(peer, Intent::Arrange { tag: Tag(1), arrangement });
+        node.lose(peer);
+        node.wires_held = false;
+        node.run();
+        assert_eq!([0, 1].map(|shard| node.tally(shard).queues), [0, 0], "from shard {shard}");
+        node.declare(other, queue("q"));
+    }
+}

@@ -26,4 +26,5 @@ mod shards;
 mod shared;
 mod state;
 mod topology;
+mod topology_chaos;
 mod wills;
