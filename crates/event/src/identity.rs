@@ -241,6 +241,11 @@ pub trait Registry: Send + Sync {
         None
     }
 
+    /// The methods of conversations that somebody may have keys for, by their names; none of them may be offered otherwise.
+    fn methods(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The pre-shared key that goes with an identity (RFC 4279 §2); `None`: nobody has that identity. Must not wait: a
     /// handshake asks.
     fn psk(&self, identity: &[u8]) -> Option<Secret> {

@@ -48,7 +48,11 @@ enum Command {
     /// Print the version.
     Version,
     /// Read a password from standard input and print its argon2id hash, for `password_hash` in the file of devices.
-    HashPassword,
+    HashPassword {
+        /// Print keys of SCRAM-SHA-256 instead, for `scram_sha_256`.
+        #[arg(long)]
+        scram: bool,
+    },
     /// Run a small REST service that prints the CloudEvents it gets.
     SampleService {
         /// Where it listens.
@@ -92,7 +96,7 @@ pub(crate) fn main() -> ExitCode {
             Err(error) => fail(&error.to_string()),
         },
         Command::Version => say(&format!("windrose {}\n", env!("CARGO_PKG_VERSION"))),
-        Command::HashPassword => hash_password(),
+        Command::HashPassword { scram } => hash_password(scram),
         Command::SampleService { bind } => sample(samples::service(bind, Box::new(print_line))),
         Command::SampleThing { id, connect } => sample(samples::thing(id, connect, Box::new(print_line))),
     }
@@ -115,7 +119,7 @@ fn sample(work: impl Future<Output = std::io::Result<()>>) -> ExitCode {
     }
 }
 
-fn hash_password() -> ExitCode {
+fn hash_password(scram: bool) -> ExitCode {
     let mut password = Vec::new();
     if let Err(error) = std::io::stdin().take(1 << 16).read_to_end(&mut password) {
         return fail(&format!("cannot read the password from standard input: {error}"));
@@ -123,7 +127,8 @@ fn hash_password() -> ExitCode {
     if password.last() == Some(&b'\n') {
         password.pop();
     }
-    match windrose_storage::hash_password(&password) {
+    let hash = if scram { windrose_storage::scram_keys } else { windrose_storage::hash_password };
+    match hash(&password) {
         Ok(hash) => say(&format!("{hash}\n")),
         Err(error) => fail(&error.to_string()),
     }

@@ -5,6 +5,7 @@ use crate::file::{FileError, load};
 use crate::passwords;
 use crate::pre_shared_keys::{PreSharedKeys, read_key};
 use crate::reachable::reachable;
+use crate::scram;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ record! {
         username: Optional<String>,
         /// The password's argon2id hash, as `windrose hash-password` prints it.
         password_hash: Optional<Concealed>,
+        /// The keys of its password for SCRAM-SHA-256, as `windrose hash-password --scram` prints them.
+        scram_sha_256: Optional<Concealed>,
         /// What its certificate is recognised by.
         certificate: Optional<CertificateKeys>,
         /// The identity that goes with a pre-shared key of DTLS.
@@ -78,6 +81,8 @@ pub(crate) struct Devices {
     pub(crate) identities: Vec<Identity>,
     /// Devices and hashes of passwords, by user name.
     pub(crate) passwords: HashMap<Box<str>, (usize, Box<str>)>,
+    /// Devices and keys of SCRAM-SHA-256, by user name.
+    pub(crate) scram: HashMap<Box<str>, (usize, scram::Keys)>,
     /// Devices by certificate.
     pub(crate) certificates: Certificates,
     /// Devices and keys, by the identity of a pre-shared key.
@@ -200,17 +205,20 @@ impl<'f> Loader<'f> {
     ) {
         let Located { value: keys, at } = credential;
         let kinds = [
-            keys.username.at().is_some() || keys.password_hash.at().is_some(),
+            keys.password_hash.at().is_some()
+                || keys.username.at().is_some() && keys.scram_sha_256.at().is_none(),
+            keys.scram_sha_256.at().is_some(),
             keys.certificate.at().is_some(),
             keys.psk_identity.at().is_some() || keys.psk_file.at().is_some(),
         ];
         if kinds.iter().filter(|kind| **kind).count() != 1 {
-            let help = "write `password_hash`, `certificate` or `psk_identity` with `psk_file`; a list entry for each";
+            let help = "write `password_hash`, `scram_sha_256`, `certificate` or `psk_identity` with `psk_file`; a list entry for each";
             reading.mistake(&at, "a credential is one way to prove who one is").help(help);
             return;
         }
         if let Some(name) = keys.username.at()
             && keys.password_hash.at().is_none()
+            && keys.scram_sha_256.at().is_none()
         {
             let help = "add `password_hash`, as `windrose hash-password` prints it";
             reading.mistake(name, "a user name without a password proves nothing").help(help);
@@ -218,7 +226,9 @@ impl<'f> Loader<'f> {
         if keys.psk_identity.at().is_some() != keys.psk_file.at().is_some() {
             reading.mistake(&at, "a pre-shared key has `psk_identity` and `psk_file`");
         }
-        if let Some(hash) = keys.password_hash.0 {
+        if let Some(secret) = keys.scram_sha_256.0 {
+            self.scram(keys.username.0, id, device, &secret, reading);
+        } else if let Some(hash) = keys.password_hash.0 {
             self.password(keys.username.0, id, device, hash, reading);
         }
         if let Some(certificate) = keys.certificate.0 {
@@ -278,6 +288,32 @@ impl<'f> Loader<'f> {
         };
         let credential = (device, hash.value.0.into());
         if self.devices.passwords.insert(username.as_str().into(), credential).is_some() {
+            let message = format!("the user name `{}` is taken", username.escape_debug());
+            reading.mistake(&at, message).help("a user name has one password: choose another user name");
+        }
+    }
+
+    fn scram(
+        &mut self,
+        username: Option<Located<String>>,
+        id: &str,
+        device: usize,
+        secret: &Located<Concealed>,
+        reading: &mut Reading<'_>,
+    ) {
+        let keys = match scram::Keys::read(&secret.value.0) {
+            Ok(keys) => keys,
+            Err(error) => {
+                let help = "`windrose hash-password --scram` prints some";
+                reading.mistake(&secret.at, error.to_string()).help(help);
+                return;
+            }
+        };
+        let (username, at) = match username {
+            Some(username) => (username.value, username.at),
+            None => (id.to_owned(), secret.at.clone()),
+        };
+        if self.devices.scram.insert(username.as_str().into(), (device, keys)).is_some() {
             let message = format!("the user name `{}` is taken", username.escape_debug());
             reading.mistake(&at, message).help("a user name has one password: choose another user name");
         }

@@ -13,6 +13,7 @@ mod passwords;
 mod pre_shared_keys;
 mod reachable;
 mod registry;
+mod scram;
 mod verified;
 
 pub use file::{FileError, RegistryError};
@@ -20,3 +21,4 @@ pub use journal::{JournalError, open_journal};
 pub use local_files::{count_entries, read_file};
 pub use passwords::{PasswordError, hash_password};
 pub use registry::FileRegistry;
+pub use scram::scram_keys;

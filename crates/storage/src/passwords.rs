@@ -20,6 +20,12 @@ impl fmt::Display for PasswordError {
 
 impl std::error::Error for PasswordError {}
 
+impl PasswordError {
+    pub(crate) fn of(text: String) -> Self {
+        Self(text)
+    }
+}
+
 /// Hashes a password for `password_hash` in the file of devices. Takes about 20 ms and 19 MiB.
 pub fn hash_password(password: &[u8]) -> Result<String, PasswordError> {
     if password.is_empty() {

@@ -4,11 +4,14 @@ use crate::api_keys::ApiKeys;
 use crate::devices::Devices;
 use crate::file::RegistryError;
 use crate::passwords;
+use crate::scram;
 use crate::verified::Verified;
 use arc_swap::ArcSwap;
 use std::path::Path;
 use std::sync::Arc;
-use windrose_event::{Claim, Identity, Reachable, Refusal, RefusalCause, Registry, Secret, Verdict};
+use windrose_event::{
+    Claim, Conversation, Identity, Reachable, Refusal, RefusalCause, Registry, Secret, Verdict,
+};
 
 /// A registry in two files: devices with their credentials, and API keys.
 ///
@@ -83,12 +86,45 @@ impl Registry for FileRegistry {
         }
     }
 
+    fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
+        let table = self.table.load_full();
+        let asks = claim.method.as_ref().is_some_and(|method| method.as_str() == scram::METHOD);
+        if !asks || table.devices.scram.is_empty() {
+            return None;
+        }
+        // Without randomness there is no exchange.
+        let chance = argon2::password_hash::try_generate_salt().ok()?;
+        Some(Box::new(scram::Exchange::new(Box::new(table), &chance)))
+    }
+
+    fn methods(&self) -> &'static [&'static str] {
+        if self.table.load().devices.scram.is_empty() { &[] } else { &[scram::METHOD] }
+    }
+
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
         self.table.load().devices.pre_shared_keys.key(identity)
     }
 
     fn reachable(&self) -> Vec<Arc<Reachable>> {
         self.table.load().devices.reachable.clone()
+    }
+}
+
+impl scram::Knows for Arc<Table> {
+    fn keys(&self, username: &str) -> (scram::Keys, Option<Identity>) {
+        if let Some((device, keys)) = self.devices.scram.get(username) {
+            return (keys.clone(), self.devices.identities.get(*device).cloned());
+        }
+        // The same salt each time, for as long as the files are not loaded again; its keys fit no password.
+        let salt = self.verified.mark(username);
+        let iterations = self.devices.scram.values().map(|(_, keys)| keys.iterations).next();
+        let keys = scram::Keys {
+            iterations: iterations.unwrap_or(4_096),
+            salt: salt.get(..16).unwrap_or_default().into(),
+            stored: salt,
+            server: salt,
+        };
+        (keys, None)
     }
 }
 

@@ -11,8 +11,14 @@ const FRAME_BYTES: u32 = 128 * 1024;
 /// The smallest that may be announced (AMQP 0-9-1 §4.2.3 and `frame-min-size`; 1.0 §2.4.1 has less).
 const FRAME_BYTES_LEAST: u32 = 4_096;
 
-/// What the document's limits, and what it says of a listener, mean to an AMQP machine. `node` is the node's name.
-pub fn amqp_config(node: &Arc<str>, limits: &Limits, options: &AmqpOptions) -> ServerConfig {
+/// What the document's limits, and what it says of a listener, mean to an AMQP machine. `node` is the node's name, `methods`
+/// are those of conversations with the registry.
+pub fn amqp_config(
+    node: &Arc<str>,
+    limits: &Limits,
+    options: &AmqpOptions,
+    methods: &[&str],
+) -> ServerConfig {
     ServerConfig {
         node: Arc::clone(node),
         frame_bytes: limits.packet_bytes.clamp(FRAME_BYTES_LEAST, FRAME_BYTES),
@@ -26,6 +32,7 @@ pub fn amqp_config(node: &Arc<str>, limits: &Limits, options: &AmqpOptions) -> S
         queues: Arc::clone(&options.queues),
         // Of a listener without TLS the document has said that it is on loopback, or that plain text is fine.
         plain: true,
+        scram: methods.contains(&"SCRAM-SHA-256"),
         redirect: options.redirect.clone(),
     }
 }

@@ -425,19 +425,10 @@ impl Pump {
         self.turn(now);
     }
 
-    /// The machine of a connection, if it has one.
-    pub fn machine(&self, id: ConnectionId) -> Option<&mqtt::Server> {
-        match &self
-            .slots
-            .get(id.slot as usize)
-            .filter(|slot| slot.generation == id.generation)?
-            .peer
-            .as_ref()?
-            .endpoint
-        {
-            Endpoint::Mqtt(machine) => Some(machine),
-            Endpoint::Amqp(_) | Endpoint::Exchange(_) | Endpoint::Stream(_) | Endpoint::Lane(..) => None,
-        }
+    /// Whether a connection is still here.
+    pub fn is_connected(&self, id: ConnectionId) -> bool {
+        let slot = self.slots.get(id.slot as usize).filter(|slot| slot.generation == id.generation);
+        slot.is_some_and(|slot| slot.peer.is_some())
     }
 
     /// How a connection's machine ended it, if it did.

@@ -69,7 +69,7 @@ impl Shard {
 
     /// Keeps a conversation until the peer has answered, if the peer is still here.
     fn keep(&self, connection: ConnectionId, talk: Talk) {
-        if self.core.borrow().pump.machine(connection).is_some() {
+        if self.core.borrow().pump.is_connected(connection) {
             self.talks.borrow_mut().insert(connection, talk);
         }
     }

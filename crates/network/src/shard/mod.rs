@@ -139,6 +139,7 @@ impl Shard {
         let ShardParts { node_keys, links, keeper, .. } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
+        let settings = Settings::new(Arc::clone(&snapshot), seat.shards, registry.methods());
         Rc::new(Self {
             id: seat.shard,
             clock,
@@ -166,7 +167,7 @@ impl Shard {
             services: ServiceClient::new(clock, &snapshot),
             devices: Devices::new(seat, clock),
             tls,
-            settings: RefCell::new(Settings::new(snapshot, seat.shards)),
+            settings: RefCell::new(settings),
             timer: Notify::new(),
             put_off: RefCell::default(),
             writes: Notify::new(),
@@ -196,12 +197,14 @@ impl Shard {
         self.services.apply(&snapshot);
         let shards = u16::try_from(self.links.len()).unwrap_or(u16::MAX);
         self.core.borrow_mut().output_bytes = snapshot.limits.output_bytes;
-        *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards);
+        *self.settings.borrow_mut() = Settings::new(Arc::clone(&snapshot), shards, self.registry.methods());
         self.input(Input::Snapshot(snapshot));
     }
 
     /// The registry knows others than before.
     pub(crate) fn registry_changed(self: &Rc<Self>) {
+        let (snapshot, shards) = (self.snapshot(), u16::try_from(self.links.len()).unwrap_or(u16::MAX));
+        *self.settings.borrow_mut() = Settings::new(snapshot, shards, self.registry.methods());
         if !self.draining.get() {
             let payload_bytes = self.snapshot().limits.payload_bytes;
             self.devices.apply(&self.registry.reachable(), payload_bytes, &self.host());
@@ -387,14 +390,17 @@ impl Shard {
 }
 
 impl Settings {
-    fn new(snapshot: Arc<Snapshot>, shards: u16) -> Self {
+    fn new(snapshot: Arc<Snapshot>, shards: u16, methods: &[&str]) -> Self {
         let limits = &snapshot.limits;
         let config =
             |listener: &Arc<Listener>| (listener.name.clone(), Arc::new(mqtt_config(limits, &listener.mqtt)));
         let mqtt = snapshot.listeners.iter().map(config).collect();
         let is_amqp = |listener: &&Arc<Listener>| listener.protocol == Protocol::Amqp;
         let config = |listener: &Arc<Listener>| {
-            (listener.name.clone(), Arc::new(amqp_config(&snapshot.node.name, limits, &listener.amqp)))
+            (
+                listener.name.clone(),
+                Arc::new(amqp_config(&snapshot.node.name, limits, &listener.amqp, methods)),
+            )
         };
         let amqp = snapshot.listeners.iter().filter(is_amqp).map(config).collect();
         let connections = (limits.connections / u32::from(shards.max(1))).max(1) as usize;
@@ -435,7 +441,7 @@ impl Shard {
             Some((_, config)) => Arc::clone(config),
             None => {
                 let Snapshot { node, limits, .. } = &*settings.snapshot;
-                Arc::new(amqp_config(&node.name, limits, &listener.amqp))
+                Arc::new(amqp_config(&node.name, limits, &listener.amqp, self.registry.methods()))
             }
         }
     }

@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub queues: Arc<[Filter]>,
     /// Whether passwords may come in plain text: the connection is encrypted, or the document lets it.
     pub plain: bool,
+    /// Whether SCRAM-SHA-256 is offered: somebody has keys for it.
+    pub scram: bool,
     /// Other nodes that peers are told of when this one sends them away (AMQP 1.0 §2.8.16, connection redirect).
     pub redirect: Option<Arc<str>>,
 }
