@@ -19,7 +19,10 @@ impl Server {
         if self.config.plain {
             names.extend(["PLAIN", "AMQPLAIN"]);
         }
-        names.extend([SCRAM, "ANONYMOUS"]);
+        if self.config.scram {
+            names.push(SCRAM);
+        }
+        names.push("ANONYMOUS");
         names.join(" ")
     }
 
