@@ -210,14 +210,26 @@ impl Scrape {
             "What was asked of exchanges and queues and declined",
             totals.declined.iter().map(|(cause, count)| ([("cause", *cause)], *count)),
         )?;
+        page.counters(
+            metrics::DEAD_LETTERS,
+            "Events that went by dead-letter exchanges",
+            totals.dead_letters.iter().map(|(reason, count)| ([("reason", *reason)], *count)),
+        )?;
         page.gauge(metrics::CONNECTIONS_PAUSED, "Connections braked for want of credit now", totals.paused)?;
         page.gauge(metrics::SESSIONS, "Sessions held, connected or not", totals.sessions)?;
         page.gauge(metrics::SUBSCRIPTIONS, "Subscriptions held", totals.subscriptions)?;
         page.gauge(metrics::EXCHANGES, "Exchanges, besides those that are always there", totals.exchanges)?;
         page.gauge(metrics::QUEUES, "Queues", totals.queues)?;
         page.gauge(metrics::BINDINGS, "Bindings of queues and exchanges to exchanges", totals.bindings)?;
+        page.gauge(metrics::CONSUMERS, "Who consumes from queues", totals.consumers)?;
+        page.gauge(metrics::QUEUE_WAITING, "Events that wait in queues", totals.queue_waiting)?;
+        page.gauge(
+            metrics::QUEUE_UNSETTLED,
+            "Events that consumers have not disposed of",
+            totals.queue_unsettled,
+        )?;
         page.gauge(metrics::RETAINED, "Last values held", totals.retained)?;
-        page.gauge(metrics::QUEUED, "Events that wait in the outboxes of sessions", totals.queued)?;
+        page.gauge(metrics::QUEUED, "Events in outboxes of sessions and in queues", totals.queued)?;
         page.counter(metrics::BYTES_IN, "Bytes read from peers, decrypted, without HTTP", totals.bytes_in)?;
         page.counter(metrics::BYTES_OUT, "Bytes written to peers, without HTTP", totals.bytes_out)?;
         let reloads = [("accepted", self.reloads.accepted), ("refused", self.reloads.refused)];

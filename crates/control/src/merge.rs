@@ -23,6 +23,10 @@ pub(crate) struct Totals {
     pub(crate) sessions: u64,
     pub(crate) subscriptions: u64,
     pub(crate) retained: u64,
+    pub(crate) consumers: u64,
+    pub(crate) queue_waiting: u64,
+    pub(crate) queue_unsettled: u64,
+    pub(crate) dead_letters: BTreeMap<&'static str, u64>,
     pub(crate) exchanges: u64,
     pub(crate) queues: u64,
     pub(crate) bindings: u64,
@@ -99,6 +103,10 @@ impl Totals {
         add_causes(&mut self.dropped, &tally.dropped);
         add_causes(&mut self.subscriptions_refused, &tally.subscriptions_refused);
         add_causes(&mut self.declined, &tally.declined);
+        add_causes(&mut self.dead_letters, &tally.dead_letters);
+        self.consumers += tally.consumers;
+        self.queue_waiting += tally.queue_waiting;
+        self.queue_unsettled += tally.queue_unsettled;
         self.paused += tally.paused;
         self.sessions += tally.sessions;
         self.subscriptions += tally.subscriptions;

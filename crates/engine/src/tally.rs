@@ -30,9 +30,17 @@ pub struct Tally {
     pub queues: u64,
     /// Bindings (every shard knows all of them: do not add).
     pub bindings: u64,
+    /// Who consumes from queues.
+    pub consumers: u64,
+    /// Events that wait in queues.
+    pub queue_waiting: u64,
+    /// Events that consumers have not disposed of.
+    pub queue_unsettled: u64,
+    /// Events that went by dead-letter exchanges, by reason.
+    pub dead_letters: Vec<(&'static str, u64)>,
     /// What was asked of exchanges and queues and declined, by cause.
     pub declined: Vec<(&'static str, u64)>,
-    /// Events in outboxes.
+    /// Events in outboxes and in queues, waiting or unsettled.
     pub queued: u64,
     /// Control packets that machines received; the network counts them.
     pub packets_in: u64,

@@ -40,9 +40,17 @@ pub const QUEUES: &str = "windrose_queues";
 pub const BINDINGS: &str = "windrose_bindings";
 /// What was asked of exchanges and queues and declined, by `cause`.
 pub const ARRANGEMENTS_DECLINED: &str = "windrose_arrangements_declined";
+/// Who consumes from queues, or is subscribed as a consumer.
+pub const CONSUMERS: &str = "windrose_consumers";
+/// Events that wait in queues, the consumers' own among them.
+pub const QUEUE_WAITING: &str = "windrose_queue_waiting_events";
+/// Events that consumers have and have not disposed of.
+pub const QUEUE_UNSETTLED: &str = "windrose_queue_unsettled_events";
+/// Events that went by dead-letter exchanges, by `reason`.
+pub const DEAD_LETTERS: &str = "windrose_dead_letters";
 /// Last values held.
 pub const RETAINED: &str = "windrose_retained";
-/// Events that wait in the outboxes of sessions.
+/// Events that wait in the outboxes of sessions and in queues, or are unsettled there.
 pub const QUEUED: &str = "windrose_queued_events";
 /// Bytes read from peers, decrypted, without HTTP.
 pub const BYTES_IN: &str = "windrose_bytes_in";

@@ -103,7 +103,6 @@ impl Queues {
     }
 
     /// All queues.
-    #[allow(dead_code, reason = "metrics come next")]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
         self.table.iter().map(|(_, queue)| queue)
     }

@@ -525,6 +525,11 @@ impl Queue {
         self.backlog.len()
     }
 
+    /// How many are not disposed of.
+    pub(crate) const fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
     /// How many consume.
     pub(crate) fn consuming(&self) -> usize {
         self.consumers.iter().filter(|(_, consumer)| !consumer.canceled).count()

@@ -18,6 +18,7 @@ mod kept;
 mod persistence;
 mod pools;
 mod publishing;
+mod queue_chaos;
 mod queues;
 mod requests;
 mod retained;
