@@ -2,12 +2,14 @@
 //! the same way.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use windrose_event::Event;
 use windrose_policy::QueueFull;
 
-/// Something that waits.
+/// Something that waits for an event's sake.
 pub(crate) trait Waits {
-    /// What it counts for in the bound on bytes.
-    fn weight(&self) -> u64;
+    /// The event.
+    fn event(&self) -> &Arc<Event>;
 }
 
 /// Bounds on what waits.
@@ -42,9 +44,14 @@ impl<T> Default for Backlog<T> {
 }
 
 impl<T: Waits> Backlog<T> {
-    /// Whether something of that weight may wait, too.
-    pub(crate) fn fits(&self, weight: u64, bounds: QueueBounds) -> bool {
-        self.row.len() < bounds.events && self.bytes + weight <= bounds.bytes
+    /// Whether an event may wait, too.
+    pub(crate) fn fits(&self, event: &Event, bounds: QueueBounds) -> bool {
+        self.row.len() < bounds.events && self.bytes + event.weight() as u64 <= bounds.bytes
+    }
+
+    /// Whether more wait than may.
+    pub(crate) fn is_over(&self, bounds: QueueBounds) -> bool {
+        self.row.len() > bounds.events || self.bytes > bounds.bytes
     }
 
     /// A place in the row for something that need not wait.
@@ -56,7 +63,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at the end of the row. Returns its position.
     pub(crate) fn push(&mut self, entry: T) -> u64 {
         let position = self.pass();
-        self.bytes += entry.weight();
+        self.bytes += entry.event().weight() as u64;
         self.row.push_back(Waiting { position, entry });
         position
     }
@@ -64,7 +71,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at its position, where it has been before.
     pub(crate) fn put_back(&mut self, position: u64, entry: T) {
         self.last_position = self.last_position.max(position);
-        self.bytes += entry.weight();
+        self.bytes += entry.event().weight() as u64;
         let waiting = Waiting { position, entry };
         // What comes back is mostly older than all that waits.
         if self.row.front().is_none_or(|first| position < first.position) {
@@ -77,7 +84,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at its position, which is after all that wait.
     pub(crate) fn put_last(&mut self, position: u64, entry: T) {
         self.last_position = self.last_position.max(position);
-        self.bytes += entry.weight();
+        self.bytes += entry.event().weight() as u64;
         self.row.push_back(Waiting { position, entry });
     }
 
@@ -105,7 +112,7 @@ impl<T: Waits> Backlog<T> {
     pub(crate) fn retain(&mut self, holds: impl Fn(&T) -> bool) -> usize {
         let before = self.row.len();
         self.row.retain(|waiting| holds(&waiting.entry));
-        self.bytes = self.row.iter().map(|waiting| waiting.entry.weight()).sum();
+        self.bytes = self.row.iter().map(|waiting| waiting.entry.event().weight() as u64).sum();
         before - self.row.len()
     }
 
@@ -141,12 +148,13 @@ impl<T: Waits> Backlog<T> {
     }
 
     /// Bytes that wait, as events are weighed.
+    #[cfg(test)]
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
     fn popped(&mut self, waiting: &Waiting<T>) {
-        self.bytes -= waiting.entry.weight();
+        self.bytes -= waiting.entry.event().weight() as u64;
         if self.row.is_empty() {
             shrink(&mut self.row);
         }

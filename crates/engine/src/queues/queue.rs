@@ -4,7 +4,7 @@ use super::consumer::{At, Consumer, InFlight, Slot, Wish};
 use super::item::{Item, Loss, Lost, NEVER};
 use super::private::Private;
 use super::road::Road;
-use crate::backlog::{Backlog, QueueBounds, Waiting, Waits};
+use crate::backlog::{Backlog, Waiting};
 use crate::io::QueueId;
 use crate::journal::SessionNumber;
 use rustc_hash::FxHashMap;
@@ -59,15 +59,8 @@ pub(crate) struct Queue {
     draining: u32,
     /// Deliveries that were pulled and not disposed of.
     pulled: FxHashMap<u64, InFlight>,
-    /// Whether all shards were told that it is nearly full.
-    crowded: bool,
     /// Deliveries that are not disposed of.
     unsettled: usize,
-    /// What those weigh.
-    unsettled_bytes: u64,
-    /// Consumers that were not canceled, and those of them that have the queue for themselves.
-    consuming: usize,
-    exclusive: usize,
     serials: u32,
 }
 
@@ -89,11 +82,7 @@ impl Queue {
             line: VecDeque::new(),
             draining: 0,
             pulled: FxHashMap::default(),
-            crowded: false,
             unsettled: 0,
-            unsettled_bytes: 0,
-            consuming: 0,
-            exclusive: 0,
             serials: 0,
         }
     }
@@ -110,7 +99,6 @@ impl Queue {
     #[inline]
     pub(crate) fn offer(&mut self, item: Item, road: &mut Road<'_>) -> Offered {
         if self.backlog.is_empty()
-            && self.fits(item.weight(), road)
             && let Some(slot) = self.next_in_line()
         {
             road.counts.queued += 1;
@@ -155,20 +143,7 @@ impl Queue {
 
     /// Whether one more may wait.
     fn has_room(&self, item: &Item, road: &Road<'_>) -> bool {
-        self.fits(item.weight(), road) && self.has_own_room(item)
-    }
-
-    /// Whether there is room for so much, as far as the document says. What consumers have and do not dispose of takes room, too:
-    /// a queue is no larger for having many who take and keep.
-    fn fits(&self, weight: u64, road: &Road<'_>) -> bool {
-        if road.promised {
-            return true;
-        }
-        if self.private.is_some() {
-            return self.backlog.fits(weight, road.bounds);
-        }
-        self.held() < road.bounds.events
-            && self.backlog.bytes() + self.unsettled_bytes + weight <= road.bounds.bytes
+        self.backlog.fits(&item.event, road.bounds) && self.has_own_room(item)
     }
 
     /// Whether one more may wait as far as the queue itself says.
@@ -188,35 +163,11 @@ impl Queue {
         }
     }
 
-    /// Whether all shards are to be told that it is nearly full, or no longer: then whoever has something for it asks first, so
-    /// that nobody is told of an event that it is taken, and it has no room then.
-    pub(crate) fn crowds(&mut self, bounds: QueueBounds) -> Option<bool> {
-        // Those that refuse by themselves are always asked; where the oldest make room nobody needs to ask.
-        if self.declaration.options.overflow.is_some() || bounds.full != QueueFull::RefuseNewest {
-            return None;
-        }
-        let (events, bytes) = (self.held(), self.backlog.bytes() + self.unsettled_bytes);
-        let over =
-            |parts: usize| events > bounds.events / 4 * parts || bytes > bounds.bytes / 4 * parts as u64;
-        let crowded = if self.crowded { over(2) } else { over(3) };
-        (std::mem::replace(&mut self.crowded, crowded) != crowded).then_some(crowded)
-    }
-
-    /// Whether all shards were told that it is nearly full.
-    pub(crate) const fn is_crowded(&self) -> bool {
-        self.crowded
-    }
-
     /// Whether more wait than may.
     fn is_over(&self, road: &Road<'_>) -> bool {
         let options = &self.declaration.options;
-        let over = if self.private.is_some() {
-            self.backlog.len() > road.bounds.events || self.backlog.bytes() > road.bounds.bytes
-        } else {
-            self.held() > road.bounds.events
-                || self.backlog.bytes() + self.unsettled_bytes > road.bounds.bytes
-        };
-        over || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
+        self.backlog.is_over(road.bounds)
+            || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
             || options.max_length_bytes.is_some_and(|most| self.payload > most)
     }
 
@@ -293,7 +244,6 @@ impl Queue {
                 }
             }
             self.unsettled += 1;
-            self.unsettled_bytes += item.weight();
             let mut delivery = item.delivery(Tag::NONE);
             delivery.tag = consumer.launch(InFlight { position, item });
             delivery
@@ -316,8 +266,6 @@ impl Queue {
             // Most queues have one consumer.
             self.consumers = Slab::with_capacity(1);
         }
-        self.consuming += 1;
-        self.exclusive += usize::from(wish.exclusive);
         self.consumers.insert(Consumer::new(wish, self.serials)) as Slot
     }
 
@@ -418,7 +366,7 @@ impl Queue {
             Disposition::Accepted => return back.iter().for_each(|in_flight| self.settled(in_flight, road)),
             Disposition::Rejected => {
                 for InFlight { position, item } in back {
-                    self.came_back(&item);
+                    self.unsettled -= 1;
                     self.give_up(Waiting { position, entry: item }, Loss::Rejected, road);
                 }
                 return;
@@ -429,7 +377,7 @@ impl Queue {
         // From the last to the first, so that each goes to the very beginning of the row.
         back.sort_unstable_by_key(|in_flight| std::cmp::Reverse(in_flight.position));
         for InFlight { position, mut item } in back {
-            self.came_back(&item);
+            self.unsettled -= 1;
             item.again = true;
             item.failures = item.failures.saturating_add(u16::from(failed));
             if avoids {
@@ -440,13 +388,8 @@ impl Queue {
         }
     }
 
-    fn came_back(&mut self, item: &Item) {
-        self.unsettled -= 1;
-        self.unsettled_bytes -= item.weight();
-    }
-
     fn settled(&mut self, in_flight: &InFlight, road: &mut Road<'_>) {
-        self.came_back(&in_flight.item);
+        self.unsettled -= 1;
         road.counts.queued -= 1;
         if in_flight.item.journaled
             && let Some(queue) = self.number
@@ -458,10 +401,7 @@ impl Queue {
     /// A consumer wants no more. `release`: what it has not disposed of goes back. Whether it is gone with that.
     pub(crate) fn cancel(&mut self, slot: Slot, release: bool, road: &mut Road<'_>) -> bool {
         let Some(consumer) = self.consumers.get_mut(slot as usize) else { return true };
-        if !std::mem::replace(&mut consumer.canceled, true) {
-            self.consuming -= 1;
-            self.exclusive -= usize::from(consumer.wish.exclusive);
-        }
+        consumer.canceled = true;
         self.draining -= u32::from(std::mem::take(&mut consumer.draining));
         let serial = consumer.serial;
         if release {
@@ -508,7 +448,6 @@ impl Queue {
                 }
                 let delivery = item.delivery(Tag::NONE);
                 self.unsettled += 1;
-                self.unsettled_bytes += item.weight();
                 self.pulled.insert(number, InFlight { position, item });
                 delivery
             }
@@ -592,13 +531,13 @@ impl Queue {
     }
 
     /// How many consume.
-    pub(crate) const fn consuming(&self) -> usize {
-        self.consuming
+    pub(crate) fn consuming(&self) -> usize {
+        self.consumers.iter().filter(|(_, consumer)| !consumer.canceled).count()
     }
 
     /// Whether somebody has it for itself.
-    pub(crate) const fn is_exclusive(&self) -> bool {
-        self.exclusive > 0
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.consumers.iter().any(|(_, consumer)| consumer.wish.exclusive && !consumer.canceled)
     }
 
     /// Whether a consumer could take more than waits.

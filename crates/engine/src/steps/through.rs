@@ -4,31 +4,48 @@ use crate::engine::Engine;
 use crate::steps::inspect::Inspected;
 use std::sync::Arc;
 use windrose_event::{
-    Address, Cause, Death, Event, Now, Original, Rejection, Text, address_of, is_namespace, key_of,
+    Address, Cause, ConnectionId, Death, Event, Now, Original, Publish, Rejection, Text, address_of,
+    is_namespace, key_of,
 };
 
 /// How many alternate exchanges an event goes by, one after the other.
 const MOST_ALTERNATES: usize = 16;
 
 impl Engine {
-    /// Whether peers may publish to an exchange; then whether it has an alternate one.
-    pub(crate) fn may_enter(&self, name: &Text) -> Result<bool, Rejection> {
+    /// Publishes to an exchange, at the address that the event has there.
+    pub(crate) fn publish_through(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        exchange: &Text,
+        publish: Publish,
+    ) {
+        let Some(identified) = self.identify(connection) else { return };
+        if let Err(rejection) = self.may_enter(exchange) {
+            return self.refuse_publication(now, &identified, publish, rejection);
+        }
+        let Some(inspected) = self.inspect(now, identified, publish) else { return };
+        self.send_through(now, exchange.clone(), inspected);
+    }
+
+    /// Whether peers may publish to an exchange.
+    fn may_enter(&self, name: &Text) -> Result<(), Rejection> {
         if name.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let (cause, detail) = match self.topology.exchange(name.as_str()) {
             None => (Cause::NotFound, format!("no exchange '{name}' in vhost '/'")),
             Some(exchange) if exchange.declaration.internal => {
                 (Cause::NotPermitted, format!("cannot publish to internal exchange '{name}' in vhost '/'"))
             }
-            Some(exchange) => return Ok(exchange.declaration.alternate.is_some()),
+            Some(_) => return Ok(()),
         };
         Err(Rejection { cause, detail: Some(detail.into()) })
     }
 
-    /// Has an event that was published to an exchange happen at the alternate exchange, if nobody wants it there.
-    pub(crate) fn go_by_alternates(&mut self, exchange: &Text, inspected: &mut Inspected) {
-        let mut name = exchange.clone();
+    /// Delivers an event that was published to an exchange; if nobody wants it there, by the alternate exchange.
+    fn send_through(&mut self, now: Now, exchange: Text, mut inspected: Inspected) {
+        let mut name = exchange;
         for _ in 0..MOST_ALTERNATES {
             let known = self.topology.exchange(name.as_str());
             let Some(alternate) = known.and_then(|known| known.declaration.alternate.clone()) else { break };
@@ -43,6 +60,8 @@ impl Engine {
             inspected.readdress(address);
             name = alternate;
         }
+        let routed = self.route(now, inspected);
+        self.deliver(now, routed);
     }
 
     /// Sends on, by an exchange, what a queue could not deliver. Without a key it goes by its own.
@@ -77,10 +96,8 @@ impl Engine {
             payload: event.payload.clone(),
             details: Some(details),
         };
-        let mut inspected = self.inspect_dead(now, Arc::new(dead));
-        self.go_by_alternates(exchange, &mut inspected);
-        let routed = self.route(now, inspected);
-        self.deliver(now, routed);
+        let inspected = self.inspect_dead(now, Arc::new(dead));
+        self.send_through(now, exchange.clone(), inspected);
     }
 
     /// The routing key that an event was published with.

@@ -524,7 +524,7 @@ impl Pump {
                     Directive::Settle { .. } | Directive::Supply(_) | Directive::Deliver(_)
                 );
                 machine.handle_directive(now, directive);
-                let waiting = machine.transmit().len();
+                let waiting = machine.waiting();
                 if machine.has_output() || (waiting > 0 && !peer.dirty) {
                     self.collect(id);
                 }
@@ -573,7 +573,7 @@ impl Pump {
                         protocol::Output::Close => close = true,
                     }
                 }
-                !machine.transmit().is_empty()
+                machine.waiting() > 0
             }
             Endpoint::Stream(machine) => {
                 while let Some(output) = machine.poll_output() {

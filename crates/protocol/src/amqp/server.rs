@@ -199,6 +199,17 @@ impl Server {
         }
     }
 
+    /// How many bytes wait to be written, roughly; not zero if any do. [`Server::transmit`] is for when they are written: what
+    /// may be said in one word is put off until then.
+    pub fn waiting(&self) -> usize {
+        match &self.0 {
+            State::V1(machine) => machine.waiting(),
+            State::V091(machine) => machine.waiting(),
+            State::Fresh(fresh) => fresh.transmit.len(),
+            State::Over { transmit, .. } => transmit.len(),
+        }
+    }
+
     /// When it wants [`Server::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Moment> {
         match &self.0 {

@@ -2,6 +2,8 @@
 
 mod client;
 pub mod codec;
+mod message;
+mod node;
 mod server;
 
 pub use client::Client;

@@ -228,6 +228,11 @@ impl Server {
         !self.outputs.is_empty()
     }
 
+    /// How many bytes wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.transmit.len()
+    }
+
     /// What waits to be written.
     pub fn transmit(&mut self) -> &mut Transmit {
         &mut self.transmit

@@ -1,7 +1,7 @@
 //! The header of a message: how it is to be transferred (part 3 §3.2.1).
 
 use super::format::descriptor;
-use super::{CodecError, Fields, ListWriter};
+use super::{CodecError, Fields, ListWriter, Reader};
 
 /// A message's header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,16 @@ impl Header {
             first_acquirer: fields.boolean()?.unwrap_or(false),
             delivery_count: fields.uint()?.unwrap_or(0),
         })
+    }
+
+    /// The header that a well-formed message begins with, and its length; `None`: it begins otherwise.
+    pub fn first(message: &[u8]) -> Option<(Self, usize)> {
+        let mut reader = Reader::new(message);
+        if reader.descriptor().ok()?.code() != Some(descriptor::HEADER) {
+            return None;
+        }
+        let header = Self::read(Fields::new(reader.list().ok()?)).ok()?;
+        Some((header, message.len() - reader.rest().len()))
     }
 
     /// Appends it as a section.

@@ -35,6 +35,7 @@ fn config() -> ServerConfig {
         retain_available: true,
         queues: Arc::from([]),
         plain: true,
+        scram: true,
         redirect: None,
     }
 }
