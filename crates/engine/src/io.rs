@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
     Address, Claim, CloseCause, ConnectionId, Consume, ConsumerId, Consuming, Declined, Directive,
-    Disposition, Event, Filter, Intent, Moment, Outcome, Principal, Pulled, Secret, Step, Supply, Tag, Text,
-    Verdict,
+    Disposition, Event, Filter, Intent, Moment, Origin, Outcome, Principal, Pulled, Secret, Step, Supply,
+    Tag, Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
@@ -340,8 +340,8 @@ pub enum Word {
         consume: Box<Consume>,
         /// Whether its connection has too much to write already.
         held: bool,
-        /// Its session, whose own events it may not want.
-        session: Arc<str>,
+        /// Who it is: its own events may be left out, and some are kept from it.
+        origin: Arc<Origin>,
     },
     /// To the home: a consumer takes so many deliveries in all.
     Grant {

@@ -4,13 +4,13 @@ use crate::sessions::CatchUp;
 use crate::subscriptions::Subscription;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{HeadersTest, Moment};
+use windrose_event::{HeadersTest, Moment, Origin};
 
 /// What is particular to a queue with a subscription of its own.
 #[derive(Debug)]
 pub(crate) struct Private {
-    /// The session that it is for: its own events may be left out.
-    pub(crate) session: Arc<str>,
+    /// Whom it is for: its own events may be left out, and some are kept from it.
+    pub(crate) origin: Arc<Origin>,
     pub(crate) subscription: Option<Subscription>,
     /// Which events of those, if not all.
     pub(crate) headers: Option<Box<HeadersTest>>,

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use windrose_event::{
     ConnectionId, Consume, ConsumerId, Consuming, DeclineCause, Declined, Directive, Disposition, Now,
-    Outcome, Pulled, Source, Tag, Text,
+    Origin, Outcome, Pulled, Source, Tag, Text,
 };
 
 /// What comes of a pull.
@@ -132,15 +132,15 @@ impl Engine {
         let consumer = consume.consumer;
         let held = self.is_held(id);
         let Some(by) = self.identify(id) else { return };
-        let session = by.origin().session.clone();
+        let origin = by.origin().clone();
         if home != self.shards.here() {
             let consumption = Consumption::There { home, unsettled: 0, released: false, canceled: false };
             self.enter(id, consumer, consumption);
-            let begin = Word::Begin { connection: id, queue, consume, held, session };
+            let begin = Word::Begin { connection: id, queue, consume, held, origin };
             return self.shards.say(home, begin);
         }
         let at = At { shard: home, connection: id, consumer };
-        match self.join(now, queue, &consume, at, held, &session) {
+        match self.join(now, queue, &consume, at, held, &origin) {
             Ok((key, slot, attached)) => {
                 self.enter(id, consumer, Consumption::Here { queue: key, slot });
                 let consuming = Consuming { resumed: attached.resumed, ..Consuming::default() };
@@ -161,12 +161,12 @@ impl Engine {
         consume: &Consume,
         at: At,
         held: bool,
-        session: &Arc<str>,
+        origin: &Arc<Origin>,
     ) -> Result<(QueueKey, Slot, Attached), Declined> {
         let listener = self.connections.get(at.connection).filter(|_| at.shard == self.shards.here());
         let listener = listener.map_or(0, |connection| connection.tally);
         let key = self.queues.find(id);
-        let attached = key.map_or_else(Attached::default, |key| self.attach_kept(now, key, consume, session));
+        let attached = key.map_or_else(Attached::default, |key| self.attach_kept(now, key, consume, origin));
         let found = key.and_then(|key| Some((key, self.queues.get_mut(key)?)));
         let Some((key, queue)) = found else {
             return Err(Declined { cause: DeclineCause::NotFound, detail: "the queue is gone".into() });

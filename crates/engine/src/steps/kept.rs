@@ -10,8 +10,8 @@ use crate::steps::private::{subscription, wants_retained};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    ConnectionId, Consume, DeclineCause, Declined, Directive, HeadersTest, Now, Principal, QueueDeclaration,
-    QueueOptions, Source, SubscriptionRequest, Text,
+    ConnectionId, Consume, DeclineCause, Declined, Directive, HeadersTest, Now, Origin, Principal,
+    QueueDeclaration, QueueOptions, Source, SubscriptionRequest, Text,
 };
 
 /// How long a queue that was made to be kept waits for its consumer, who may be gone.
@@ -73,7 +73,7 @@ impl Engine {
         now: Now,
         key: QueueKey,
         consume: &Consume,
-        session: &Arc<str>,
+        origin: &Arc<Origin>,
     ) -> Attached {
         let Source::Address { request, headers, kept: Some((_, keep)) } = &consume.from else {
             return Attached::default();
@@ -81,7 +81,7 @@ impl Engine {
         if request.group.is_none() {
             self.oust(now, key);
         }
-        self.subscribe_kept(key, request, headers.as_ref(), *keep, session)
+        self.subscribe_kept(key, request, headers.as_ref(), *keep, origin)
     }
 
     fn subscribe_kept(
@@ -90,7 +90,7 @@ impl Engine {
         request: &SubscriptionRequest,
         headers: Option<&HeadersTest>,
         keep: Duration,
-        session: &Arc<str>,
+        origin: &Arc<Origin>,
     ) -> Attached {
         let most = self.limits().session_expiry;
         let Some(queue) = self.queues.get_mut(key) else { return Attached::default() };
@@ -99,7 +99,7 @@ impl Engine {
         let headers = headers.cloned().map(Box::new);
         let keep = Some(keep.min(most));
         if let Some(private) = &mut queue.private {
-            private.session = session.clone();
+            private.origin = origin.clone();
             private.headers = headers;
             private.keep = keep;
             private.kept_until = None;
@@ -123,7 +123,7 @@ impl Engine {
         let Some(queue) = self.queues.get_mut(key) else { return Attached::default() };
         queue.declaration = declaration;
         queue.private = Some(Box::new(Private {
-            session: session.clone(),
+            origin: origin.clone(),
             subscription: Some(wanted.clone()),
             headers,
             catch_up,

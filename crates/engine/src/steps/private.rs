@@ -26,7 +26,7 @@ impl Engine {
         let Consume { consumer, from, presettled, limit, .. } = consume;
         let mut consuming = Consuming::default();
         let mut private = Private {
-            session: by.origin().session.clone(),
+            origin: by.origin().clone(),
             subscription: None,
             headers: None,
             catch_up: None,
@@ -149,8 +149,11 @@ impl Engine {
         let Some(private) = self.queues.get(key).and_then(|queue| queue.private.as_ref()) else {
             return Reach::Nobody;
         };
-        if options.no_local && *private.session == *event.origin.session {
+        if options.no_local && *private.origin.session == *event.origin.session {
             return Reach::Itself;
+        }
+        if self.snapshot.access.withholds(&private.origin.identity, &event.address) {
+            return Reach::Nobody;
         }
         if private.headers.as_ref().is_some_and(|headers| !headers.matches(event.headers())) {
             return Reach::Nobody;
@@ -183,12 +186,14 @@ impl Engine {
         }
         let options = current.options;
         let ends = values.len() < room;
-        let session = private.session.clone();
+        let origin = private.origin.clone();
         let headers = private.headers.clone();
+        let access = &self.snapshot.clone().access;
         self.with_queue(now, key, |queue, road| {
             for event in &values {
-                if options.no_local && *session == *event.origin.session
+                if options.no_local && *origin.session == *event.origin.session
                     || headers.as_ref().is_some_and(|headers| !headers.matches(event.headers()))
+                    || access.withholds(&origin.identity, &event.address)
                 {
                     continue;
                 }

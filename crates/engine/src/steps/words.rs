@@ -17,10 +17,10 @@ impl Engine {
 
     fn word(&mut self, now: Now, from: ShardId, word: Word) {
         match word {
-            Word::Begin { connection, queue, consume, held, session } => {
+            Word::Begin { connection, queue, consume, held, origin } => {
                 let consumer = consume.consumer;
                 let at = At { shard: from, connection, consumer };
-                let joined = self.join(now, queue, &consume, at, held, &session);
+                let joined = self.join(now, queue, &consume, at, held, &origin);
                 let result = match &joined {
                     Ok((_, _, attached)) => {
                         Ok(Consuming { resumed: attached.resumed, ..Consuming::default() })

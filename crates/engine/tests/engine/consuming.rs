@@ -308,3 +308,21 @@ fn many_consumers_come_and_go_and_nothing_stays() {
         assert_eq!((tally.queued, tally.subscriptions, tally.sessions), (0, 0, u64::from(shard == 0)));
     }
 }
+
+#[test]
+fn what_is_denied_is_kept_from_those_who_consume_more() {
+    let rules = "access:\n  - {who: anyone, may: [publish, subscribe], on: \"#\"}\n  \
+                 - {who: anyone, deny: subscribe, on: [secret, \"private/#\"]}\n";
+    let mut node = Node::new(rules);
+    let publisher = node.client("p");
+    node.retain(publisher, "private/last", "kept");
+    node.retain(publisher, "open/last", "last");
+    let consumer = node.amqp(0);
+    node.consume(consumer, 1, address("#"), 9).unwrap();
+    for (tag, address) in (1..).zip(["secret", "private/a", "private", "open"]) {
+        node.publish(publisher, tag, address, "event", Q1);
+    }
+    let supplies = node.supplies(consumer);
+    let got: Vec<_> = supplies.iter().map(|supply| supply.delivery.event.address.as_str()).collect();
+    assert_eq!(got, ["open/last", "open"]);
+}
