@@ -24,28 +24,17 @@ pub struct RabbitMq {
     /// Of Erlang's name service.
     naming: Port,
     folder: Folder,
-    plugins: String,
     process: Option<Process>,
     names: Option<Process>,
 }
 
 impl RabbitMq {
-    /// Starts a broker of AMQP 0-9-1 and waits until it listens.
+    /// Starts a broker of both versions of AMQP and waits until it listens.
     pub fn start() -> Self {
-        Self::start_with("")
-    }
-
-    /// The same, with AMQP 1.0.
-    pub fn start_with_1_0() -> Self {
-        Self::start_with("rabbitmq_amqp1_0")
-    }
-
-    fn start_with(plugins: &str) -> Self {
         let mut broker = Self {
             port: Port::free(),
             naming: Port::free(),
             folder: Folder::default(),
-            plugins: plugins.to_owned(),
             process: None,
             names: None,
         };
@@ -72,7 +61,7 @@ impl RabbitMq {
             self.address()
         );
         let config = self.folder.write("rabbitmq.conf", &config);
-        let plugins = self.folder.write("enabled_plugins", &format!("[{}].\n", self.plugins));
+        let plugins = self.folder.write("enabled_plugins", "[rabbitmq_amqp1_0].\n");
         let folder = self.folder.path().display();
         let mut command = Command::new(SCRIPT);
         command

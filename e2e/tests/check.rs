@@ -26,7 +26,8 @@ fn a_good_document_is_fine() {
 
 #[test]
 fn the_examples_are_fine() {
-    for example in ["quickstart.yaml", "fleet.yaml", "conformance.yaml", "mqtt-front.yaml"] {
+    for example in ["quickstart.yaml", "fleet.yaml", "conformance.yaml", "mqtt-front.yaml", "amqp-front.yaml"]
+    {
         let path = format!("{}/../examples/{example}", env!("CARGO_MANIFEST_DIR"));
         let checked = run(&["check", &path], "");
         assert!(checked.status.success(), "{example}: {}", String::from_utf8_lossy(&checked.stderr));

@@ -1,6 +1,6 @@
 //! Templates: texts that are different for each event, such as where its answer goes.
 
-use crate::{Address, Event, Filter, key_of};
+use crate::{Address, Event, Filter, TOPIC_EXCHANGE, address_of, key_of};
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,6 +74,25 @@ impl Template {
         Address::new(self.of(event)).ok()
     }
 
+    /// The address that an event has of which the template says this, if it can be told.
+    pub fn read(&self, text: &str) -> Option<Address> {
+        let mut rest = text;
+        let mut parts = &*self.0;
+        if let [Part::Text(before), after @ ..] = parts {
+            rest = rest.strip_prefix(&**before)?;
+            parts = after;
+        }
+        if let [before @ .., Part::Text(after)] = parts {
+            rest = rest.strip_suffix(&**after)?;
+            parts = before;
+        }
+        match parts {
+            [Part::Address] => Address::new(rest).ok(),
+            [Part::Key] => address_of(TOPIC_EXCHANGE, rest).ok(),
+            _ => None,
+        }
+    }
+
     fn fill(&self, address: &str, key: impl Fn() -> String, session: &str) -> String {
         let mut text = String::new();
         for part in self.0.iter() {
@@ -127,6 +146,17 @@ mod tests {
         }
         assert_eq!(Template::new("a/{device}/b").unwrap_err(), "{device}");
         assert_eq!(Template::new("a/{").unwrap_err(), "{");
+    }
+
+    #[test]
+    fn what_a_template_says_is_read_again() {
+        let read = |template: &str, text: &str| {
+            Template::new(template).unwrap().read(text).map(|address| address.to_string())
+        };
+        assert_eq!(read("/topic/{key}", "/topic/a.b"), Some("a/b".to_owned()));
+        assert_eq!(read("x.{address}.y", "x.a/b.y"), Some("a/b".to_owned()));
+        assert_eq!(read("/topic/{key}", "a.b"), None);
+        assert_eq!(read("{address}{session}", "a"), None);
     }
 
     #[test]

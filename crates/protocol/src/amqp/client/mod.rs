@@ -8,6 +8,8 @@
 
 mod config;
 mod either;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use config::RETAIN;
 pub use config::{ClientConfig, ClientVersion};
