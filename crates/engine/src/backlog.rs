@@ -2,14 +2,12 @@
 //! the same way.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use windrose_event::Event;
 use windrose_policy::QueueFull;
 
-/// Something that waits for an event's sake.
+/// Something that waits.
 pub(crate) trait Waits {
-    /// The event.
-    fn event(&self) -> &Arc<Event>;
+    /// What it counts for in the bound on bytes.
+    fn weight(&self) -> u64;
 }
 
 /// Bounds on what waits.
@@ -44,14 +42,9 @@ impl<T> Default for Backlog<T> {
 }
 
 impl<T: Waits> Backlog<T> {
-    /// Whether an event may wait, too.
-    pub(crate) fn fits(&self, event: &Event, bounds: QueueBounds) -> bool {
-        self.row.len() < bounds.events && self.bytes + event.weight() as u64 <= bounds.bytes
-    }
-
-    /// Whether more wait than may.
-    pub(crate) fn is_over(&self, bounds: QueueBounds) -> bool {
-        self.row.len() > bounds.events || self.bytes > bounds.bytes
+    /// Whether something of that weight may wait, too.
+    pub(crate) fn fits(&self, weight: u64, bounds: QueueBounds) -> bool {
+        self.row.len() < bounds.events && self.bytes + weight <= bounds.bytes
     }
 
     /// A place in the row for something that need not wait.
@@ -63,7 +56,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at the end of the row. Returns its position.
     pub(crate) fn push(&mut self, entry: T) -> u64 {
         let position = self.pass();
-        self.bytes += entry.event().weight() as u64;
+        self.bytes += entry.weight();
         self.row.push_back(Waiting { position, entry });
         position
     }
@@ -71,7 +64,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at its position, where it has been before.
     pub(crate) fn put_back(&mut self, position: u64, entry: T) {
         self.last_position = self.last_position.max(position);
-        self.bytes += entry.event().weight() as u64;
+        self.bytes += entry.weight();
         let waiting = Waiting { position, entry };
         // What comes back is mostly older than all that waits.
         if self.row.front().is_none_or(|first| position < first.position) {
@@ -84,7 +77,7 @@ impl<T: Waits> Backlog<T> {
     /// Puts an entry at its position, which is after all that wait.
     pub(crate) fn put_last(&mut self, position: u64, entry: T) {
         self.last_position = self.last_position.max(position);
-        self.bytes += entry.event().weight() as u64;
+        self.bytes += entry.weight();
         self.row.push_back(Waiting { position, entry });
     }
 
@@ -112,7 +105,7 @@ impl<T: Waits> Backlog<T> {
     pub(crate) fn retain(&mut self, holds: impl Fn(&T) -> bool) -> usize {
         let before = self.row.len();
         self.row.retain(|waiting| holds(&waiting.entry));
-        self.bytes = self.row.iter().map(|waiting| waiting.entry.event().weight() as u64).sum();
+        self.bytes = self.row.iter().map(|waiting| waiting.entry.weight()).sum();
         before - self.row.len()
     }
 
@@ -148,13 +141,12 @@ impl<T: Waits> Backlog<T> {
     }
 
     /// Bytes that wait, as events are weighed.
-    #[cfg(test)]
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
     fn popped(&mut self, waiting: &Waiting<T>) {
-        self.bytes -= waiting.entry.event().weight() as u64;
+        self.bytes -= waiting.entry.weight();
         if self.row.is_empty() {
             shrink(&mut self.row);
         }

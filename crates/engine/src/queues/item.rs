@@ -13,6 +13,8 @@ pub(crate) struct Item {
     pub(crate) event: Arc<Event>,
     /// When it has waited too long.
     pub(crate) due: Timestamp,
+    /// What it counts for in the bound on bytes.
+    pub(crate) weight: u32,
     /// How often its delivery failed.
     pub(crate) failures: u16,
     /// Whether somebody may have seen it.
@@ -36,7 +38,8 @@ impl Item {
             due = due.min(wall + ttl);
         }
         let event = event.clone();
-        Self { event, due, failures: 0, again: false, retain: false, journaled: false, avoids: 0 }
+        let weight = u32::try_from(event.weight()).unwrap_or(u32::MAX);
+        Self { event, due, weight, failures: 0, again: false, retain: false, journaled: false, avoids: 0 }
     }
 
     /// Whether it has waited too long.
@@ -77,8 +80,8 @@ impl Item {
 }
 
 impl Waits for Item {
-    fn event(&self) -> &Arc<Event> {
-        &self.event
+    fn weight(&self) -> u64 {
+        self.weight.into()
     }
 }
 

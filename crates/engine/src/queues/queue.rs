@@ -4,7 +4,7 @@ use super::consumer::{At, Consumer, InFlight, Slot, Wish};
 use super::item::{Item, Loss, Lost, NEVER};
 use super::private::Private;
 use super::road::Road;
-use crate::backlog::{Backlog, Waiting};
+use crate::backlog::{Backlog, Waiting, Waits};
 use crate::io::QueueId;
 use crate::journal::SessionNumber;
 use rustc_hash::FxHashMap;
@@ -61,6 +61,11 @@ pub(crate) struct Queue {
     pulled: FxHashMap<u64, InFlight>,
     /// Deliveries that are not disposed of.
     unsettled: usize,
+    /// What those weigh.
+    unsettled_bytes: u64,
+    /// Consumers that were not canceled, and those of them that have the queue for themselves.
+    consuming: usize,
+    exclusive: usize,
     serials: u32,
 }
 
@@ -83,6 +88,9 @@ impl Queue {
             draining: 0,
             pulled: FxHashMap::default(),
             unsettled: 0,
+            unsettled_bytes: 0,
+            consuming: 0,
+            exclusive: 0,
             serials: 0,
         }
     }
@@ -99,6 +107,7 @@ impl Queue {
     #[inline]
     pub(crate) fn offer(&mut self, item: Item, road: &mut Road<'_>) -> Offered {
         if self.backlog.is_empty()
+            && self.fits(item.weight(), road)
             && let Some(slot) = self.next_in_line()
         {
             road.counts.queued += 1;
@@ -143,7 +152,17 @@ impl Queue {
 
     /// Whether one more may wait.
     fn has_room(&self, item: &Item, road: &Road<'_>) -> bool {
-        self.backlog.fits(&item.event, road.bounds) && self.has_own_room(item)
+        self.fits(item.weight(), road) && self.has_own_room(item)
+    }
+
+    /// Whether there is room for so much, as far as the document says. What consumers have and do not dispose of takes room, too:
+    /// a queue is no larger for having many who take and keep.
+    fn fits(&self, weight: u64, road: &Road<'_>) -> bool {
+        if self.private.is_some() {
+            return self.backlog.fits(weight, road.bounds);
+        }
+        self.held() < road.bounds.events
+            && self.backlog.bytes() + self.unsettled_bytes + weight <= road.bounds.bytes
     }
 
     /// Whether one more may wait as far as the queue itself says.
@@ -166,8 +185,13 @@ impl Queue {
     /// Whether more wait than may.
     fn is_over(&self, road: &Road<'_>) -> bool {
         let options = &self.declaration.options;
-        self.backlog.is_over(road.bounds)
-            || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
+        let over = if self.private.is_some() {
+            self.backlog.len() > road.bounds.events || self.backlog.bytes() > road.bounds.bytes
+        } else {
+            self.held() > road.bounds.events
+                || self.backlog.bytes() + self.unsettled_bytes > road.bounds.bytes
+        };
+        over || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
             || options.max_length_bytes.is_some_and(|most| self.payload > most)
     }
 
@@ -244,6 +268,7 @@ impl Queue {
                 }
             }
             self.unsettled += 1;
+            self.unsettled_bytes += item.weight();
             let mut delivery = item.delivery(Tag::NONE);
             delivery.tag = consumer.launch(InFlight { position, item });
             delivery
@@ -266,6 +291,8 @@ impl Queue {
             // Most queues have one consumer.
             self.consumers = Slab::with_capacity(1);
         }
+        self.consuming += 1;
+        self.exclusive += usize::from(wish.exclusive);
         self.consumers.insert(Consumer::new(wish, self.serials)) as Slot
     }
 
@@ -366,7 +393,7 @@ impl Queue {
             Disposition::Accepted => return back.iter().for_each(|in_flight| self.settled(in_flight, road)),
             Disposition::Rejected => {
                 for InFlight { position, item } in back {
-                    self.unsettled -= 1;
+                    self.came_back(&item);
                     self.give_up(Waiting { position, entry: item }, Loss::Rejected, road);
                 }
                 return;
@@ -377,7 +404,7 @@ impl Queue {
         // From the last to the first, so that each goes to the very beginning of the row.
         back.sort_unstable_by_key(|in_flight| std::cmp::Reverse(in_flight.position));
         for InFlight { position, mut item } in back {
-            self.unsettled -= 1;
+            self.came_back(&item);
             item.again = true;
             item.failures = item.failures.saturating_add(u16::from(failed));
             if avoids {
@@ -388,8 +415,13 @@ impl Queue {
         }
     }
 
-    fn settled(&mut self, in_flight: &InFlight, road: &mut Road<'_>) {
+    fn came_back(&mut self, item: &Item) {
         self.unsettled -= 1;
+        self.unsettled_bytes -= item.weight();
+    }
+
+    fn settled(&mut self, in_flight: &InFlight, road: &mut Road<'_>) {
+        self.came_back(&in_flight.item);
         road.counts.queued -= 1;
         if in_flight.item.journaled
             && let Some(queue) = self.number
@@ -401,7 +433,10 @@ impl Queue {
     /// A consumer wants no more. `release`: what it has not disposed of goes back. Whether it is gone with that.
     pub(crate) fn cancel(&mut self, slot: Slot, release: bool, road: &mut Road<'_>) -> bool {
         let Some(consumer) = self.consumers.get_mut(slot as usize) else { return true };
-        consumer.canceled = true;
+        if !std::mem::replace(&mut consumer.canceled, true) {
+            self.consuming -= 1;
+            self.exclusive -= usize::from(consumer.wish.exclusive);
+        }
         self.draining -= u32::from(std::mem::take(&mut consumer.draining));
         let serial = consumer.serial;
         if release {
@@ -448,6 +483,7 @@ impl Queue {
                 }
                 let delivery = item.delivery(Tag::NONE);
                 self.unsettled += 1;
+                self.unsettled_bytes += item.weight();
                 self.pulled.insert(number, InFlight { position, item });
                 delivery
             }
@@ -531,13 +567,13 @@ impl Queue {
     }
 
     /// How many consume.
-    pub(crate) fn consuming(&self) -> usize {
-        self.consumers.iter().filter(|(_, consumer)| !consumer.canceled).count()
+    pub(crate) const fn consuming(&self) -> usize {
+        self.consuming
     }
 
     /// Whether somebody has it for itself.
-    pub(crate) fn is_exclusive(&self) -> bool {
-        self.consumers.iter().any(|(_, consumer)| consumer.wish.exclusive && !consumer.canceled)
+    pub(crate) const fn is_exclusive(&self) -> bool {
+        self.exclusive > 0
     }
 
     /// Whether a consumer could take more than waits.

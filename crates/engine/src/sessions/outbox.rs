@@ -53,8 +53,8 @@ impl Parcel {
 }
 
 impl Waits for Parcel {
-    fn event(&self) -> &Arc<Event> {
-        &self.event
+    fn weight(&self) -> u64 {
+        self.event.weight() as u64
     }
 }
 
@@ -182,7 +182,7 @@ impl Outbox {
             let position = self.backlog.pass();
             return Offered::Send(self.launch(position, parcel));
         }
-        if !self.backlog.fits(&parcel.event, bounds) {
+        if !self.backlog.fits(parcel.weight(), bounds) {
             return Offered::Full(parcel);
         }
         self.backlog.push(parcel);

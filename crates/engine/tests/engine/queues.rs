@@ -514,3 +514,22 @@ fn nobody_is_told_that_a_durable_queue_has_an_event_before_it_is_stored() {
         assert_eq!((node.waiting(peer, "jobs"), node.waiting(peer, "refuses")), (1, 1));
     }
 }
+
+#[test]
+fn consumers_that_take_and_keep_make_a_queue_no_larger() {
+    let mut node = Node::new("limits: {queue_events: 100}\n");
+    let peer = node.amqp(0);
+    node.declare(peer, queue("jobs"));
+    for number in 0..5 {
+        node.consume(peer, number, from("jobs"), u64::MAX).unwrap();
+    }
+    let sender = node.client("sender");
+    node.publish_all(sender, "jobs", 0..150);
+    let accepted = node.settled(sender).iter().filter(|(_, outcome, _)| outcome.is_accepted()).count();
+    let supplies = node.supplies(peer);
+    assert_eq!((accepted, supplies.len(), node.dropped("queue_full")), (100, 100, 50));
+    let (tag, consumer) = (supplies[0].delivery.tag, supplies[0].consumer.0);
+    node.dispose(peer, consumer, &[tag], Disposition::Accepted);
+    node.publish_all(sender, "jobs", 150..151);
+    assert_eq!(node.brought(peer), ["150"]);
+}
