@@ -416,6 +416,13 @@ pub enum Word {
         /// Whether the sender waits until it is stored.
         expected: bool,
     },
+    /// From the home, to all: a queue is nearly full, or no longer: whoever has something for it is to ask.
+    Crowded {
+        /// Which.
+        queue: QueueId,
+        /// Whether it is.
+        crowded: bool,
+    },
     /// From the home: what became of it.
     Offered {
         /// Who waits for the answer.

@@ -18,7 +18,7 @@ use crate::io::QueueId;
 use crate::sessions::SessionKey;
 use crate::table::Table;
 use crate::timers::Timers;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 use windrose_event::{Moment, Now, QueueDeclaration};
 
@@ -51,6 +51,8 @@ pub(crate) struct Queues {
     pub(crate) remote: FxHashMap<At, (QueueKey, Slot)>,
     timers: Timers<QueueKey>,
     pulls: u64,
+    /// Queues of other shards that are nearly full.
+    pub(crate) crowded: FxHashSet<QueueId>,
     nothing_special: Arc<QueueDeclaration>,
 }
 
@@ -105,6 +107,12 @@ impl Queues {
     /// All queues.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
         self.table.iter().map(|(_, queue)| queue)
+    }
+
+    /// Whether a queue of another shard is nearly full.
+    #[inline]
+    pub(crate) fn is_crowded(&self, id: QueueId) -> bool {
+        !self.crowded.is_empty() && self.crowded.contains(&id)
     }
 
     /// The declaration of queues that were not declared.

@@ -4,7 +4,7 @@ use super::consumer::{At, Consumer, InFlight, Slot, Wish};
 use super::item::{Item, Loss, Lost, NEVER};
 use super::private::Private;
 use super::road::Road;
-use crate::backlog::{Backlog, Waiting, Waits};
+use crate::backlog::{Backlog, QueueBounds, Waiting, Waits};
 use crate::io::QueueId;
 use crate::journal::SessionNumber;
 use rustc_hash::FxHashMap;
@@ -59,6 +59,8 @@ pub(crate) struct Queue {
     draining: u32,
     /// Deliveries that were pulled and not disposed of.
     pulled: FxHashMap<u64, InFlight>,
+    /// Whether all shards were told that it is nearly full.
+    crowded: bool,
     /// Deliveries that are not disposed of.
     unsettled: usize,
     /// What those weigh.
@@ -87,6 +89,7 @@ impl Queue {
             line: VecDeque::new(),
             draining: 0,
             pulled: FxHashMap::default(),
+            crowded: false,
             unsettled: 0,
             unsettled_bytes: 0,
             consuming: 0,
@@ -158,6 +161,9 @@ impl Queue {
     /// Whether there is room for so much, as far as the document says. What consumers have and do not dispose of takes room, too:
     /// a queue is no larger for having many who take and keep.
     fn fits(&self, weight: u64, road: &Road<'_>) -> bool {
+        if road.promised {
+            return true;
+        }
         if self.private.is_some() {
             return self.backlog.fits(weight, road.bounds);
         }
@@ -180,6 +186,25 @@ impl Queue {
             // Of a queue's own bounds the oldest make room unless it says otherwise; of all queues' the document tells.
             None => road.bounds.full == QueueFull::RefuseNewest && self.has_own_room(item),
         }
+    }
+
+    /// Whether all shards are to be told that it is nearly full, or no longer: then whoever has something for it asks first, so
+    /// that nobody is told of an event that it is taken, and it has no room then.
+    pub(crate) fn crowds(&mut self, bounds: QueueBounds) -> Option<bool> {
+        // Those that refuse by themselves are always asked; where the oldest make room nobody needs to ask.
+        if self.declaration.options.overflow.is_some() || bounds.full != QueueFull::RefuseNewest {
+            return None;
+        }
+        let (events, bytes) = (self.held(), self.backlog.bytes() + self.unsettled_bytes);
+        let over =
+            |parts: usize| events > bounds.events / 4 * parts || bytes > bounds.bytes / 4 * parts as u64;
+        let crowded = if self.crowded { over(2) } else { over(3) };
+        (std::mem::replace(&mut self.crowded, crowded) != crowded).then_some(crowded)
+    }
+
+    /// Whether all shards were told that it is nearly full.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.crowded
     }
 
     /// Whether more wait than may.

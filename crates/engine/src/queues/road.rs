@@ -15,6 +15,9 @@ pub(crate) struct Road<'a> {
     pub(crate) now: Now,
     pub(crate) here: ShardId,
     pub(crate) bounds: QueueBounds,
+    /// Whether what comes is taken whatever the document's bounds are: its sender was told so. That is no more than can be on its
+    /// way between shards.
+    pub(crate) promised: bool,
     pub(crate) outputs: &'a mut VecDeque<Output>,
     pub(crate) shards: &'a mut Shards,
     pub(crate) counts: &'a mut Counts,

@@ -196,8 +196,8 @@ impl Engine {
         for queue in queues {
             spread.reach = Reach::Others;
             if queue.home == self.shards.here() {
-                spread.refused |= self.offer_to_queue(now, queue.id, event, from) == Offered::Refused;
-            } else if queue.rejects {
+                spread.refused |= self.offer_to_queue(now, queue.id, event, false) == Offered::Refused;
+            } else if queue.rejects || self.queues.is_crowded(queue.id) {
                 spread.asked.push((queue.home, queue.id));
             } else if !self.forward_to_queue(queue.home, event, queue.id) {
                 self.brake(from, Brake::Shard(queue.home));

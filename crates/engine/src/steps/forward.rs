@@ -27,7 +27,7 @@ impl Engine {
                 self.deliver_to_group(now, &event, group, filter);
             }
             for queue in queues {
-                self.offer_to_queue(now, queue, &event, None);
+                self.offer_to_queue(now, queue, &event, true);
             }
             if expected {
                 self.record(Record::Part { event: event.id });

@@ -2,7 +2,7 @@
 
 use crate::backlog::QueueBounds;
 use crate::engine::Engine;
-use crate::io::QueueId;
+use crate::io::{QueueId, Word};
 use crate::journal::KeptMessage;
 use crate::queues::{At, Item, Lost, Offered, Queue, QueueKey, Road, subscriber_key};
 use std::sync::Arc;
@@ -121,11 +121,12 @@ impl Engine {
         now: Now,
         id: QueueId,
         event: &Arc<Event>,
-        _from: Option<ConnectionId>,
+        promised: bool,
     ) -> Offered {
         // One that is gone a moment ago has room for everything.
         let Some(key) = self.queues.find(id) else { return Offered::Taken };
         let offered = self.with_queue(now, key, |queue, road| {
+            road.promised = promised;
             let item = Item::new(event, queue.declaration.options.message_ttl, road.now.wall);
             queue.offer(item, road)
         });
@@ -174,6 +175,7 @@ impl Engine {
             now,
             here: self.shards.here(),
             bounds,
+            promised: false,
             outputs: &mut self.outputs,
             shards: &mut self.shards,
             counts: &mut self.counts,
@@ -181,8 +183,20 @@ impl Engine {
             lost: &mut self.lost,
         };
         let result = work(queue, &mut road);
+        if let Some(id) = queue.id
+            && self.shards.count() > 1
+            && let Some(crowded) = queue.crowds(bounds)
+        {
+            self.tell_crowded(id, crowded);
+        }
         self.queues.rearm(now, key);
         Some(result)
+    }
+
+    fn tell_crowded(&mut self, queue: QueueId, crowded: bool) {
+        for shard in self.shards.others() {
+            self.shards.say(shard, Word::Crowded { queue, crowded });
+        }
     }
 
     /// Something of a queue is due: what has waited too long, last values that its consumer still has to get, or its end.
@@ -251,6 +265,11 @@ impl Engine {
             self.withdraw_subscription(subscriber_key(key), &subscription);
         }
         let queue = self.queues.remove(key);
+        if let Some(queue) = &queue
+            && let Some(id) = queue.id.filter(|_| queue.is_crowded())
+        {
+            self.tell_crowded(id, false);
+        }
         let owner = queue.as_ref().and_then(|queue| queue.owner);
         if let Some(connection) = owner.and_then(|owner| self.connections.get_mut(owner))
             && let Some(consumers) = &mut connection.consumers

@@ -74,7 +74,7 @@ impl Engine {
                 self.with_queue(now, queue, |queue, road| queue.dispose_pulled(&numbers, disposition, road));
             }
             Word::Offer { queue, event, receipt, expected } => {
-                let taken = self.offer_to_queue(now, queue, &event, None) == Offered::Taken;
+                let taken = self.offer_to_queue(now, queue, &event, false) == Offered::Taken;
                 if expected {
                     self.record(Record::Part { event: event.id });
                 }
@@ -132,6 +132,12 @@ impl Engine {
                 if self.connections.get(connection).is_some() {
                     self.direct(connection, Directive::Canceled { consumer, because });
                 }
+            }
+            Word::Crowded { queue, crowded: true } => {
+                self.queues.crowded.insert(queue);
+            }
+            Word::Crowded { queue, crowded: false } => {
+                self.queues.crowded.remove(&queue);
             }
             Word::Offered { receipt, taken } => {
                 let outcome = if taken { Outcome::Accepted } else { Outcome::Busy { retry_after: None } };

@@ -533,3 +533,30 @@ fn consumers_that_take_and_keep_make_a_queue_no_larger() {
     node.publish_all(sender, "jobs", 150..151);
     assert_eq!(node.brought(peer), ["150"]);
 }
+
+#[test]
+fn nobody_is_told_that_a_full_queue_has_an_event_wherever_it_is() {
+    for shards in EVERY {
+        let mut node = Node::with_shards(shards, "limits: {queue_events: 100}\n");
+        let peer = node.amqp(0);
+        node.declare(peer, queue("jobs"));
+        let sender = node.client_at(usize::from(shards) - 1, "sender");
+        for round in 0..2 {
+            node.publish_all(sender, "jobs", 0..150);
+            let accepted =
+                node.settled(sender).iter().filter(|(_, outcome, _)| outcome.is_accepted()).count();
+            assert_eq!(node.waiting(peer, "jobs") as usize, accepted, "round {round} on {shards}");
+            assert_eq!(accepted, 100);
+            node.arrange(peer, Arrangement::PurgeQueue { name: text("jobs") }).unwrap();
+        }
+        // What is on its way when it becomes full is kept, for its sender was told so.
+        node.publish_all(sender, "jobs", 0..70);
+        node.settled(sender);
+        node.wires_held = true;
+        node.publish_all(sender, "jobs", 0..40);
+        let accepted = node.settled(sender).iter().filter(|(_, outcome, _)| outcome.is_accepted()).count();
+        node.wires_held = false;
+        node.run();
+        assert_eq!(node.waiting(peer, "jobs"), 70 + accepted as u32);
+    }
+}
