@@ -2,6 +2,7 @@
 
 use crate::counts::ListenerIndex;
 use crate::engine::Engine;
+use crate::exchanges::GIVEN;
 use crate::receipts::{Debtor, Receipt};
 use crate::requests::ReplyAddress;
 use crate::sessions::{Inbound, Pending, SessionKey, Ticket};
@@ -11,12 +12,15 @@ use crate::topics::TopicKey;
 use std::sync::Arc;
 use windrose_event::{
     Address, Assurance, Cause, ConnectionId, Directive, Event, EventId, Identity, Now, Origin, Outcome,
-    Permission, Publication, Publish, Rejection, Tag, Will, has_passed,
+    Permission, Publication, Publish, Rejection, Tag, Will, has_passed, key_of,
 };
 
 /// The most levels that an address can have, whatever the document allows: walks over last values go one call deeper a
 /// level.
 const MOST_LEVELS: usize = 1_000;
+
+/// How the addresses of queues begin whose names begin with [`GIVEN`].
+const GIVEN_ADDRESS: &[u8] = b"amq/gen-";
 
 /// Proof that an event may be delivered. Only this step makes it, only `route` takes it.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl Engine {
             self.check_size(&publication)
         } else if origin.protocol == Origin::FETCHED {
             self.check_limits(&publication).and_then(|()| self.check_fetched(&origin.listener, &publication))
-        } else if is_reply || is_announced {
+        } else if is_reply || is_announced || self.is_given(&publication.address) {
             self.check_limits(&publication)
         } else {
             self.check(&by.origin().identity, Permission::Publish, &publication)
@@ -212,6 +216,14 @@ impl Engine {
             return Err(Rejection { cause: Cause::NotPermitted, detail: Some(detail.into()) });
         }
         Ok(())
+    }
+
+    /// Whether it is the address of a queue that the node gave its name: whoever knows it was told it, as with replies.
+    fn is_given(&self, address: &Address) -> bool {
+        address.as_bytes().starts_with(GIVEN_ADDRESS) && {
+            let name = key_of(address.as_str());
+            name.starts_with(GIVEN) && self.topology.queue(&name).is_some()
+        }
     }
 
     fn check_limits(&self, publication: &Publication) -> Result<(), Rejection> {

@@ -21,24 +21,29 @@ impl Engine {
         publish: Publish,
     ) {
         let Some(identified) = self.identify(connection) else { return };
-        if let Err(rejection) = self.may_enter(exchange) {
-            return self.refuse_publication(now, &identified, publish, rejection);
-        }
+        let has_alternate = match self.may_enter(exchange) {
+            Ok(has_alternate) => has_alternate,
+            Err(rejection) => return self.refuse_publication(now, &identified, publish, rejection),
+        };
         let Some(inspected) = self.inspect(now, identified, publish) else { return };
-        self.send_through(now, exchange.clone(), inspected);
+        if has_alternate {
+            return self.send_through(now, exchange.clone(), inspected);
+        }
+        let routed = self.route(now, inspected);
+        self.deliver(now, routed);
     }
 
-    /// Whether peers may publish to an exchange.
-    fn may_enter(&self, name: &Text) -> Result<(), Rejection> {
+    /// Whether peers may publish to an exchange; then whether it has an alternate one.
+    fn may_enter(&self, name: &Text) -> Result<bool, Rejection> {
         if name.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let (cause, detail) = match self.topology.exchange(name.as_str()) {
             None => (Cause::NotFound, format!("no exchange '{name}' in vhost '/'")),
             Some(exchange) if exchange.declaration.internal => {
                 (Cause::NotPermitted, format!("cannot publish to internal exchange '{name}' in vhost '/'"))
             }
-            Some(_) => return Ok(()),
+            Some(exchange) => return Ok(exchange.declaration.alternate.is_some()),
         };
         Err(Rejection { cause, detail: Some(detail.into()) })
     }

@@ -497,6 +497,9 @@ fn rules_say_who_may_arrange_what() {
         assert_eq!(cause(&mut node, arrangement), DeclineCause::NotPermitted, "{text}");
     }
     assert!(node.heard(peer, "mine", "a.b"));
+    assert!(node.heard(peer, "", given.as_str()), "whoever knows the name was told it, to reply there");
+    let (outcome, _) = node.through(peer, "", "amq.gen-guessed", &[]);
+    assert!(matches!(outcome, Outcome::Rejected(why) if why.cause == Cause::NotPermitted));
     let (outcome, _) = node.through(peer, "amq.fanout", "", &[]);
     assert!(matches!(outcome, Outcome::Rejected(why) if why.cause == Cause::NotPermitted));
 }
