@@ -308,7 +308,7 @@ impl Engine {
         self.brake_for_keeper(connection);
         match intent {
             Intent::Open(open) => self.open(now, connection, open),
-            Intent::Publish(publish) => self.publish(now, connection, publish),
+            Intent::Publish(publish) => self.publish(now, connection, publish, None),
             Intent::Respond { response } => self.respond(connection, response),
             Intent::Reidentify(claim) => self.reidentify(connection, claim),
             Intent::Refused { address, cause, detail } => {
@@ -330,7 +330,7 @@ impl Engine {
                 self.decline(reply_to, outcome);
             }
             Intent::PublishThrough { exchange, publish } => {
-                self.publish_through(now, connection, &exchange, publish);
+                self.publish(now, connection, *publish, Some(&exchange));
             }
             Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, *arrangement),
             Intent::Consume(consume) => self.consume(now, connection, consume),

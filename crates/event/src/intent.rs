@@ -138,8 +138,8 @@ pub enum Intent {
     PublishThrough {
         /// The exchange's name.
         exchange: Text,
-        /// The event.
-        publish: Publish,
+        /// The event. Boxed, so that every other intent is small enough to be copied at once.
+        publish: Box<Publish>,
     },
     /// Arrange something about exchanges and queues. Answered by `Arranged`, once every shard knows of it.
     Arrange {

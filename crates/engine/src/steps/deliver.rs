@@ -8,7 +8,7 @@ use crate::exchanges::Bound;
 use crate::io::{QueueId, Reply, ShardId, Word};
 use crate::pools::{Done, Job, PoolKey};
 use crate::queues::Offered;
-use crate::receipts::ReceiptId;
+use crate::receipts::{Receipt, ReceiptId};
 use crate::requests::ReplyAddress;
 use crate::sessions::Parcel;
 use crate::steps::private::{private_of, takes_at_once};
@@ -92,20 +92,48 @@ impl Engine {
         if subscribers && reach < Reach::Others && targets.is_empty() {
             self.keep_unheard(now, &event);
         }
-        let asked = if receipt.is_silent() { 0 } else { spread.asked.len() };
-        if owed + asked == 0 {
-            self.ask_queues(&event, spread.asked, SmallVec::new(), from);
+        if !spread.asked.is_empty() {
+            return self.deliver_and_ask(now, &north, receipt, targets, spread.asked, from);
+        }
+        if owed == 0 {
             for target in targets {
                 self.send_to_pool(now, &north, target, None, from);
             }
             return self.acknowledge(now, receipt);
         }
-        let mut shares = self.receipts.keep(receipt, owed + asked);
-        let words = shares.drain(owed..).collect();
-        self.ask_queues(&event, spread.asked, words, from);
+        let mut shares = self.receipts.keep(receipt, owed);
         for target in targets {
             let share = if target.promise == Promise::Delivered { shares.pop() } else { None };
             self.send_to_pool(now, &north, target, share, from);
+        }
+    }
+
+    /// The end of delivering, if queues of other shards may refuse the event: its sender waits for what they say.
+    #[cold]
+    fn deliver_and_ask(
+        &mut self,
+        now: Now,
+        north: &North<'_>,
+        receipt: Receipt,
+        targets: SmallVec<[Target; 2]>,
+        asked: Vec<(ShardId, QueueId)>,
+        from: Option<ConnectionId>,
+    ) {
+        let owed = targets.iter().filter(|target| target.promise == Promise::Delivered).count();
+        let words = if receipt.is_silent() { 0 } else { asked.len() };
+        if owed + words == 0 {
+            self.ask_queues(north.event, asked, SmallVec::new(), from);
+            for target in targets {
+                self.send_to_pool(now, north, target, None, from);
+            }
+            return self.acknowledge(now, receipt);
+        }
+        let mut shares = self.receipts.keep(receipt, owed + words);
+        let words = shares.drain(owed..).collect();
+        self.ask_queues(north.event, asked, words, from);
+        for target in targets {
+            let share = if target.promise == Promise::Delivered { shares.pop() } else { None };
+            self.send_to_pool(now, north, target, share, from);
         }
     }
 
@@ -118,7 +146,9 @@ impl Engine {
         topic: Option<TopicKey>,
     ) -> Reach {
         let Spread { reach, asked, .. } = self.distribute(now, event, from, topic);
-        self.ask_queues(event, asked, SmallVec::new(), from);
+        if !asked.is_empty() {
+            self.ask_queues(event, asked, SmallVec::new(), from);
+        }
         reach
     }
 

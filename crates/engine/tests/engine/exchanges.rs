@@ -94,7 +94,7 @@ impl Node {
             let headers = headers.iter().map(|(name, value)| (text(name), text(value))).collect();
             publication.details = Some(Box::new(Details { headers, ..Details::default() }));
         }
-        let publish = Publish { tag: Tag(9), again: false, publication };
+        let publish = Box::new(Publish { tag: Tag(9), again: false, publication });
         self.intent(peer, Intent::PublishThrough { exchange: text(exchange), publish });
         match self.settled(peer).as_slice() {
             [(9, outcome, heard)] => (outcome.clone(), *heard),

@@ -127,7 +127,7 @@ impl Server {
         let publish = Publish { tag, again: false, publication };
         self.intend(match through {
             None => Intent::Publish(publish),
-            Some(exchange) => Intent::PublishThrough { exchange, publish },
+            Some(exchange) => Intent::PublishThrough { exchange, publish: Box::new(publish) },
         });
     }
 
