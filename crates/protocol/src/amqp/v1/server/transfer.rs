@@ -244,7 +244,7 @@ impl Server {
         let wants_flow = delivery.settled && !self.paused && link.wants_flow();
         self.outputs.push_back(Output::Intent(match through {
             None => Intent::Publish(publish),
-            Some(exchange) => Intent::PublishThrough { exchange, publish },
+            Some(exchange) => Intent::PublishThrough { exchange, publish: Box::new(publish) },
         }));
         if wants_flow {
             self.owe_link_flow(channel, handle);
