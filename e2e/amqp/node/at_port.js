@@ -2,9 +2,10 @@
 const net = require('node:net');
 
 const connect = net.connect;
-net.connect = (...words) => {
-  const [options, ...rest] = words;
-  const there = typeof options === 'object' && Number(options.port) === 5672;
-  if (!there) return connect(...words);
-  return connect({ ...options, host: '127.0.0.1', port: Number(process.env.AMQP_PORT) }, ...rest);
+const port = Number(process.env.AMQP_PORT);
+net.connect = (first, ...rest) => {
+  if (typeof first === 'object' && Number(first.port) === 5672) {
+    return connect({ ...first, host: '127.0.0.1', port }, ...rest);
+  }
+  return connect(Number(first) === 5672 ? port : first, ...rest);
 };

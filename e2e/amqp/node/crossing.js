@@ -27,7 +27,8 @@ if (role === 'hear' || role === 'answer') {
     }
     console.log(
       JSON.stringify({
-        key: message.to,
+        // A message that says nowhere where it is for has that from the node.
+        key: message.to ?? message.message_annotations?.['x-opt-address'],
         body: text(message),
         type: message.content_type ?? null,
         headers: message.application_properties ?? {},
