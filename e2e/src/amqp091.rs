@@ -140,6 +140,11 @@ impl Client {
         self.call(&method(50, 20, &fields), 50, 21);
     }
 
+    /// Removes a queue.
+    pub fn delete(&mut self, queue: &str) {
+        self.call(&method(50, 40, &[vec![0, 0], short(queue), vec![0]]), 50, 41);
+    }
+
     /// Takes messages from a queue, at most `prefetch` unacknowledged; zero is no bound.
     pub fn consume(&mut self, queue: &str, prefetch: u16) {
         let qos = [vec![0; 4], prefetch.to_be_bytes().to_vec(), vec![0]];
