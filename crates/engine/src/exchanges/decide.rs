@@ -1,6 +1,8 @@
 //! Deciding: what becomes of a wish, by what there is. Shard 0 does it, for all.
 
-use super::decline::{default_exchange, inequivalent, locked, no_exchange, no_queue, reserved, too_many};
+use super::decline::{
+    default_exchange, inequivalent, locked, no_exchange, no_queue, predeclared, reserved, too_many,
+};
 use super::{Change, Decided, Entry, GIVEN, Order, Topology};
 use crate::io::{QueueId, ShardId};
 use base64::Engine as _;
@@ -103,7 +105,7 @@ impl Topology {
         // Whoever wants it gone has what it wants.
         let Some(exchange) = self.exchanges.get(name) else { return Ok(Vec::new()) };
         if exchange.predeclared {
-            return Err(reserved("exchange", name.as_str()));
+            return Err(predeclared(name.as_str()));
         }
         if if_unused && exchange.is_used() {
             let detail = format!("exchange '{name}' in vhost '/' in use");

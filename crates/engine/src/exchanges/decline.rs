@@ -34,6 +34,12 @@ pub(crate) fn reserved(what: &str, name: &str) -> Declined {
     Declined { cause: DeclineCause::NotPermitted, detail }
 }
 
+/// The exchange is always there.
+pub(crate) fn predeclared(name: &str) -> Declined {
+    let detail = format!("deletion of system exchange '{name}' in vhost '/' not allowed");
+    Declined { cause: DeclineCause::NotPermitted, detail }
+}
+
 /// The exchange without a name is as it is.
 pub(crate) fn default_exchange() -> Declined {
     let detail = "operation not permitted on the default exchange".to_owned();

@@ -81,7 +81,11 @@ impl Engine {
                 self.may_lead_to(by, &binding.destination)?;
                 self.may_hear(by, binding)
             }
-            Arrangement::Unbind(binding) => self.may_lead_to(by, &binding.destination),
+            Arrangement::Unbind(binding) => match self.may_lead_to(by, &binding.destination) {
+                // Whoever wants it gone has what it wants.
+                Err(Declined { cause: DeclineCause::NotFound, .. }) => Ok(()),
+                answer => answer,
+            },
         }
     }
 

@@ -390,6 +390,14 @@ fn names_of_the_node_are_not_for_peers() {
     {
         assert_eq!(cause(&mut node, Arrangement::Bind(missing)), DeclineCause::NotFound);
     }
+    for missing in
+        [binding("none", "k", "q"), binding("amq.direct", "k", "none"), binding("amq.direct", "k", "q")]
+    {
+        assert_eq!(node.arrange(peer, Arrangement::Unbind(missing)), Ok(Arranged::default()));
+    }
+    let delete = Arrangement::DeleteExchange { name: text("amq.topic"), if_unused: false };
+    let (_, detail) = node.declined(peer, delete);
+    assert_eq!(detail, "deletion of system exchange 'amq.topic' in vhost '/' not allowed");
     let long = "x".repeat(256);
     assert_eq!(cause(&mut node, Arrangement::DeclareQueue(queue(&long))), DeclineCause::BadName);
     let given = node.declare(peer, QueueDeclaration::default());
