@@ -4,6 +4,7 @@
 mod acknowledge;
 mod arrange;
 mod brake;
+mod bury;
 mod consume;
 mod converse;
 mod deliver;
@@ -16,6 +17,7 @@ mod kept;
 mod listen;
 mod outbound;
 mod private;
+mod pull;
 mod queue;
 mod recover;
 mod request;

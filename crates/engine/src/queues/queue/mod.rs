@@ -1,27 +1,24 @@
 //! Queue: one row of events, and the consumers that take turns at it.
 
+mod bounds;
+mod ending;
+mod settling;
+
 use super::consumer::{At, Consumer, InFlight, Slot, Wish};
-use super::item::{Item, Loss, Lost, NEVER};
+use super::item::{Item, Loss, NEVER};
 use super::private::Private;
 use super::road::Road;
-use crate::backlog::{Backlog, QueueBounds, Waiting, Waits};
+use crate::backlog::{Backlog, Waiting, Waits};
 use crate::io::QueueId;
 use crate::journal::SessionNumber;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use windrose_event::{
-    Assurance, ConnectionId, ConsumerId, Declined, Disposition, Event, Moment, Now, Outcome, Overflow,
-    QueueDeclaration, Supply, Tag, Text,
-};
-use windrose_policy::QueueFull;
+use windrose_event::{Assurance, ConnectionId, Moment, Now, Outcome, QueueDeclaration, Supply, Tag, Text};
 
 /// Entries that are looked at for one that the only consumer with credit can use.
 const LOOK_AHEAD: usize = 1_000;
-
-/// Events that are dropped at once because they have waited too long; then others have their turn.
-const EXPIRE_AT_ONCE: usize = 1_000;
 
 /// What became of an event that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,104 +117,6 @@ impl Queue {
             return Offered::Taken;
         }
         self.wait(item, road)
-    }
-
-    fn wait(&mut self, mut item: Item, road: &mut Road<'_>) -> Offered {
-        if !self.has_room(&item, road) {
-            self.expire(road);
-        }
-        let over = !self.has_room(&item, road);
-        if over && self.refuses(&item, road) {
-            if self.declaration.options.overflow == Some(Overflow::RejectPublishDlx) {
-                self.lose(item, Loss::Full, road);
-            } else {
-                road.counts.drop("queue_full");
-            }
-            return Offered::Refused;
-        }
-        if let Some(queue) = self.number.filter(|_| item.event.assurance != Assurance::AtMostOnce) {
-            item.journaled = true;
-            road.queued(queue, self.backlog.last_position() + 1, &item);
-        }
-        self.payload += item.event.payload.len() as u64;
-        road.counts.queued += 1;
-        self.backlog.push(item);
-        while over && self.is_over(road) {
-            let Some(waiting) = self.pop() else { break };
-            self.give_up(waiting, Loss::Full, road);
-        }
-        if !self.line.is_empty() {
-            // What waits before it is not for those who want more.
-            self.pump(road);
-        }
-        Offered::Taken
-    }
-
-    /// Whether one more may wait.
-    fn has_room(&self, item: &Item, road: &Road<'_>) -> bool {
-        self.fits(item.weight(), road) && self.has_own_room(item)
-    }
-
-    /// Whether there is room for so much, as far as the document says. What consumers have and do not dispose of takes room, too:
-    /// a queue is no larger for having many who take and keep.
-    fn fits(&self, weight: u64, road: &Road<'_>) -> bool {
-        if road.promised {
-            return true;
-        }
-        if self.private.is_some() {
-            return self.backlog.fits(weight, road.bounds);
-        }
-        self.held() < road.bounds.events
-            && self.backlog.bytes() + self.unsettled_bytes + weight <= road.bounds.bytes
-    }
-
-    /// Whether one more may wait as far as the queue itself says.
-    fn has_own_room(&self, item: &Item) -> bool {
-        let options = &self.declaration.options;
-        let payload = self.payload + item.event.payload.len() as u64;
-        options.max_length.is_none_or(|most| (self.backlog.len() as u64) < most)
-            && options.max_length_bytes.is_none_or(|most| payload <= most)
-    }
-
-    /// Whether it is what comes that goes, and not what waits, when there is no room.
-    fn refuses(&self, item: &Item, road: &Road<'_>) -> bool {
-        match self.declaration.options.overflow {
-            Some(overflow) => overflow != Overflow::DropHead,
-            // Of a queue's own bounds the oldest make room unless it says otherwise; of all queues' the document tells.
-            None => road.bounds.full == QueueFull::RefuseNewest && self.has_own_room(item),
-        }
-    }
-
-    /// Whether all shards are to be told that it is nearly full, or no longer: then whoever has something for it asks first, so
-    /// that nobody is told of an event that it is taken, and it has no room then.
-    pub(crate) fn crowds(&mut self, bounds: QueueBounds) -> Option<bool> {
-        // Those that refuse by themselves are always asked; where the oldest make room nobody needs to ask.
-        if self.declaration.options.overflow.is_some() || bounds.full != QueueFull::RefuseNewest {
-            return None;
-        }
-        let (events, bytes) = (self.held(), self.backlog.bytes() + self.unsettled_bytes);
-        let over =
-            |parts: usize| events > bounds.events / 4 * parts || bytes > bounds.bytes / 4 * parts as u64;
-        let crowded = if self.crowded { over(2) } else { over(3) };
-        (std::mem::replace(&mut self.crowded, crowded) != crowded).then_some(crowded)
-    }
-
-    /// Whether all shards were told that it is nearly full.
-    pub(crate) const fn is_crowded(&self) -> bool {
-        self.crowded
-    }
-
-    /// Whether more wait than may.
-    fn is_over(&self, road: &Road<'_>) -> bool {
-        let options = &self.declaration.options;
-        let over = if self.private.is_some() {
-            self.backlog.len() > road.bounds.events || self.backlog.bytes() > road.bounds.bytes
-        } else {
-            self.held() > road.bounds.events
-                || self.backlog.bytes() + self.unsettled_bytes > road.bounds.bytes
-        };
-        over || options.max_length.is_some_and(|most| self.backlog.len() as u64 > most)
-            || options.max_length_bytes.is_some_and(|most| self.payload > most)
     }
 
     /// Lets consumers have what waits, as far as they want it.
@@ -376,200 +275,6 @@ impl Queue {
         }
     }
 
-    /// A consumer says what becomes of deliveries. Whether it has gone with that: it was canceled before.
-    pub(crate) fn dispose(
-        &mut self,
-        slot: Slot,
-        tags: &[Tag],
-        disposition: Disposition,
-        road: &mut Road<'_>,
-    ) -> bool {
-        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return false };
-        let serial = consumer.serial;
-        if let (Disposition::Accepted, &[tag]) = (disposition, tags) {
-            let Some(in_flight) = consumer.settle(tag) else { return false };
-            consumer.tidy();
-            self.settled(&in_flight, road);
-        } else {
-            let back: Vec<_> = tags.iter().filter_map(|tag| consumer.settle(*tag)).collect();
-            consumer.tidy();
-            self.dispose_all(back, disposition, serial, road);
-        }
-        let Some(consumer) = self.consumers.get(slot as usize) else { return false };
-        let gone = consumer.canceled && consumer.unsettled() == 0;
-        if gone {
-            self.leave(slot);
-        } else {
-            self.wake(slot);
-        }
-        self.pump(road);
-        gone
-    }
-
-    /// What becomes of deliveries, of whomever.
-    fn dispose_all(
-        &mut self,
-        mut back: Vec<InFlight>,
-        disposition: Disposition,
-        serial: u32,
-        road: &mut Road<'_>,
-    ) {
-        let (failed, avoids) = match disposition {
-            Disposition::Accepted => return back.iter().for_each(|in_flight| self.settled(in_flight, road)),
-            Disposition::Rejected => {
-                for InFlight { position, item } in back {
-                    self.came_back(&item);
-                    self.give_up(Waiting { position, entry: item }, Loss::Rejected, road);
-                }
-                return;
-            }
-            Disposition::Released => (false, false),
-            Disposition::Modified { failed, undeliverable_here } => (failed, undeliverable_here),
-        };
-        // From the last to the first, so that each goes to the very beginning of the row.
-        back.sort_unstable_by_key(|in_flight| std::cmp::Reverse(in_flight.position));
-        for InFlight { position, mut item } in back {
-            self.came_back(&item);
-            item.again = true;
-            item.failures = item.failures.saturating_add(u16::from(failed));
-            if avoids {
-                item.avoids = serial;
-            }
-            self.payload += item.event.payload.len() as u64;
-            self.backlog.put_back(position, item);
-        }
-    }
-
-    fn came_back(&mut self, item: &Item) {
-        self.unsettled -= 1;
-        self.unsettled_bytes -= item.weight();
-    }
-
-    fn settled(&mut self, in_flight: &InFlight, road: &mut Road<'_>) {
-        self.came_back(&in_flight.item);
-        road.counts.queued -= 1;
-        if in_flight.item.journaled
-            && let Some(queue) = self.number
-        {
-            road.done(queue, in_flight.position);
-        }
-    }
-
-    /// A consumer wants no more. `release`: what it has not disposed of goes back. Whether it is gone with that.
-    pub(crate) fn cancel(&mut self, slot: Slot, release: bool, road: &mut Road<'_>) -> bool {
-        let Some(consumer) = self.consumers.get_mut(slot as usize) else { return true };
-        if !std::mem::replace(&mut consumer.canceled, true) {
-            self.consuming -= 1;
-            self.exclusive -= usize::from(consumer.wish.exclusive);
-        }
-        self.draining -= u32::from(std::mem::take(&mut consumer.draining));
-        let serial = consumer.serial;
-        if release {
-            let back = consumer.take();
-            self.dispose_all(back, Disposition::Released, serial, road);
-        }
-        let gone = self.consumers.get(slot as usize).is_none_or(|consumer| consumer.unsettled() == 0);
-        if gone {
-            self.leave(slot);
-        }
-        self.used = road.now.moment;
-        if let Some(active) = self.declaration.options.single_active_consumer.then(|| self.active()).flatten()
-        {
-            self.wake(active);
-        }
-        self.pump(road);
-        gone
-    }
-
-    fn leave(&mut self, slot: Slot) {
-        if self.consumers.try_remove(slot as usize).is_some() {
-            self.line.retain(|known| *known != slot);
-        }
-    }
-
-    /// Takes out the first event for somebody who asks once. `number`: by which it is disposed of; `None`: it is done with.
-    pub(crate) fn pull(&mut self, number: Option<u64>, road: &mut Road<'_>) -> Option<Supply> {
-        self.used = road.now.moment;
-        self.expire(road);
-        let Waiting { position, entry: item } = self.pop()?;
-        let failures = u32::from(item.failures);
-        let consumer = ConsumerId(0);
-        let delivery = match number {
-            None => {
-                road.counts.queued -= 1;
-                if let Some(queue) = self.number.filter(|_| item.journaled) {
-                    road.done(queue, position);
-                }
-                item.into_delivery()
-            }
-            Some(number) => {
-                if let Some(queue) = self.number.filter(|_| item.journaled && !item.again) {
-                    road.launched(queue, position, Tag(1));
-                }
-                let delivery = item.delivery(Tag::NONE);
-                self.unsettled += 1;
-                self.unsettled_bytes += item.weight();
-                self.pulled.insert(number, InFlight { position, item });
-                delivery
-            }
-        };
-        Some(Supply { consumer, failures, delivery })
-    }
-
-    /// What becomes of what was pulled.
-    pub(crate) fn dispose_pulled(&mut self, numbers: &[u64], disposition: Disposition, road: &mut Road<'_>) {
-        let back = numbers.iter().filter_map(|number| self.pulled.remove(number)).collect();
-        self.dispose_all(back, disposition, 0, road);
-        self.pump(road);
-    }
-
-    /// Drops what has waited too long at the beginning of the row.
-    pub(crate) fn expire(&mut self, road: &mut Road<'_>) {
-        for _ in 0..EXPIRE_AT_ONCE {
-            if !self.backlog.front().is_some_and(|first| first.entry.is_due(road.now.wall)) {
-                return;
-            }
-            let Some(waiting) = self.pop() else { return };
-            self.give_up(waiting, Loss::Expired, road);
-        }
-    }
-
-    /// Drops all that waits. Returns how many that was.
-    pub(crate) fn purge(&mut self, road: &mut Road<'_>) -> u32 {
-        self.payload = 0;
-        let mut count = 0;
-        for Waiting { position, entry } in self.backlog.take() {
-            count += 1;
-            road.counts.queued -= 1;
-            if let Some(queue) = self.number.filter(|_| entry.journaled) {
-                road.done(queue, position);
-            }
-        }
-        count
-    }
-
-    /// The end of the queue: its consumers hear why. Returns how many events waited.
-    pub(crate) fn close(&mut self, because: &Declined, road: &mut Road<'_>) -> u32 {
-        road.counts.queued -= (self.backlog.len() + self.unsettled) as u64;
-        for (_, consumer) in &self.consumers {
-            if !consumer.canceled {
-                road.canceled(consumer.wish.at, Some(because.clone()));
-            }
-        }
-        self.backlog.len() as u32
-    }
-
-    /// All that is not done with, in order.
-    pub(crate) fn into_rest(self) -> Vec<Arc<Event>> {
-        let Self { mut backlog, consumers, pulled, .. } = self;
-        let mut rest: Vec<_> = backlog.take().map(|waiting| (waiting.position, waiting.entry)).collect();
-        let flying = consumers.into_iter().flat_map(|(_, mut consumer)| consumer.take());
-        let flying = flying.chain(pulled.into_values());
-        rest.extend(flying.map(|in_flight| (in_flight.position, in_flight.item)));
-        rest.sort_unstable_by_key(|(position, _)| *position);
-        rest.into_iter().map(|(_, item)| item.event).collect()
-    }
-
     /// Who consumes from it, or still has something of it.
     pub(crate) fn all_consumers(&self) -> impl Iterator<Item = &Consumer> {
         self.consumers.iter().map(|(_, consumer)| consumer)
@@ -640,24 +345,6 @@ impl Queue {
         let waiting = self.backlog.pop()?;
         self.payload -= waiting.entry.event.payload.len() as u64;
         Some(waiting)
-    }
-
-    /// An event is done with though nobody could use it.
-    fn give_up(&mut self, waiting: Waiting<Item>, loss: Loss, road: &mut Road<'_>) {
-        let Waiting { position, entry: item } = waiting;
-        road.counts.queued -= 1;
-        if let Some(queue) = self.number.filter(|_| item.journaled) {
-            road.done(queue, position);
-        }
-        self.lose(item, loss, road);
-    }
-
-    fn lose(&self, item: Item, loss: Loss, road: &mut Road<'_>) {
-        if self.declaration.options.dead_letter_exchange.is_none() {
-            return road.counts.drop(loss.cause());
-        }
-        let (queue, declaration) = (self.name.clone(), self.declaration.clone());
-        road.lost.push_back(Lost { event: item.event, loss, queue, declaration });
     }
 
     /// Tells those who wait for it that nothing more waits for them, or that they have had all that they would take.
