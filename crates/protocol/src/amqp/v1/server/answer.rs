@@ -254,14 +254,14 @@ impl Server {
         Performative::Attach(answer).write(session.local, self.transmit.buffer());
         self.frames.sent += 1;
         let credit = asked_link.credit;
-        let (limit, drain) = credit.unwrap_or_default();
+        let (taken, drain) = credit.unwrap_or_default();
         let link = Outgoing {
             key: new.key,
             local: new.local,
             name: attach.name.into(),
             consumer: id.0,
             delivery_count: 0,
-            limit,
+            credit: taken,
             supplied: 0,
             granted: 0,
             drain,

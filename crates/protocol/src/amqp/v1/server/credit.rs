@@ -34,8 +34,7 @@ impl Server {
             }
             Some(Link::Out(link)) => {
                 if let Some(credit) = flow.link_credit {
-                    // A peer that has no answer to its attach yet counts from our first.
-                    link.limit = flow.delivery_count.unwrap_or(0).wrapping_add(credit);
+                    link.take_credit(flow.delivery_count, credit);
                 }
                 link.drain = flow.drain;
                 if !self.grants.contains(&(channel, handle)) {
@@ -55,7 +54,7 @@ impl Server {
         let Some(session) = self.sessions.get_mut(&channel) else { return };
         let links = session.links.len() as u32;
         let Some(Link::Out(link)) = session.links.get_mut(&handle) else { return };
-        let mut credit = link.credit();
+        let mut credit = link.credit;
         if session.outgoing_window < AMPLE {
             // What the window has no room for would wait here: it waits better where others can take it.
             let share = match session.outgoing_window {
@@ -94,7 +93,8 @@ impl Server {
             // It has changed its mind since.
             return self.grant(channel, handle);
         }
-        link.delivery_count = link.limit;
+        link.delivery_count = link.delivery_count.wrapping_add(link.credit);
+        link.credit = 0;
         self.owe_link_flow(channel, handle);
         // The answer says that it is one to a drain; the next does not.
         self.flush_session(channel);

@@ -104,8 +104,8 @@ pub(super) struct Outgoing {
     pub(super) consumer: u32,
     /// Our count of deliveries (part 2 §2.6.7).
     pub(super) delivery_count: u32,
-    /// The count up to which the peer takes some.
-    pub(super) limit: u32,
+    /// Deliveries that the peer takes still.
+    pub(super) credit: u32,
     /// Deliveries in all, since the consumer began.
     pub(super) supplied: u64,
     /// How many the engine knows that it may supply.
@@ -125,16 +125,12 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Deliveries that the peer takes still.
-    pub(super) fn credit(&self) -> u32 {
-        let credit = self.limit.wrapping_sub(self.delivery_count);
-        // More than half of all numbers: the limit is behind.
-        if credit > u32::MAX / 2 && self.is_behind(credit) { 0 } else { credit }
-    }
-
-    /// A peer may grant up to 2^32-1; a limit behind the count is told from that by how little it is behind.
-    fn is_behind(&self, credit: u32) -> bool {
-        u32::MAX - credit < 1 << 20
+    /// The peer grants so many deliveries from where its own count stands; what is on its way to it is among them.
+    pub(super) fn take_credit(&mut self, count: Option<u32>, credit: u32) {
+        // A peer that has no answer to its attach yet counts from our first.
+        let on_its_way = self.delivery_count.wrapping_sub(count.unwrap_or(0));
+        let on_its_way = if on_its_way > u32::MAX / 2 { 0 } else { on_its_way };
+        self.credit = credit.saturating_sub(on_its_way);
     }
 }
 

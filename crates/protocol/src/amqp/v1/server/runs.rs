@@ -94,7 +94,7 @@ impl Server {
                     Flow {
                         handle: Some(link.local),
                         delivery_count: Some(link.delivery_count),
-                        link_credit: Some(link.credit()),
+                        link_credit: Some(link.credit),
                         available: Some(0),
                         drain: link.drain,
                         ..state

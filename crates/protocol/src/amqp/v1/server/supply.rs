@@ -102,6 +102,7 @@ impl Server {
             return self.grant(channel, handle);
         }
         link.delivery_count = link.delivery_count.wrapping_add(1);
+        link.credit = link.credit.saturating_sub(1);
         let id = session.next_delivery;
         session.next_delivery = id.wrapping_add(1);
         if tag != Tag::NONE {

@@ -70,8 +70,12 @@ impl Server {
         let link = match session.links.get_mut(&handle) {
             Some(Link::In(link)) => link,
             Some(Link::Detaching(_)) => return Ok(()),
-            Some(Link::Asked(_) | Link::Out(_)) => {
-                let problem = "a transfer came on a link that has no credit for it, or is the other way";
+            Some(Link::Asked(_)) => {
+                let problem = "a delivery came without credit";
+                return Err(Failure::link(handle, condition::TRANSFER_LIMIT_EXCEEDED, problem));
+            }
+            Some(Link::Out(_)) => {
+                let problem = "a transfer came from a link's receiver";
                 return Err(Failure::link(handle, condition::NOT_ALLOWED, problem));
             }
             None => return Err(Failure::unattached()),
