@@ -24,6 +24,8 @@ pub(crate) enum Consumption {
         home: ShardId,
         /// Deliveries that it has not disposed of.
         unsettled: u32,
+        /// How often it said that it wants no more, and was not answered yet.
+        asked: u32,
         /// Whether what it has was given back, and what is still on its way to it.
         released: bool,
         /// Whether it gets no more.

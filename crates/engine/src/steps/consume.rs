@@ -131,7 +131,8 @@ impl Engine {
         let Some(by) = self.identify(id) else { return };
         let origin = by.origin().clone();
         if home != self.shards.here() {
-            let consumption = Consumption::There { home, unsettled: 0, released: false, canceled: false };
+            let consumption =
+                Consumption::There { home, unsettled: 0, asked: 0, released: false, canceled: false };
             self.enter(id, consumer, consumption);
             let begin = Word::Begin { connection: id, queue, consume, held, origin };
             return self.shards.say(home, begin);
@@ -235,10 +236,10 @@ impl Engine {
                     self.left(now, queue);
                 }
             }
-            Consumption::There { home, unsettled, canceled, .. } => {
+            Consumption::There { home, unsettled, asked, canceled, .. } => {
                 let home = *home;
                 *unsettled = unsettled.saturating_sub(tags.len() as u32);
-                if *canceled && *unsettled == 0 {
+                if *canceled && *unsettled == 0 && *asked == 0 {
                     consumers.by_id.remove(&consumer);
                 }
                 self.shards.say(home, Word::Dispose { connection, consumer, tags, disposition });
@@ -277,7 +278,8 @@ impl Engine {
                 self.left(now, queue);
                 self.direct(connection, answer);
             }
-            Some(Consumption::There { home, unsettled, released, .. }) => {
+            Some(Consumption::There { home, unsettled, asked, released, .. }) => {
+                *asked += 1;
                 if release {
                     *released = true;
                     *unsettled = 0;

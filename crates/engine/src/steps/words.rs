@@ -122,11 +122,17 @@ impl Engine {
                     return;
                 }
                 match known {
-                    Some(Consumption::There { unsettled, canceled, .. })
-                        if because.is_none() && *unsettled > 0 =>
+                    Some(Consumption::There { asked, unsettled, canceled, .. })
+                        if because.is_none() && *asked > 0 =>
                     {
+                        *asked -= 1;
                         *canceled = true;
+                        if *unsettled == 0 && *asked == 0 {
+                            self.forget_consumer(connection, consumer);
+                        }
                     }
+                    // Its number is another's by now: the one that asked heard before that its queue is gone.
+                    _ if because.is_none() => {}
                     _ => drop(self.forget_consumer(connection, consumer)),
                 }
                 if self.connections.get(connection).is_some() {
