@@ -23,7 +23,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
     Target { name: "server", run: targets::server::run, seeds: seeds::server },
     Target { name: "client", run: targets::client::run, seeds: seeds::client },
@@ -34,6 +34,7 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "coap_codec", run: targets::coap_codec::run, seeds: coap_seeds::codec },
     Target { name: "coap_server", run: targets::coap_server::run, seeds: coap_seeds::server },
     Target { name: "coap_stream", run: targets::coap_stream::run, seeds: coap_seeds::stream },
+    Target { name: "amqp_client", run: targets::amqp_client::run, seeds: targets::amqp_client::seeds },
     Target { name: "dtls", run: targets::dtls::run, seeds: targets::dtls::seeds },
 ];
 

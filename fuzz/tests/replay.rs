@@ -28,6 +28,11 @@ fn client() {
 }
 
 #[test]
+fn amqp_client() {
+    replay("amqp_client");
+}
+
+#[test]
 fn websocket() {
     replay("websocket");
 }

@@ -1,5 +1,6 @@
 //! The targets, a module each. `run` takes any bytes, and panics if a promise is broken.
 
+pub mod amqp_client;
 pub mod client;
 pub mod coap_codec;
 pub mod coap_server;
