@@ -161,7 +161,7 @@ impl Engine {
                 ShardMessage::Marked(mark) => self.marked(now, mark),
                 ShardMessage::Events(events) => self.forwarded(now, from, events),
                 ShardMessage::Words(words) => self.words(now, from, words),
-                ShardMessage::Credit(count) => self.shard_credit(from, count),
+                ShardMessage::Credit(count) => self.shard_credit(now, from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
                 ShardMessage::Take { session, principal, held } => {
                     self.take(now, from, session, principal, held);

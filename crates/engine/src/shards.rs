@@ -142,6 +142,11 @@ impl Shards {
         }
     }
 
+    /// Whether another shard has room for more.
+    pub(crate) fn has_credit(&self, shard: ShardId) -> bool {
+        self.peers.get(usize::from(shard.0)).is_none_or(|peer| peer.credit.credit().available())
+    }
+
     /// Adds a group to the event at the end of the batch, if it is `event`: `None`. Otherwise puts the event into the
     /// batch; `Some(false)`: brake its sender.
     pub(crate) fn forward_to_group(

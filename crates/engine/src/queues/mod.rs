@@ -14,7 +14,7 @@ pub(crate) use private::Private;
 pub(crate) use queue::{Offered, Queue};
 pub(crate) use road::Road;
 
-use crate::io::QueueId;
+use crate::io::{QueueId, ShardId};
 use crate::sessions::SessionKey;
 use crate::table::Table;
 use crate::timers::Timers;
@@ -51,6 +51,8 @@ pub(crate) struct Queues {
     pub(crate) remote: FxHashMap<At, (QueueKey, Slot)>,
     timers: Timers<QueueKey>,
     pulls: u64,
+    /// Consumers of shards that have no room for more just now.
+    starved: Vec<(ShardId, QueueKey, Slot)>,
     /// Queues of other shards that are nearly full.
     pub(crate) crowded: FxHashSet<QueueId>,
     nothing_special: Arc<QueueDeclaration>,
@@ -107,6 +109,20 @@ impl Queues {
     /// All queues.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
         self.table.iter().map(|(_, queue)| queue)
+    }
+
+    /// Consumers of a queue wait until their shards have room.
+    pub(crate) fn starve(&mut self, key: QueueKey, consumers: Vec<(ShardId, Slot)>) {
+        self.starved.extend(consumers.into_iter().map(|(shard, slot)| (shard, key, slot)));
+    }
+
+    /// Those who waited for a shard that has room now.
+    pub(crate) fn starved(&mut self, by: ShardId) -> Vec<(QueueKey, Slot)> {
+        if self.starved.is_empty() {
+            return Vec::new();
+        }
+        let of = self.starved.extract_if(.., |(shard, _, _)| *shard == by);
+        of.map(|(_, key, slot)| (key, slot)).collect()
     }
 
     /// Whether a queue of another shard is nearly full.

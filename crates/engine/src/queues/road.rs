@@ -1,6 +1,6 @@
 //! Road: what a queue needs of its engine while it works: where deliveries go, who counts, who writes down.
 
-use super::consumer::At;
+use super::consumer::{At, Slot};
 use super::item::{Item, Lost};
 use crate::backlog::QueueBounds;
 use crate::counts::Counts;
@@ -22,6 +22,8 @@ pub(crate) struct Road<'a> {
     pub(crate) shards: &'a mut Shards,
     pub(crate) counts: &'a mut Counts,
     pub(crate) gate: Option<&'a mut Gate>,
+    /// Consumers of shards that have no room for more just now.
+    pub(crate) starved: Vec<(ShardId, Slot)>,
     /// What got out of queues and may go by a dead-letter exchange.
     pub(crate) lost: &'a mut VecDeque<Lost>,
 }
@@ -35,6 +37,10 @@ impl Road<'_> {
             self.outputs.push_back(Output::Directive { connection, directive: Directive::Supply(supply) });
         } else {
             self.shards.say(shard, Word::Supply { connection, supply });
+            if let Some(credit) = self.shards.credit_mut(shard) {
+                // Whoever is the next finds it gone, if it is.
+                let _ = credit.take();
+            }
         }
     }
 

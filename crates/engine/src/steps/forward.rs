@@ -55,9 +55,15 @@ impl Engine {
     }
 
     /// Another shard took events: credit is back.
-    pub(crate) fn shard_credit(&mut self, from: ShardId, count: u32) {
+    pub(crate) fn shard_credit(&mut self, now: Now, from: ShardId, count: u32) {
         let releases = self.shards.credit_mut(from).map_or(0, |credit| credit.give(count));
         self.release(Brake::Shard(from), releases);
+        for (key, slot) in self.queues.starved(from) {
+            self.with_queue(now, key, |queue, road| {
+                queue.wake(slot);
+                queue.pump(road);
+            });
+        }
     }
 
     /// Keeps an event as its address's last value, on every shard. `false`: as many are held as may be.

@@ -168,6 +168,7 @@ impl Engine {
             here: self.shards.here(),
             bounds,
             promised: false,
+            starved: Vec::new(),
             outputs: &mut self.outputs,
             shards: &mut self.shards,
             counts: &mut self.counts,
@@ -175,6 +176,11 @@ impl Engine {
             lost: &mut self.lost,
         };
         let result = work(queue, &mut road);
+        let starved = road.starved;
+        if !starved.is_empty() {
+            self.queues.starve(key, starved);
+        }
+        let queue = self.queues.get_mut(key)?;
         if let Some(id) = queue.id
             && self.shards.count() > 1
             && let Some(crowded) = queue.crowds(bounds)

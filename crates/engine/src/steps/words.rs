@@ -98,6 +98,7 @@ impl Engine {
                 }
             }
             Word::Supply { connection, supply } => {
+                self.shards.took(from, 1);
                 // The connection may be gone: then the home has heard of that, or will.
                 let Some(known) = self.connections.get_mut(connection) else { return };
                 let listener = known.tally;

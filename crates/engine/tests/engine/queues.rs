@@ -560,3 +560,26 @@ fn nobody_is_told_that_a_full_queue_has_an_event_wherever_it_is() {
         assert_eq!(node.waiting(peer, "jobs"), 70 + accepted as u32);
     }
 }
+
+#[test]
+fn a_shard_that_is_behind_is_brought_no_more_than_it_has_room_for() {
+    let mut node = Node::with_shards(2, "limits: {shard_queue: 16, queue_events: 1000000}\n");
+    let (home, far) = (node.amqp(0), node.amqp(1));
+    node.declare(home, queue("jobs"));
+    let consume = Consume {
+        consumer: ConsumerId(1),
+        from: from("jobs"),
+        exclusive: false,
+        presettled: true,
+        limit: u64::MAX,
+    };
+    node.consume_with(far, consume).unwrap();
+    node.wires_held = true;
+    node.publish_all(home, "jobs", 0..1_000);
+    assert!(node.tally(0).queue_waiting > 900, "it is not sent what the other shard does not take");
+    node.wires_held = false;
+    node.run();
+    let brought = node.brought(far);
+    assert_eq!(brought, (0..1_000).map(|number| number.to_string()).collect::<Vec<_>>());
+    assert_eq!(node.tally(0).queued, 0);
+}

@@ -108,7 +108,7 @@ impl Queue {
     pub(crate) fn offer(&mut self, item: Item, road: &mut Road<'_>) -> Offered {
         if self.backlog.is_empty()
             && self.fits(item.weight(), road)
-            && let Some(slot) = self.next_in_line()
+            && let Some(slot) = self.next_in_line(road)
         {
             road.counts.queued += 1;
             let position = self.backlog.pass();
@@ -128,7 +128,7 @@ impl Queue {
                 continue;
             }
             let avoids = first.entry.avoids;
-            let Some(slot) = self.next_in_line() else { break };
+            let Some(slot) = self.next_in_line(road) else { break };
             let serial = self.consumers.get(slot as usize).map_or(0, |consumer| consumer.serial);
             let waiting = if avoids != serial {
                 self.pop()
@@ -149,11 +149,18 @@ impl Queue {
 
     /// The consumer whose turn it is, if any wants more.
     #[inline]
-    fn next_in_line(&mut self) -> Option<Slot> {
+    fn next_in_line(&mut self, road: &mut Road<'_>) -> Option<Slot> {
         loop {
             let slot = *self.line.front()?;
             match self.consumers.get_mut(slot as usize) {
-                Some(consumer) if consumer.wants() => return Some(slot),
+                Some(consumer) if consumer.wants() => {
+                    let shard = consumer.wish.at.shard;
+                    if shard == road.here || road.shards.has_credit(shard) {
+                        return Some(slot);
+                    }
+                    consumer.in_line = false;
+                    road.starved.push((shard, slot));
+                }
                 Some(consumer) => consumer.in_line = false,
                 None => {}
             }
