@@ -187,7 +187,9 @@ impl Engine {
             Input::Drain => self.drain(now),
             Input::Timeout => self.timeout(now),
         }
-        self.bury(now);
+        if self.has_dead_letters() {
+            self.bury(now);
+        }
         self.fade_interest(now);
     }
 
