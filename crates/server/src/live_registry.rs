@@ -32,6 +32,10 @@ impl Registry for LiveRegistry {
         self.0.load().converse(claim)
     }
 
+    fn methods(&self) -> &'static [&'static str] {
+        self.0.load().methods()
+    }
+
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
         self.0.load().psk(identity)
     }
