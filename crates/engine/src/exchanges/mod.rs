@@ -176,9 +176,12 @@ impl Topology {
 
     /// The exchange whose addresses begin with that level, if that is not the namespace itself.
     pub(crate) fn exchange_at(&self, level: &str) -> Option<&Exchange> {
-        // Nearly all names are levels as they are.
+        // Nearly all names are levels as they are; only those with characters that levels cannot have are coded.
         let named = self.exchanges.get(level).filter(|exchange| exchange.head.prefix == level);
-        named.or_else(|| self.exchanges.values().find(|exchange| exchange.head.prefix == level))
+        if named.is_some() || !level.contains('%') {
+            return named;
+        }
+        self.exchanges.values().find(|exchange| exchange.head.prefix == level)
     }
 
     /// A queue, by its name.
