@@ -310,7 +310,7 @@ impl Engine {
         self.brake_for_keeper(connection);
         match intent {
             Intent::Open(open) => self.open(now, connection, open),
-            Intent::Publish(publish) => self.publish(now, connection, publish, None),
+            Intent::Publish(publish) => self.publish(now, connection, publish),
             Intent::Respond { response } => self.respond(connection, response),
             Intent::Reidentify(claim) => self.reidentify(connection, claim),
             Intent::Refused { address, cause, detail } => {
@@ -332,7 +332,7 @@ impl Engine {
                 self.decline(reply_to, outcome);
             }
             Intent::PublishThrough { exchange, publish } => {
-                self.publish(now, connection, *publish, Some(&exchange));
+                self.publish_through(now, connection, &exchange, *publish);
             }
             Intent::Arrange { tag, arrangement } => self.arrange(now, connection, tag, *arrangement),
             Intent::Consume(consume) => self.consume(now, connection, consume),

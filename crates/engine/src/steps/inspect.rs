@@ -76,6 +76,9 @@ enum Before {
 
 impl Engine {
     /// Inspects a publication. `None`: it needs no more steps, its sender has its answer or will get it.
+    // A call of its own would copy each publication once more.
+    #[expect(clippy::inline_always, reason = "measured: 1.5 % of all instructions for an event")]
+    #[inline(always)]
     pub(crate) fn inspect(&mut self, now: Now, by: Identified, publish: Publish) -> Option<Inspected> {
         let Publish { tag, publication, .. } = publish;
         let exactly_once = tag != Tag::NONE && publication.assurance == Assurance::ExactlyOnce;

@@ -34,30 +34,13 @@ mod will;
 mod words;
 
 use crate::engine::Engine;
-use windrose_event::{ConnectionId, Now, Publish, Text};
+use windrose_event::{ConnectionId, Now, Publish};
 
 impl Engine {
-    /// One event's way through the steps, by an exchange if it was published to one. Whatever becomes of it, its receipt is
-    /// settled now or waits for its targets.
-    pub(crate) fn publish(
-        &mut self,
-        now: Now,
-        connection: ConnectionId,
-        publish: Publish,
-        exchange: Option<&Text>,
-    ) {
+    /// One event's way through the steps. Whatever becomes of it, its receipt is settled now or waits for its targets.
+    pub(crate) fn publish(&mut self, now: Now, connection: ConnectionId, publish: Publish) {
         let Some(identified) = self.identify(connection) else { return };
-        let mut alternate = false;
-        if let Some(exchange) = exchange {
-            alternate = match self.may_enter(exchange) {
-                Ok(alternate) => alternate,
-                Err(rejection) => return self.refuse_publication(now, &identified, publish, rejection),
-            };
-        }
-        let Some(mut inspected) = self.inspect(now, identified, publish) else { return };
-        if let Some(exchange) = exchange.filter(|_| alternate) {
-            self.go_by_alternates(exchange, &mut inspected);
-        }
+        let Some(inspected) = self.inspect(now, identified, publish) else { return };
         let routed = self.route(now, inspected);
         self.deliver(now, routed);
     }

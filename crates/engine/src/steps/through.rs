@@ -4,15 +4,37 @@ use crate::engine::Engine;
 use crate::steps::inspect::Inspected;
 use std::sync::Arc;
 use windrose_event::{
-    Address, Cause, Death, Event, Now, Original, Rejection, Text, address_of, is_namespace, key_of,
+    Address, Cause, ConnectionId, Death, Event, Now, Original, Publish, Rejection, Text, address_of,
+    is_namespace, key_of,
 };
 
 /// How many alternate exchanges an event goes by, one after the other.
 const MOST_ALTERNATES: usize = 16;
 
 impl Engine {
+    /// Publishes to an exchange, at the address that the event has there.
+    pub(crate) fn publish_through(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        exchange: &Text,
+        publish: Publish,
+    ) {
+        let Some(identified) = self.identify(connection) else { return };
+        let has_alternate = match self.may_enter(exchange) {
+            Ok(has_alternate) => has_alternate,
+            Err(rejection) => return self.refuse_publication(now, &identified, publish, rejection),
+        };
+        let Some(mut inspected) = self.inspect(now, identified, publish) else { return };
+        if has_alternate {
+            self.go_by_alternates(exchange, &mut inspected);
+        }
+        let routed = self.route(now, inspected);
+        self.deliver(now, routed);
+    }
+
     /// Whether peers may publish to an exchange; then whether it has an alternate one.
-    pub(crate) fn may_enter(&self, name: &Text) -> Result<bool, Rejection> {
+    fn may_enter(&self, name: &Text) -> Result<bool, Rejection> {
         if name.is_empty() {
             return Ok(false);
         }
@@ -27,7 +49,7 @@ impl Engine {
     }
 
     /// Has an event that was published to an exchange happen at the alternate exchange, if nobody wants it there.
-    pub(crate) fn go_by_alternates(&mut self, exchange: &Text, inspected: &mut Inspected) {
+    fn go_by_alternates(&mut self, exchange: &Text, inspected: &mut Inspected) {
         let mut name = exchange.clone();
         for _ in 0..MOST_ALTERNATES {
             let known = self.topology.exchange(name.as_str());
