@@ -52,6 +52,3 @@ pub enum ClientVersion {
     /// AMQP 0-9-1.
     V091,
 }
-
-/// The header by which publications become last values, if it is true.
-pub(crate) const RETAIN: &str = "x-retain";

@@ -11,7 +11,6 @@ mod either;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use config::RETAIN;
 pub use config::{ClientConfig, ClientVersion};
 pub use either::Client;
 

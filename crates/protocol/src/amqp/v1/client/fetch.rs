@@ -255,9 +255,8 @@ impl Client {
         };
         let (address, cause) = match &link.purpose {
             Purpose::Replies => {
-                if let Some(token) = content.token {
-                    let content_type = content.content_type();
-                    let payload = content.payload;
+                if let Some(token) = content.token() {
+                    let (content_type, payload) = content.answer();
                     self.put(ClientOutput::Replied { token, content_type, payload });
                 }
                 self.settle(now, tag, &Outcome::Accepted);
@@ -276,7 +275,7 @@ impl Client {
         let fits = |address: &windrose_event::Address| {
             address.as_bytes().iter().filter(|&&byte| byte == b'/').count() < levels
         };
-        let small = content.payload.len() <= config.payload_bytes as usize;
+        let small = content.payload_bytes() <= config.payload_bytes as usize;
         match address.filter(fits) {
             Some(address) if small => {
                 let (publication, again) = content.into_publication(address);

@@ -11,9 +11,7 @@ mod write;
 
 pub(crate) use read::{Content, read};
 pub(crate) use text::text_of;
-#[allow(unused_imports, reason = "the machine of clients writes events of all protocols")]
-pub(crate) use write::write_event;
-pub(crate) use write::{Head, write};
+pub(crate) use write::{Head, write, write_event};
 
 /// The message annotation by which a message becomes, or is, its address's last value.
 const RETAIN: &str = "x-opt-retain";
