@@ -6,6 +6,7 @@
 
 pub mod client;
 mod config;
+mod crossing;
 mod server;
 pub mod v091;
 pub mod v1;

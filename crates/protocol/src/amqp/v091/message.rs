@@ -1,6 +1,7 @@
 //! What 0-9-1's properties mean to everybody, and how everybody's events look in 0-9-1.
 
 use super::codec::{Array, ArrayBuf, Properties, Table, TableBuf, Value};
+use crate::amqp::crossing;
 use bytes::Bytes;
 use windrose_event::{
     Address, Assurance, Death, Details, Event, Original, Text, Timestamp, address_of, key_of,
@@ -72,6 +73,14 @@ pub(crate) fn details_of(properties: &Properties<'_>) -> Details {
 pub(crate) fn write_properties(event: &Event, cut: bool, out: &mut Vec<u8>) {
     let mut headers = TableBuf::new();
     let mut named: [Option<&[u8]>; 4] = [None; 4];
+    let typed = crossing::application_properties(event);
+    for (name, value) in typed.iter().flat_map(|map| map.iter()).map_while(Result::ok) {
+        if let (Some(name), Some(value)) =
+            (name.text().filter(|name| name.len() <= 255), crossing::header(value))
+        {
+            headers.put(name, value);
+        }
+    }
     for (name, value) in event.headers() {
         match NAMED.iter().position(|known| *name == **known) {
             Some(index) if value.len() <= 255 => {
@@ -79,7 +88,7 @@ pub(crate) fn write_properties(event: &Event, cut: bool, out: &mut Vec<u8>) {
                     *place = Some(value.as_bytes());
                 }
             }
-            _ if name.len() <= 255 => {
+            _ if name.len() <= 255 && typed.is_none() => {
                 headers.put(name.as_str(), Value::Text(value.as_bytes()));
             }
             _ => {}

@@ -182,3 +182,36 @@ fn addresses_without_levels_that_have_dots_are_written_so_that_they_come_back() 
     assert_eq!(crate::amqp::v1::node::written(&plain), "$reply/0.1");
     let _ = Text::default();
 }
+
+#[test]
+fn headers_of_0_9_1_are_application_properties_with_their_types_and_back() {
+    use crate::amqp::v091::codec as v091;
+    let mut headers = v091::TableBuf::new();
+    headers
+        .put("n", v091::Value::I32(-5))
+        .put("t", v091::Value::Text(b"text"))
+        .put("b", v091::Value::Bool(true));
+    headers.put("CC", v091::Value::Text(b"x"));
+    let properties =
+        v091::Properties { headers: Some(headers.table()), priority: Some(3), ..Default::default() };
+    let mut bytes = b"\x00\x01q".to_vec();
+    properties.write(&mut bytes);
+    let original = Some(Original { form: Original::AMQP_0_9_1, bytes: bytes.into() });
+    let classic =
+        event(b"x", Details { original, headers: vec![("n".into(), "-5".into())], ..Details::default() });
+    let written = whole(write_event(&classic, false, 0, NOW));
+    let message = Message::read(&written).unwrap();
+    assert_eq!(message.header.unwrap().priority, Some(3));
+    let application = message.application_properties.unwrap();
+    assert_eq!((application.len(), application.get("n")), (3, Some(Value::Int(-5))));
+    assert_eq!(application.get("t"), Some(Value::String("text")));
+    // And back: what came by 1.0 has its types in 0-9-1.
+    let mut map = MapWriter::new();
+    map.string("n", &Value::Int(-5)).string("u", &Value::Uuid([1; 16]));
+    let mut modern = with(Properties::default(), &map);
+    let modern = event(b"x", std::mem::take(&mut *modern.details));
+    let mut out = Vec::new();
+    crate::amqp::v091::message::write_properties(&modern, false, &mut out);
+    let read = v091::Properties::read(&out).unwrap();
+    assert_eq!(read.headers.unwrap().get("n"), Some(v091::Value::I32(-5)));
+}

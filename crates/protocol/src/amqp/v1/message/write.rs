@@ -3,10 +3,12 @@
 use super::attributes::property_of;
 use super::ids::value_of;
 use super::{ADDRESS, CONTENT_ENCODING, GROUP_ID, MESSAGE_ID, RETAIN, SUBJECT};
+use crate::amqp::crossing;
 use crate::amqp::v1::codec::{
     Header, MapSection, MapWriter, Message, Properties, Value, write_data_head, write_section_map,
 };
 use crate::amqp::v1::node;
+use crate::amqp::v091::codec::Table;
 use bytes::Bytes;
 use windrose_event::{Assurance, Delivery, Event, Original, Timestamp};
 
@@ -44,10 +46,17 @@ fn annotated(original: &Bytes, address: &str, mut head: Vec<u8>) -> (Head, Bytes
     (head, original.slice(message.bare..))
 }
 
+/// Whether a header of 0-9-1 is not for the receiver.
+fn is_for_node(name: &str) -> bool {
+    matches!(name, "CC" | "BCC" | "x-retain" | "x-address")
+}
+
 /// An event of whichever protocol as a message.
 pub(crate) fn write_event(event: &Event, retain: bool, failures: u32, wall: Timestamp) -> (Head, Bytes) {
     let mut head = Vec::with_capacity(192);
+    let classic = crossing::classic(event);
     let header = Header {
+        priority: classic.as_ref().and_then(|classic| classic.priority),
         durable: event.assurance >= Assurance::AtLeastOnce,
         ttl: event.expires.map(|expires| u32::try_from(expires.since(wall).as_millis()).unwrap_or(u32::MAX)),
         first_acquirer: failures == 0,
@@ -70,12 +79,28 @@ pub(crate) fn write_event(event: &Event, retain: bool, failures: u32, wall: Time
         ..Properties::default()
     };
     let mut application = MapWriter::new();
+    if let Some(classic) = &classic {
+        properties.user_id = classic.user_id;
+        if let Some(seconds) = classic.timestamp {
+            properties.creation_time =
+                i64::try_from(seconds).ok().map(|seconds| seconds.saturating_mul(1_000));
+        }
+        for (name, value) in
+            classic.headers.into_iter().flat_map(Table::iter).filter(|(name, _)| !is_for_node(name))
+        {
+            if let Some(value) = crossing::property(value) {
+                application.string(name, &value);
+            }
+        }
+    }
     for (name, value) in event.headers() {
         match name.as_str() {
             MESSAGE_ID => properties.message_id = value_of(value.as_bytes()),
             SUBJECT => properties.subject = Some(value),
             CONTENT_ENCODING if value.is_ascii() => properties.content_encoding = Some(value),
             GROUP_ID => properties.group_id = Some(value),
+            // Those of 0-9-1's headers are there with their types.
+            name if classic.is_some() && !matches!(name, "message-type" | "app-id") => {}
             name => {
                 application.string(&property_of(name), &Value::String(value));
             }
