@@ -1,5 +1,6 @@
 //! `docs/mqtt-conformance.md` is whole and true: every statement of both specifications is in it, and every test that it
-//! names exists. So does every test that `docs/coap-conformance.md` names.
+//! names exists. So does every test that
+//! `docs/coap-conformance.md` and `docs/amqp-1-0-conformance.md` name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -114,6 +115,7 @@ fn root() -> &'static Path {
 
 const MQTT: &str = "docs/mqtt-conformance.md";
 const COAP: &str = "docs/coap-conformance.md";
+const AMQP_1_0: &str = "docs/amqp-1-0-conformance.md";
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect("the table is there")
@@ -177,6 +179,10 @@ fn file(table: &str, name: &str) -> PathBuf {
         (COAP, "client") => "crates/protocol/src/coap/client/tests",
         (COAP, "coap") => "crates/protocol/src/coap",
         (COAP, "dtls") => "crates/network/src/dtls/tests",
+        (AMQP_1_0, "codec") => "crates/protocol/src/amqp/v1/codec/tests",
+        (AMQP_1_0, "machine") => "crates/protocol/src/amqp/v1/server/tests",
+        (AMQP_1_0, "message") => "crates/protocol/src/amqp/v1/message",
+        (AMQP_1_0, "v1") => "crates/protocol/src/amqp/v1",
         _ => panic!("{name} is of no kind that the table explains"),
     };
     root().join(folder).join(module).with_extension("rs")
@@ -184,7 +190,7 @@ fn file(table: &str, name: &str) -> PathBuf {
 
 #[test]
 fn every_test_that_is_named_exists_and_every_row_names_one() {
-    let missing: Vec<_> = [MQTT, COAP].into_iter().flat_map(missing).collect();
+    let missing: Vec<_> = [MQTT, COAP, AMQP_1_0].into_iter().flat_map(missing).collect();
     assert!(missing.is_empty(), "the tables name tests that do not exist: {missing:#?}");
 }
 

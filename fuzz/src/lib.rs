@@ -4,6 +4,7 @@
 //! (`tests/replay.rs`), the mutator of [`mutate`], and libFuzzer (`libfuzzer/`, by `make fuzz`). It returns a number that
 //! tells behaviours apart: an input whose number is new is worth keeping.
 
+mod amqp1_seeds;
 mod coap_seeds;
 pub mod corpus;
 pub mod mutate;
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
     Target { name: "server", run: targets::server::run, seeds: seeds::server },
     Target { name: "client", run: targets::client::run, seeds: seeds::client },
@@ -34,6 +35,8 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "coap_codec", run: targets::coap_codec::run, seeds: coap_seeds::codec },
     Target { name: "coap_server", run: targets::coap_server::run, seeds: coap_seeds::server },
     Target { name: "coap_stream", run: targets::coap_stream::run, seeds: coap_seeds::stream },
+    Target { name: "amqp1_codec", run: targets::amqp1_codec::run, seeds: amqp1_seeds::codec },
+    Target { name: "amqp1_server", run: targets::amqp1_server::run, seeds: amqp1_seeds::server },
     Target { name: "amqp_client", run: targets::amqp_client::run, seeds: targets::amqp_client::seeds },
     Target { name: "dtls", run: targets::dtls::run, seeds: targets::dtls::seeds },
 ];
