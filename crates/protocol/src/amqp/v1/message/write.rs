@@ -61,7 +61,6 @@ pub(crate) fn write_event(event: &Event, retain: bool, failures: u32, wall: Time
         ttl: event.expires.map(|expires| u32::try_from(expires.since(wall).as_millis()).unwrap_or(u32::MAX)),
         first_acquirer: failures == 0,
         delivery_count: failures,
-        ..Header::default()
     };
     header.write(&mut head);
     if retain {

@@ -188,6 +188,9 @@ impl Server {
     /// The engine's answer to a receiver's wish.
     pub(super) fn consuming(&mut self, id: ConsumerId, result: Result<Consuming, windrose_event::Declined>) {
         let Some(consumer) = self.consumers.get_mut(id.0 as usize) else { return };
+        if consumer.canceled {
+            return;
+        }
         let (channel, handle, key) = (consumer.channel, consumer.handle, consumer.key);
         if result.is_err() {
             self.consumers.remove(id.0 as usize);

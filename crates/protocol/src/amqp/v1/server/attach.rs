@@ -244,7 +244,7 @@ impl Server {
         let New { channel, handle, key, .. } = new;
         let presettled = attach.snd_settle_mode == SenderSettleMode::Settled;
         let consumer =
-            self.consumers.insert(Consumer { channel, handle, key, live: true, unsettled: 0 }) as u32;
+            self.consumers.insert(Consumer { channel, handle, key, canceled: false, unsettled: 0 }) as u32;
         if let Some(Link::Asked(asked)) =
             self.sessions.get_mut(&channel).and_then(|session| session.links.get_mut(&handle))
         {

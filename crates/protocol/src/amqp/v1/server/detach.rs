@@ -4,7 +4,7 @@ use super::answer::{Step, condition_of};
 use super::attach::New;
 use super::link::{Consumer, Link};
 use super::{Failure, Server};
-use crate::amqp::v1::codec::{Detach, ErrorInfo, Performative};
+use crate::amqp::v1::codec::{Detach, ErrorInfo, Performative, condition};
 use std::time::Duration;
 use windrose_event::{
     Arrangement, Assurance, Consume, ConsumerId, Declined, Filter, Intent, RetainedDelivery, Source,
@@ -104,7 +104,7 @@ impl Server {
     /// A consumer is wanted no more; what it has not disposed of goes back.
     fn cancel(&mut self, consumer: u32) {
         if let Some(entry) = self.consumers.get_mut(consumer as usize) {
-            entry.live = true;
+            entry.canceled = true;
             entry.unsettled = 0;
             self.intend(Intent::Cancel { consumer: ConsumerId(consumer), release: true });
         }
@@ -112,7 +112,7 @@ impl Server {
 
     /// A subscription that was kept is not wanted any more: it is taken up once more, to be kept for no time.
     fn give_up(&mut self, (name, filter): (Text, Filter)) {
-        let nobody = Consumer { channel: 0, handle: 0, key: u32::MAX, live: true, unsettled: 0 };
+        let nobody = Consumer { channel: 0, handle: 0, key: u32::MAX, canceled: false, unsettled: 0 };
         let number = self.consumers.insert(nobody) as u32;
         let request = SubscriptionRequest {
             filter,
@@ -134,27 +134,26 @@ impl Server {
         self.cancel(number);
     }
 
-    /// A consumer gets no more.
+    /// A consumer gets no more: as was asked, or what it consumed from is gone.
     pub(super) fn canceled(&mut self, id: ConsumerId, because: Option<Declined>) {
         let link = self.link_of(id);
-        let Some(consumer) = self.consumers.get_mut(id.0 as usize) else { return };
-        consumer.live = false;
-        if let Some((channel, handle)) = link {
-            let declined = because.as_ref();
-            let error = declined.map(|declined| {
-                let condition = match declined.cause {
-                    windrose_event::DeclineCause::NotFound => {
-                        crate::amqp::v1::codec::condition::RESOURCE_DELETED
-                    }
-                    cause => condition_of(cause),
-                };
-                ErrorInfo::new(condition, &declined.detail)
-            });
-            // What it consumed from is gone, and with it whatever the peer had of it.
-            self.consumers.remove(id.0 as usize);
-            return self.detach_link(channel, handle, error);
+        let Some(consumer) = self.consumers.get(id.0 as usize) else { return };
+        if consumer.canceled {
+            if because.is_none() {
+                self.consumers.remove(id.0 as usize);
+            }
+            return;
         }
-        self.consumers.remove(id.0 as usize);
+        let Some((channel, handle)) = link else { return };
+        let error = because.as_ref().map(|declined| {
+            let condition = match declined.cause {
+                windrose_event::DeclineCause::NotFound => condition::RESOURCE_DELETED,
+                cause => condition_of(cause),
+            };
+            ErrorInfo::new(condition, &declined.detail)
+        });
+        // With its link it is canceled once more: what the peer had of it goes back, if there is a place.
+        self.detach_link(channel, handle, error);
     }
 
     /// All links of a session are given back.

@@ -139,8 +139,8 @@ pub(super) struct Consumer {
     pub(super) channel: u16,
     pub(super) handle: u32,
     pub(super) key: u32,
-    /// Whether the engine may supply still.
-    pub(super) live: bool,
+    /// Whether it is canceled: until the engine's word of that its number is not free, and whatever comes for it is late.
+    pub(super) canceled: bool,
     /// Deliveries that are not disposed of.
     pub(super) unsettled: u32,
 }

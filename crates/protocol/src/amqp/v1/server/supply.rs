@@ -80,6 +80,9 @@ impl Server {
     /// An event for one of the peer's links.
     pub(super) fn supply(&mut self, now: Now, supply: Supply) {
         let Some(consumer) = self.consumers.get_mut(supply.consumer.0 as usize) else { return };
+        if consumer.canceled {
+            return;
+        }
         let channel = consumer.channel;
         let Some(session) = self.sessions.get_mut(&channel) else { return };
         let link = match session.links.get_mut(&consumer.handle) {

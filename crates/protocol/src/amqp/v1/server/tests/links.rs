@@ -232,3 +232,22 @@ fn a_link_whose_queue_is_gone_is_detached() {
     peer.tell(Directive::Canceled { consumer, because: Some(declined(DeclineCause::NotFound)) });
     assert!(peer.frame("detach(").contains("amqp:resource-deleted"));
 }
+
+#[test]
+fn answers_to_a_consumer_that_is_not_wanted_any_more_are_not_taken_for_another() {
+    let mut peer = Peer::open();
+    let consume = receive(&mut peer, Source { address: Some("q"), ..Source::default() }).unwrap();
+    peer.say(Performative::Detach(Detach { handle: 0, closed: true, error: None }));
+    peer.frame("detach(");
+    assert!(matches!(peer.intent(), Intent::Cancel { release: true, .. }));
+    let next = receive(&mut peer, Source { address: Some("p"), ..Source::default() }).unwrap();
+    assert_ne!(next.consumer, consume.consumer);
+    peer.tell(Directive::Consuming {
+        consumer: consume.consumer,
+        result: Err(declined(DeclineCause::NotFound)),
+    });
+    peer.tell(Directive::Canceled { consumer: consume.consumer, because: None });
+    peer.nothing();
+    peer.tell(Directive::Consuming { consumer: next.consumer, result: Ok(Consuming::default()) });
+    peer.frame("attach(");
+}
