@@ -28,6 +28,16 @@ fn client() {
 }
 
 #[test]
+fn amqp1_codec() {
+    replay("amqp1_codec");
+}
+
+#[test]
+fn amqp1_server() {
+    replay("amqp1_server");
+}
+
+#[test]
 fn amqp_client() {
     replay("amqp_client");
 }
