@@ -177,7 +177,7 @@ impl Engine {
                 ShardMessage::Reply { address, event } => self.reply_elsewhere(now, &address, event),
                 ShardMessage::Decline { address, outcome } => self.decline(address, outcome),
             },
-            Input::Replied { pool, event, reply } => self.replied(now, &pool, &event, reply),
+            Input::Replied { pool, event, form, reply } => self.replied(now, &pool, &event, form, reply),
             Input::Answer { dispatch, answer } => {
                 self.with_pools(now, |pools, desk| pools.answer(dispatch, answer, desk));
             }

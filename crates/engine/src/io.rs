@@ -11,6 +11,7 @@ use windrose_event::{
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
+use crate::content::Form;
 use crate::exchanges::TopologyMessage;
 use crate::journal::Batch;
 use crate::{Parcel, Session};
@@ -109,6 +110,8 @@ pub enum Input {
         pool: Arc<str>,
         /// The event.
         event: Arc<Event>,
+        /// The dispatch's `form`.
+        form: ReplyForm,
         /// The answer.
         reply: Reply,
     },
@@ -222,7 +225,13 @@ pub struct Dispatch {
     pub events: SmallVec<[Arc<Event>; 1]>,
     /// At most how long the attempt may take: the pool's time limit, or what is left of the route's deadline.
     pub timeout: Duration,
+    /// To be given back with an answer that comes after the acknowledgement.
+    pub form: ReplyForm,
 }
+
+/// What an asker's payload was in before it became JSON: its answer is to be in that, too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReplyForm(pub(crate) Option<Form>);
 
 /// A member's answer.
 #[derive(Debug)]

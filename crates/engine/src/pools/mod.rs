@@ -8,7 +8,7 @@ mod pool;
 
 pub(crate) use pool::{Done, Job, PoolState};
 
-use crate::io::{Answer, Dispatch, DispatchId, Output};
+use crate::io::{Answer, Dispatch, DispatchId, Output, ReplyForm};
 use crate::random::Random;
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -164,6 +164,7 @@ impl Pools {
                 member: batch.member,
                 events: batch.jobs.iter().map(|job| job.event.clone()).collect(),
                 timeout: batch.timeout,
+                form: ReplyForm(batch.jobs.first().and_then(|job| job.form)),
             };
             entry.insert(Flight {
                 stamp: self.stamp,

@@ -5,7 +5,7 @@ use crate::brakes::Brake;
 use crate::counts::drop_cause;
 use crate::engine::Engine;
 use crate::exchanges::Bound;
-use crate::io::{QueueId, Reply, ShardId, Word};
+use crate::io::{QueueId, Reply, ReplyForm, ShardId, Word};
 use crate::pools::{Done, Job, PoolKey};
 use crate::queues::Offered;
 use crate::receipts::{Receipt, ReceiptId};
@@ -428,9 +428,16 @@ impl Engine {
     }
 
     /// A service answered an event after it was acknowledged.
-    pub(crate) fn replied(&mut self, now: Now, pool: &str, event: &Arc<Event>, reply: Reply) {
+    pub(crate) fn replied(
+        &mut self,
+        now: Now,
+        pool: &str,
+        event: &Arc<Event>,
+        form: ReplyForm,
+        reply: Reply,
+    ) {
         if let Some(key) = self.pools.named(pool) {
-            self.publish_reply(now, key, event, reply);
+            self.publish_reply(now, key, event, reply_in(form.0, reply));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::harness::*;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::rc::Rc;
-use windrose_engine::{Answer, Dispatch, Reply};
+use windrose_engine::{Answer, Dispatch, Input, Reply};
 use windrose_event::{Cause, Details, Directive, Intent, Outcome, Publication, Publish, Tag, Text};
 
 const DOCUMENT: &str = "pools:\n  one: {protocol: http, members: [\"http://127.0.0.1:1/\"]}\n  \
@@ -112,4 +112,23 @@ fn a_reply_in_json_goes_back_in_cbor_to_whom_asked_in_it() {
             other => panic!("no reply: {other:?}"),
         }
     }
+}
+
+#[test]
+fn an_answer_that_comes_after_the_acknowledgement_goes_where_the_route_says_in_the_askers_form() {
+    let mut node = Node::new(&DOCUMENT.replace("as: json", "as: json, reply_to: \"{address}/reply\""));
+    let (sender, listener) = (node.client("sender"), node.client("listener"));
+    node.subscribe(listener, "a/x/reply", Q1);
+    let publication = in_cbor("a/x", CBOR);
+    node.intent(sender, Intent::Publish(Publish { tag: Tag(1), again: false, publication }));
+    let Dispatch { pool, mut events, form, .. } = node.answer(Outcome::Accepted);
+    assert_eq!(node.settled(sender), [(1, Outcome::Accepted, true)]);
+    assert!(node.deliveries(listener).is_empty());
+    let event = events.pop().unwrap();
+    assert_eq!(event.reply_to().map(|address| address.as_str()), Some("a/x/reply"));
+    let reply =
+        Reply { content_type: Some("application/json".into()), payload: Bytes::from_static(b"{\"kwh\":3}") };
+    node.input(0, Input::Replied { pool: pool.name.clone(), event, form, reply });
+    let deliveries = node.deliveries(listener);
+    assert_eq!((deliveries[0].event.address.as_str(), &deliveries[0].event.payload[..]), ("a/x/reply", CBOR));
 }

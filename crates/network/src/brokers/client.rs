@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use windrose_engine::{Answer, Dispatch, DispatchId, Reply, Seat};
+use windrose_engine::{Answer, Dispatch, DispatchId, Reply, ReplyForm, Seat};
 use windrose_event::{ConnectionId, Event, Filter, Identity, Outcome, Principal};
 use windrose_policy::{
     AmqpOptions, Limits, Listener, Member as Url, MqttOptions, Pool, Protocol, Snapshot, Transport,
@@ -131,17 +131,18 @@ impl BrokerClient {
         self: &Rc<Self>,
         dispatch: Dispatch,
         done: impl FnOnce(DispatchId, Answer) + 'static,
-        replied: impl FnOnce(Arc<str>, &Arc<Event>, Reply) + 'static,
+        replied: impl FnOnce(Arc<str>, &Arc<Event>, ReplyForm, Reply) + 'static,
     ) {
         let member = self.member(&dispatch.pool, dispatch.member);
         tokio::task::spawn_local(async move {
-            let Dispatch { id, pool, mut events, timeout: limit, .. } = dispatch;
+            let Dispatch { id, pool, mut events, timeout: limit, form, .. } = dispatch;
             // Brokers take events one by one: a pool of them makes no batches.
             let outcome = match (member, events.pop()) {
                 (Some(member), Some(event)) if events.is_empty() => {
                     let replied = event.reply_to().is_some().then(|| {
                         let name = Arc::clone(&pool.name);
-                        Box::new(move |event: &Arc<Event>, reply| replied(name, event, reply)) as Replied
+                        Box::new(move |event: &Arc<Event>, reply| replied(name, event, form, reply))
+                            as Replied
                     });
                     member.send(id.0, event, limit, replied).await
                 }

@@ -318,8 +318,9 @@ impl Shard {
                         PoolProtocol::Http => self.client.dispatch(dispatch, done),
                         PoolProtocol::Mqtt | PoolProtocol::Amqp => {
                             let shard = Rc::clone(self);
-                            let replied = move |pool, event: &Arc<_>, reply| {
-                                shard.input(Input::Replied { pool, event: Arc::clone(event), reply });
+                            let replied = move |pool, event: &Arc<_>, form, reply| {
+                                let event = Arc::clone(event);
+                                shard.input(Input::Replied { pool, event, form, reply });
                             };
                             self.brokers.dispatch(dispatch, done, replied);
                         }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use windrose_engine::{Answer, Dispatch, DispatchId};
+use windrose_engine::{Answer, Dispatch, DispatchId, ReplyForm};
 use windrose_event::{Cause, Details, Event, Outcome};
 use windrose_network::http::client::PoolClient;
 use windrose_policy::Pool;
@@ -37,6 +37,7 @@ pub(crate) async fn send(
         member: 0,
         events: events.into_iter().map(Arc::new).collect(),
         timeout,
+        form: ReplyForm::default(),
     };
     client.dispatch(dispatch, move |id, answer| {
         assert_eq!(id, DispatchId(7));
