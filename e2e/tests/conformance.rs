@@ -116,6 +116,7 @@ fn root() -> &'static Path {
 const MQTT: &str = "docs/mqtt-conformance.md";
 const COAP: &str = "docs/coap-conformance.md";
 const AMQP_1_0: &str = "docs/amqp-1-0-conformance.md";
+const AMQP_0_9_1: &str = "docs/amqp-0-9-1-conformance.md";
 
 fn document(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).expect("the table is there")
@@ -179,6 +180,9 @@ fn file(table: &str, name: &str) -> PathBuf {
         (COAP, "client") => "crates/protocol/src/coap/client/tests",
         (COAP, "coap") => "crates/protocol/src/coap",
         (COAP, "dtls") => "crates/network/src/dtls/tests",
+        (AMQP_0_9_1, "codec") => "crates/protocol/src/amqp/v091/codec/tests",
+        (AMQP_0_9_1, "machine") => "crates/protocol/src/amqp/v091/server/tests",
+        (AMQP_0_9_1, "fuzz") => "fuzz/tests",
         (AMQP_1_0, "codec") => "crates/protocol/src/amqp/v1/codec/tests",
         (AMQP_1_0, "machine") => "crates/protocol/src/amqp/v1/server/tests",
         (AMQP_1_0, "message") => "crates/protocol/src/amqp/v1/message",
@@ -190,7 +194,7 @@ fn file(table: &str, name: &str) -> PathBuf {
 
 #[test]
 fn every_test_that_is_named_exists_and_every_row_names_one() {
-    let missing: Vec<_> = [MQTT, COAP, AMQP_1_0].into_iter().flat_map(missing).collect();
+    let missing: Vec<_> = [MQTT, COAP, AMQP_1_0, AMQP_0_9_1].into_iter().flat_map(missing).collect();
     assert!(missing.is_empty(), "the tables name tests that do not exist: {missing:#?}");
 }
 

@@ -4,6 +4,7 @@
 //! (`tests/replay.rs`), the mutator of [`mutate`], and libFuzzer (`libfuzzer/`, by `make fuzz`). It returns a number that
 //! tells behaviours apart: an input whose number is new is worth keeping.
 
+mod amqp091_seeds;
 mod amqp1_seeds;
 mod coap_seeds;
 pub mod corpus;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "codec", run: targets::codec::run, seeds: seeds::codec },
     Target { name: "server", run: targets::server::run, seeds: seeds::server },
     Target { name: "client", run: targets::client::run, seeds: seeds::client },
@@ -38,6 +39,8 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "amqp1_codec", run: targets::amqp1_codec::run, seeds: amqp1_seeds::codec },
     Target { name: "amqp1_server", run: targets::amqp1_server::run, seeds: amqp1_seeds::server },
     Target { name: "amqp_client", run: targets::amqp_client::run, seeds: targets::amqp_client::seeds },
+    Target { name: "amqp091_codec", run: targets::amqp091_codec::run, seeds: amqp091_seeds::codec },
+    Target { name: "amqp091_server", run: targets::amqp091_server::run, seeds: amqp091_seeds::server },
     Target { name: "dtls", run: targets::dtls::run, seeds: targets::dtls::seeds },
 ];
 

@@ -78,6 +78,16 @@ fn coap_stream() {
 }
 
 #[test]
+fn amqp091_codec() {
+    replay("amqp091_codec");
+}
+
+#[test]
+fn amqp091_server() {
+    replay("amqp091_server");
+}
+
+#[test]
 fn dtls() {
     replay("dtls");
 }

@@ -1,5 +1,7 @@
 //! The targets, a module each. `run` takes any bytes, and panics if a promise is broken.
 
+pub mod amqp091_codec;
+pub mod amqp091_server;
 pub mod amqp1_codec;
 pub mod amqp1_server;
 pub mod amqp_client;

@@ -194,7 +194,7 @@ impl Server {
             changed = Some(bytes);
         }
         let mut details = Box::new(details_of(&properties));
-        let route = method.get(6..method.len().saturating_sub(1)).unwrap_or_default();
+        let route = route_bytes(method);
         let properties_bytes = changed.as_deref().unwrap_or(bytes);
         let mut original = Vec::with_capacity(route.len() + properties_bytes.len());
         original.extend_from_slice(route);
@@ -234,6 +234,15 @@ fn expiry_of(expiration: &[u8]) -> Result<Duration, Failure> {
     millis.map(Duration::from_millis).ok_or_else(|| {
         precondition(format!("invalid expiration '{}': not a number", String::from_utf8_lossy(expiration)))
     })
+}
+
+/// Exchange and routing key of basic.publish as they are on the wire, and nothing that may follow them.
+fn route_bytes(method: &[u8]) -> &[u8] {
+    // After class, number and what is reserved.
+    let rest = method.get(6..).unwrap_or_default();
+    let exchange = rest.first().copied().map_or(0, usize::from);
+    let key = rest.get(1 + exchange).copied().map_or(0, usize::from);
+    rest.get(..2 + exchange + key).unwrap_or_default()
 }
 
 /// Reads basic.publish.

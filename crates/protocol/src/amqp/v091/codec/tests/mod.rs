@@ -4,4 +4,5 @@
 
 use super::*;
 mod malformed;
+mod oracle;
 mod roundtrip;

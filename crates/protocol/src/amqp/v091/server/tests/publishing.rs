@@ -170,3 +170,21 @@ fn copies_go_by_further_keys_and_bcc_is_not_told() {
     link.publish(to("a"), &Properties { headers: Some(headers.table()), ..Properties::default() }, b"x");
     assert!(link.exception().contains("reply_code: 406"));
 }
+
+#[test]
+fn what_follows_the_last_field_of_a_method_is_nobodys() {
+    let mut bytes = vec![1, 0, 1, 0, 0, 0, 12, 0, 60, 0, 40, 0, 0, 0, 1, b'k', 0, 0x71, 0x72, 206];
+    let whole = publication(to("k"), &Properties { kind: Some(b"t"), ..Properties::default() }, b"x");
+    let (_, length) = frame(&whole, FRAME_MIN).unwrap().unwrap();
+    bytes[6] = 12;
+    bytes.extend_from_slice(&whole[length..]);
+    let mut link = Link::channel();
+    link.send_bytes(&bytes);
+    let (_, _, publication) = link.publications().remove(0);
+    let original = publication.details.unwrap().original.unwrap();
+    assert_eq!(
+        &original.bytes[..],
+        b"\x00\x01k\x00\x20\x01t",
+        "receivers get what was meant, and well-formed"
+    );
+}
