@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use windrose_engine::Input;
 use windrose_event::{
-    Consume, ConsumerId, Directive, Disposition, Intent, QueueDeclaration, QueueOptions, Tag,
+    Consume, ConsumerId, Directive, Disposition, Intent, Open, QueueDeclaration, QueueOptions, Tag,
 };
 
 const CONSUMERS: usize = 4;
@@ -24,14 +24,39 @@ struct Consumer {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Publish { shard: usize, surely: bool },
-    Consume { consumer: usize, shard: usize, limit: u64 },
-    Grant { consumer: usize, more: u64, drain: bool },
-    Dispose { consumer: usize, most: usize, disposition: Disposition },
-    Cancel { consumer: usize, release: bool },
-    Lose { consumer: usize },
-    Congest { consumer: usize, clear: bool },
+    Publish {
+        shard: usize,
+        surely: bool,
+    },
+    Consume {
+        consumer: usize,
+        shard: usize,
+        limit: u64,
+    },
+    Grant {
+        consumer: usize,
+        more: u64,
+        drain: bool,
+    },
+    Dispose {
+        consumer: usize,
+        most: usize,
+        disposition: Disposition,
+    },
+    Cancel {
+        consumer: usize,
+        release: bool,
+    },
+    Lose {
+        consumer: usize,
+    },
+    Congest {
+        consumer: usize,
+        clear: bool,
+    },
     Carry(usize, usize),
+    /// The disk stores what may be stored, if there is one.
+    Store,
     Run,
 }
 
@@ -59,6 +84,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => consumer.clone().prop_map(|consumer| Step::Lose { consumer }),
         1 => (consumer, any::<bool>()).prop_map(|(consumer, clear)| Step::Congest { consumer, clear }),
         6 => (0usize..3, 0usize..3).prop_map(|(from, to)| Step::Carry(from, to)),
+        2 => Just(Step::Store),
         1 => Just(Step::Run),
     ]
 }
@@ -69,26 +95,38 @@ struct World {
     consumers: Vec<Consumer>,
     published: u32,
     accepted: BTreeSet<u32>,
+    /// What senders were told is taken.
+    confirmed: BTreeSet<u32>,
 }
 
 impl World {
-    fn new() -> Self {
-        let mut node = Node::with_shards(3, "");
+    fn new(durable: bool) -> Self {
+        let mut node = if durable { Node::durable(3, "") } else { Node::with_shards(3, "") };
         let owner = node.amqp(1);
-        node.declare(owner, queue("graves"));
+        node.declare(owner, QueueDeclaration { durable, ..queue("graves") });
         let options = QueueOptions {
             dead_letter_exchange: Some(text("")),
             dead_letter_routing_key: Some(text("graves")),
             ..QueueOptions::default()
         };
-        node.declare(owner, QueueDeclaration { options, ..queue("jobs") });
+        node.declare(owner, QueueDeclaration { options, durable, ..queue("jobs") });
         let senders = (0..3).map(|shard| node.client_at(shard, &format!("sender-{shard}"))).collect();
         let consumers = (0..CONSUMERS).map(|_| Consumer::default()).collect();
         node.wires_held = true;
-        Self { node, senders, consumers, published: 0, accepted: BTreeSet::new() }
+        if durable {
+            node.hold_disk();
+        }
+        let (accepted, confirmed) = Default::default();
+        Self { node, senders, consumers, published: 0, accepted, confirmed }
     }
 
     fn listen(&mut self) {
+        for sender in self.senders.clone() {
+            for (tag, outcome, _) in self.node.settled(sender) {
+                assert!(outcome.is_accepted());
+                self.confirmed.insert(u32::from(tag) - 1);
+            }
+        }
         for consumer in &mut self.consumers {
             let Some(peer) = consumer.peer else { continue };
             for directive in self.node.said(peer) {
@@ -119,20 +157,18 @@ impl World {
                 // The numbers of one sender are those with the same rest.
                 let number = self.published * 3 + shard as u32;
                 self.published += 1;
-                let assurance = if surely { Q1 } else { Q0 };
-                self.node.publish(
-                    self.senders[shard],
-                    u16::from(surely),
-                    "jobs",
-                    &number.to_string(),
-                    assurance,
-                );
+                let (tag, assurance) = if surely { (number as u16 + 1, Q1) } else { (0, Q0) };
+                self.node.publish(self.senders[shard], tag, "jobs", &number.to_string(), assurance);
             }
             Step::Consume { consumer, shard, limit } => {
                 if self.consumers[consumer].peer.is_some() {
                     return;
                 }
-                let peer = self.node.amqp(shard);
+                let peer = self.node.open(shard, Open { protocol: "amqp", session: None, ..open("") });
+                if !matches!(self.node.next(peer), Some(Directive::Accept(_))) {
+                    // Its word waits for the disk: it tries another time.
+                    return self.node.lose(peer);
+                }
                 self.consumers[consumer] =
                     Consumer { peer: Some(peer), granted: limit, ..Consumer::default() };
                 let (consumer, from) = (ConsumerId(1), from("jobs"));
@@ -186,6 +222,7 @@ impl World {
                     if clear { Input::Cleared { connection } } else { Input::Congested { connection } };
                 self.node.input(peer.shard, input);
             }
+            Step::Store => drop(self.node.store()),
             Step::Carry(from, to) => drop(self.node.carry(from, to)),
             Step::Run => {
                 self.node.wires_held = false;
@@ -210,7 +247,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
     fn every_event_is_used_once_or_rejected_or_still_there(steps in prop::collection::vec(step(), 1..200)) {
-        let mut world = World::new();
+        let mut world = World::new(false);
         for step in steps {
             world.step(step);
         }
@@ -229,5 +266,20 @@ proptest! {
         let queued: u64 = (0..3).map(|shard| world.node.tally(shard).queued).sum();
         let held: u64 = (0..3).map(|shard| world.node.tally(shard).queue_unsettled).sum();
         prop_assert_eq!((queued, held), (0, 0));
+    }
+
+    #[test]
+    fn what_was_confirmed_is_used_or_still_there_after_a_crash(steps in prop::collection::vec(step(), 1..150)) {
+        let mut world = World::new(true);
+        for step in steps {
+            world.step(step);
+        }
+        world.node.crash();
+        let (jobs, graves) = (world.rest("jobs"), world.rest("graves"));
+        let rest: BTreeSet<u32> = jobs.iter().chain(&graves).copied().collect();
+        prop_assert_eq!(rest.len(), jobs.len() + graves.len(), "nothing is there twice");
+        let lost: Vec<_> =
+            world.confirmed.iter().filter(|number| !rest.contains(number) && !world.accepted.contains(number)).collect();
+        prop_assert!(lost.is_empty(), "{:?} of {:?}: {:?} {:?}", lost, world.confirmed, jobs, graves);
     }
 }
