@@ -195,7 +195,7 @@ impl World {
 
     /// Events leave for a service, and what will become of them is decided.
     fn dispatch(&mut self, shard: usize, dispatch: Dispatch) {
-        let Dispatch { id, pool, member, events, timeout } = dispatch;
+        let Dispatch { id, pool, member, events, timeout, .. } = dispatch;
         let number = pool.members.get(member).map_or(0, |member| member_number(&member.url));
         let named: Vec<_> =
             events.iter().filter_map(|event| Some((read_payload(&event.payload)?, event.id))).collect();
