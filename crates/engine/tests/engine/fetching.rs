@@ -57,6 +57,26 @@ fn every_shard_says_once_what_anybody_wants_of_what_is_allowed() {
 }
 
 #[test]
+fn brokers_are_asked_for_what_queues_are_bound_to() {
+    let mut node = Node::with_shards(2, DOCUMENT);
+    let peer = node.amqp(1);
+    let name = node.declare(peer, windrose_event::QueueDeclaration::default());
+    node.bind(peer, "amq.topic", "weather.*", name.as_str());
+    for shard in 0..2 {
+        assert_eq!(node.fetched(shard), ["+weather/+"]);
+    }
+    let brought = bring(&mut node);
+    node.publish(brought, 1, "weather/north", "rain", Q1);
+    assert_eq!(node.waiting(peer, name.as_str()), 1);
+    let delete = windrose_event::Arrangement::DeleteQueue { name, if_unused: false, if_empty: false };
+    node.arrange(peer, delete).unwrap();
+    node.advance(10 * SECOND);
+    for shard in 0..2 {
+        assert_eq!(node.fetched(shard), ["-weather/+"]);
+    }
+}
+
+#[test]
 fn what_is_fetched_reaches_subscribers_and_other_pools_and_does_not_go_back() {
     let mut node = Node::with_shards(2, DOCUMENT);
     let listener = node.client_at(1, "listener");
