@@ -112,7 +112,7 @@ impl Machine for Client {
                     MessageCause::Subscription(identifier) => Because::Subscriptions(smallvec![identifier]),
                 };
                 let publication = *publication;
-                Said::Message(Box::new(Message { tag, publication, again, because }))
+                Said::Message(Message { tag, publication, again, because })
             }
             ClientOutput::Subscribed { identifier, granted } => Said::Subscribed { identifier, granted },
             ClientOutput::Close { problem } => Said::Close { problem },

@@ -9,7 +9,6 @@ use crate::dial::Dialer;
 use crate::exchange::ExchangeHost;
 use crate::http::client::load_client_tls;
 use crate::{Clock, FileReader};
-use futures_util::future::LocalBoxFuture;
 use rustls::ClientConfig as TlsConfig;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,15 +31,26 @@ const GOODBYE: Duration = Duration::from_millis(200);
 pub(super) type Replied = Box<dyn FnOnce(&Arc<Event>, Reply)>;
 
 /// A member that events are published at.
-pub(super) trait Target {
+#[derive(Clone)]
+enum Target {
+    Mqtt(Rc<Member<windrose_protocol::mqtt::Client>>),
+    Amqp(Rc<Member<windrose_protocol::amqp::client::Client>>),
+}
+
+impl Target {
     /// Publishes an event. `replied` is called with what is answered to it, now or later.
-    fn send(
-        self: Rc<Self>,
+    async fn send(
+        &self,
         token: u64,
         event: Arc<Event>,
         limit: Duration,
         replied: Option<Replied>,
-    ) -> LocalBoxFuture<'static, Outcome>;
+    ) -> Outcome {
+        match self {
+            Self::Mqtt(member) => member.send(token, event, limit, replied).await,
+            Self::Amqp(member) => member.send(token, event, limit, replied).await,
+        }
+    }
 }
 
 /// A member that events are fetched from.
@@ -103,7 +113,7 @@ struct FetchEntry {
 
 struct PoolEntry {
     pool: Arc<Pool>,
-    members: Vec<Rc<dyn Target>>,
+    members: Vec<Target>,
 }
 
 impl BrokerClient {
@@ -204,7 +214,7 @@ impl BrokerClient {
         let _ = timeout(GOODBYE, tasks.join_all()).await;
     }
 
-    fn member(&self, pool: &Arc<Pool>, index: usize) -> Option<Rc<dyn Target>> {
+    fn member(&self, pool: &Arc<Pool>, index: usize) -> Option<Target> {
         let mut entries = self.pools.borrow_mut();
         let position = entries.iter().position(|entry| Arc::ptr_eq(&entry.pool, pool));
         let entry = match position {
@@ -214,21 +224,22 @@ impl BrokerClient {
                 entries.last()?
             }
         };
-        entry.members.get(index).map(Rc::clone)
+        entry.members.get(index).cloned()
     }
 
-    fn members(&self, pool: &Arc<Pool>) -> Vec<Rc<dyn Target>> {
+    fn members(&self, pool: &Arc<Pool>) -> Vec<Target> {
         let tls = self.tls(pool);
         self.generation.set(self.generation.get() + 1);
-        let start = |(index, url): (usize, &Url)| -> Option<Rc<dyn Target>> {
+        let start = |(index, url): (usize, &Url)| -> Option<Target> {
             let place = self.place(index, false);
             let limits = self.limits.borrow();
             if let Some(options) = &pool.amqp {
                 let client = amqp::client(pool, options, url, &limits, &place);
-                return Some(Member::new(|owner| self.link(pool, url, tls.clone(), client, owner)));
+                let member = Member::new(|owner| self.link(pool, url, tls.clone(), client, owner));
+                return Some(Target::Amqp(member));
             }
             let client = mqtt::client(pool, pool.mqtt.as_ref()?, &limits, &place);
-            Some(Member::new(|owner| self.link(pool, url, tls.clone(), client, owner)))
+            Some(Target::Mqtt(Member::new(|owner| self.link(pool, url, tls.clone(), client, owner))))
         };
         pool.members.iter().enumerate().filter_map(start).collect()
     }

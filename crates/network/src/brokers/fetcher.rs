@@ -231,7 +231,7 @@ impl<M: Machine> Owner for Fetcher<M> {
         match said {
             Said::Opened { resumed } => self.opened(resumed),
             Said::Subscribed { identifier, granted } => self.subscribed(identifier, granted),
-            Said::Message(message) => self.bring(*message),
+            Said::Message(message) => self.bring(message),
             Said::Released { tag } => self.intent(Intent::Release { tag }),
             // It publishes nothing.
             Said::Sent { .. } | Said::Settled { .. } | Said::Replied { .. } | Said::Close { .. } => {}

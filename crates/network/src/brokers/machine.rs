@@ -43,7 +43,7 @@ pub(super) enum Said {
     /// Somebody answered to a publication.
     Replied { token: u64, reply: Reply },
     /// A message.
-    Message(Box<Message>),
+    Message(Message),
     /// A message of exactly once is over.
     Released { tag: Tag },
     /// The answer to `subscribe`.

@@ -1,9 +1,8 @@
 //! One broker of a pool, as one shard speaks to it: events as publications of one session.
 
-use super::client::{Replied, Target};
+use super::client::Replied;
 use super::link::{Link, Owner};
 use super::machine::{Machine, Said};
-use futures_util::future::{FutureExt, LocalBoxFuture};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
@@ -61,7 +60,16 @@ impl<M: Machine> Member<M> {
     /// A member that is not connected is called at once: if it cannot be reached, the event is in no doubt and another
     /// member may have it. An event of exactly once that an MQTT broker has not acknowledged when the connection ends is
     /// kept for the next one, because only this broker can tell whether it has it.
-    async fn send(&self, token: u64, event: Arc<Event>, limit: Duration) -> Outcome {
+    pub(super) async fn send(
+        &self,
+        token: u64,
+        event: Arc<Event>,
+        limit: Duration,
+        replied: Option<Replied>,
+    ) -> Outcome {
+        if let Some(replied) = replied {
+            self.asked.borrow_mut().insert(token, &event, replied);
+        }
         let (answer, mut answered) = oneshot::channel();
         self.flights.borrow_mut().insert(token, answer);
         let begun = self.link.with(|client, now| {
@@ -100,21 +108,6 @@ impl<M: Machine> Member<M> {
         if let Some((event, replied)) = asked {
             replied(&event, reply);
         }
-    }
-}
-
-impl<M: Machine> Target for Member<M> {
-    fn send(
-        self: Rc<Self>,
-        token: u64,
-        event: Arc<Event>,
-        limit: Duration,
-        replied: Option<Replied>,
-    ) -> LocalBoxFuture<'static, Outcome> {
-        if let Some(replied) = replied {
-            self.asked.borrow_mut().insert(token, &event, replied);
-        }
-        async move { Self::send(&self, token, event, limit).await }.boxed_local()
     }
 }
 

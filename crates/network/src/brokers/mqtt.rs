@@ -65,7 +65,7 @@ impl Machine for Client {
             ClientOutput::Settled { token, outcome } => Said::Settled { token, outcome },
             ClientOutput::Message { tag, publication, again, subscriptions } => {
                 let because = Because::Subscriptions(subscriptions);
-                Said::Message(Box::new(Message { tag, publication, again, because }))
+                Said::Message(Message { tag, publication, again, because })
             }
             ClientOutput::Released { tag } => Said::Released { tag },
             ClientOutput::Subscribed { identifier, granted } => Said::Subscribed { identifier, granted },
