@@ -38,7 +38,8 @@ impl Server {
         let declaration = QueueDeclaration {
             name,
             passive: declare.passive,
-            durable: declare.durable,
+            // What goes with its connection outlives nothing, whatever is said (as RabbitMQ has it).
+            durable: declare.durable && !declare.exclusive,
             exclusive: declare.exclusive,
             auto_delete: declare.auto_delete,
             options,

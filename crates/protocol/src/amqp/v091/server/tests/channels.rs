@@ -137,6 +137,14 @@ fn a_queue_is_declared_with_all_that_is_particular_to_it() {
 }
 
 #[test]
+fn an_exclusive_queue_is_not_durable_whatever_is_said() {
+    let mut link = Link::channel();
+    link.send(1, QueueDeclare { queue: "q", durable: true, exclusive: true, ..QueueDeclare::default() });
+    let Arrangement::DeclareQueue(declaration) = link.arrangement() else { panic!("another") };
+    assert!(declaration.exclusive && !declaration.durable);
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused() {
     let cases: [(&str, Value<'_>); 9] = [
         ("x-message-ttl", Value::Text(b"soon")),
