@@ -1,7 +1,7 @@
-//! pika and qpid-proton, which nobody here wrote, tell what they see of the node: case by case, over AMQP 0-9-1 and 1.0.
+//! pika, qpid-proton and rhea, which nobody here wrote, tell what they see of the node: case by case, over AMQP 0-9-1 and 1.0.
 
 use windrose_e2e::Node;
-use windrose_e2e::clients::{amqp_python, result};
+use windrose_e2e::clients::{amqp_node, amqp_python, result};
 use windrose_e2e::documents::open_amqp;
 
 /// Plays all cases of a program; fails with what went wrong in which.
@@ -33,4 +33,14 @@ fn proton_sees_a_broker() {
 #[test]
 fn proton_sees_a_broker_of_one_shard() {
     play("proton_cases.py", 1, 22);
+}
+
+#[test]
+fn rhea_sees_a_broker() {
+    let node = Node::start(&open_amqp(""));
+    let told = result(amqp_node("rhea_cases.js", node.amqp(), &[&node.amqp().to_string()]));
+    let told = told.as_object().expect("an object of cases");
+    let failed: Vec<_> = told.iter().filter(|(_, said)| *said != "ok").collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(told.len() >= 15, "only {} cases were played", told.len());
 }

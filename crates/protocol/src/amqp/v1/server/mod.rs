@@ -320,7 +320,8 @@ impl Server {
     /// When it wants [`Server::handle_timeout`].
     pub fn next_timeout(&self) -> Option<Moment> {
         match self.state {
-            State::Closed => None,
+            // However long the engine takes, it is not the peer that is late.
+            State::Asked | State::Closed => None,
             State::Closing => Some(self.last_heard + CLOSE_TIMEOUT),
             State::Open => [self.silence(), self.next_heartbeat()].into_iter().flatten().min(),
             _ => Some(self.last_heard + self.config.connect_timeout),
