@@ -10,13 +10,12 @@ use crate::amqp::v091::codec::{
 use windrose_event::{Accepted, CloseCause, Now};
 
 /// What this server does beyond the specification, as RabbitMQ names it (server-properties, capabilities).
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 8] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
     "consumer_cancel_notify",
     "connection.blocked",
-    "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
     "direct_reply_to",
