@@ -11,8 +11,6 @@ const ITERATIONS: u32 = 100_000;
 /// The fewest, and the most, that keys in the file may have: clients compute as many.
 const FEWEST: u32 = 4_096;
 const MOST: u32 = 10_000_000;
-/// A block of SHA-256, in bytes.
-const BLOCK: usize = 64;
 
 /// A SHA-256.
 pub(crate) type Hash = [u8; 32];
@@ -87,31 +85,18 @@ pub fn scram_keys(password: &[u8]) -> Result<String, PasswordError> {
     Ok(Keys::of(password, &salt, ITERATIONS).written())
 }
 
-/// PBKDF2 with one block (RFC 8018 §5.2), which is what SCRAM calls Hi.
+/// What SCRAM calls Hi: PBKDF2 (RFC 8018 §5.2) with HMAC-SHA-256.
 pub(super) fn salted(password: &[u8], salt: &[u8], iterations: u32) -> Hash {
-    let mut turn = hmac(password, &[salt, &1_u32.to_be_bytes()]);
-    let mut result = turn;
-    for _ in 1..iterations {
-        turn = hmac(password, &[&turn]);
-        result.iter_mut().zip(turn).for_each(|(byte, other)| *byte ^= other);
-    }
-    result
+    pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(password, salt, iterations)
 }
 
 /// HMAC (RFC 2104) with SHA-256, of parts one after the other.
 pub(crate) fn hmac(key: &[u8], parts: &[&[u8]]) -> Hash {
-    let mut block = [0; BLOCK];
-    let short: Hash;
-    let key = if key.len() > BLOCK {
-        short = Sha256::digest(key).into();
-        &short[..]
-    } else {
-        key
-    };
-    block.iter_mut().zip(key).for_each(|(byte, key)| *byte = *key);
-    let mut inner = Sha256::new_with_prefix(block.map(|byte| byte ^ 0x36));
-    parts.iter().for_each(|part| inner.update(part));
-    Sha256::new_with_prefix(block.map(|byte| byte ^ 0x5c)).chain_update(inner.finalize()).finalize().into()
+    use hmac::digest::{KeyInit, Mac};
+    // Keys of any length are taken.
+    let Ok(mut mac) = hmac::Hmac::<Sha256>::new_from_slice(key) else { return Hash::default() };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
