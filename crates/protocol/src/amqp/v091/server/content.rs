@@ -1,17 +1,28 @@
 //! Publications as they come: a method, a header, and bodies (AMQP 0-9-1 §4.2.6).
 
-use super::Server;
 use super::failure::Failure;
 use super::publish::Described;
+use super::{HELD, Server};
 use crate::amqp::v091::codec::{BASIC, ContentHeader, Frame, FrameKind, ReplyCode, frame};
 use bytes::Bytes;
 use windrose_event::{Address, Text};
+
+/// Messages of the largest size that one connection may be amid at once, at least.
+const MOST_PARTIAL: usize = 4;
 
 /// A publication of which not all has come.
 pub(super) struct Content {
     /// The frame of basic.publish.
     method: Vec<u8>,
     header: Option<Header>,
+}
+
+impl Content {
+    /// Bytes that it takes until all of it is here.
+    fn len(&self) -> usize {
+        let header = self.header.as_ref();
+        self.method.len() + header.map_or(0, |header| header.properties.len() + header.body.capacity())
+    }
 }
 
 struct Header {
@@ -85,6 +96,7 @@ impl Server {
         }
         let content = Box::new(Content { method: method.to_vec(), header: None });
         self.open_one(number)?.content = Some(content);
+        self.check_partial()?;
         Ok(0)
     }
 
@@ -139,7 +151,19 @@ impl Server {
             && let Some(content) = channel.content.take()
             && let Some(header) = content.header
         {
-            self.publish(number, &content.method, &header.properties, Bytes::from(header.body))?;
+            return self.publish(number, &content.method, &header.properties, Bytes::from(header.body));
+        }
+        self.check_partial()
+    }
+
+    /// Whether what is here of publications that are not complete, on all channels, is no more than may be: each channel may
+    /// be amid one of the largest size, but thousands of them are not.
+    fn check_partial(&self) -> Result<(), Failure> {
+        let most = HELD.max(MOST_PARTIAL * self.config.payload_bytes as usize);
+        let contents = self.channels.iter().filter_map(|(_, channel)| channel.content.as_ref());
+        if contents.map(|content| content.len()).sum::<usize>() > most {
+            let text = format!("more than {most} bytes of messages that are not complete are here");
+            return Err(Failure::new(ReplyCode::RESOURCE_ERROR, text));
         }
         Ok(())
     }

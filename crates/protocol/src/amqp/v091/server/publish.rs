@@ -16,6 +16,9 @@ use windrose_event::{
 /// Copies that one publication may ask for besides itself (RabbitMQ: CC and BCC).
 const MOST_COPIES: usize = 255;
 
+/// Bytes of a publication's method and properties up to which they are remembered for the next.
+const REMEMBERED: usize = 1_024;
+
 /// What properties mean.
 #[derive(Clone)]
 pub(super) struct Described {
@@ -74,7 +77,8 @@ impl Server {
         let (mandatory, address) = (route.mandatory, route.address.clone());
         let exchange = if described.copies.is_empty() { None } else { exchange_of(method) };
         let channel = self.open_one(number)?;
-        channel.route = Some(route);
+        // What is remembered stays with each channel, of which there may be thousands.
+        channel.route = Some(route).filter(|_| method.len() + properties.len() <= REMEMBERED);
         let certain = described.is_persistent || channel.confirms.is_some();
         let Some(address) = address else {
             return self.publish_nowhere(number, described, mandatory, body);

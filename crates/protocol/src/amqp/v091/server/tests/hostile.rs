@@ -41,6 +41,28 @@ fn frames_that_are_none_end_the_connection() {
     assert!(closes(|link| link.send_bytes(&raw(8, 0, &[1]))).contains("reply_code: 501"));
 }
 
+/// Each channel is amid a message that may be sent, but all together they are more than the node holds for one client.
+#[test]
+fn messages_that_are_never_complete_end_the_connection_when_they_are_many() {
+    let mut link = Link::open_with(ServerConfig { channels: 1_000, ..config() }, 60);
+    let header = [&HEADER[..4], &100_000_u64.to_be_bytes(), &[0, 0]].concat();
+    let mut ended = None;
+    for number in 1..1_000 {
+        link.open_channel(number);
+        link.send(number, to("k"));
+        link.send_bytes(&raw(2, number, &header));
+        for _ in 0..12 {
+            link.send_bytes(&raw(3, number, &[0; 8_000]));
+        }
+        if let Some(heard) = link.read().into_iter().next() {
+            assert!(format!("{heard:?}").contains("reply_code: 506"), "{heard:?}");
+            ended = Some(number);
+            break;
+        }
+    }
+    assert!(ended.is_some_and(|channels| (100..200).contains(&channels)), "some 16 MiB are held: {ended:?}");
+}
+
 #[test]
 fn content_out_of_order_ends_the_connection() {
     let method = |link: &mut Link| link.send(1, to("k"));
