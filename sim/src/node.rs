@@ -118,6 +118,8 @@ impl World {
                 self.agenda.after(wait, Step::Identified { shard, connection, verdict });
             }
             Effect::Converse(..) | Effect::Respond(..) => unreachable!("no client asks for a method"),
+            Effect::Enrol(..) => unreachable!("no client enrols"),
+            Effect::Suspect(_) => {}
             Effect::Locate(connection, session) => {
                 let holder = self.directory.claim(&session, ShardId(shard as u16));
                 let wait = self.lookup();
@@ -143,7 +145,7 @@ impl World {
         }
         let id = claim.session.clone().unwrap_or_else(|| "nameless".into());
         let principal = Principal::Device { id, owner: None };
-        Ok(Identity { principal, groups: Arc::from([]), owned: Arc::from([]) })
+        Ok(Identity { principal, ..Identity::anonymous() })
     }
 
     pub(crate) fn timer(&mut self, shard: usize) {

@@ -146,6 +146,8 @@ impl Engine {
             Input::Cleared { connection } => self.cleared(now, connection),
             Input::Identified { connection, verdict } => self.identified(now, connection, verdict),
             Input::Conversed { connection, step } => self.conversed(now, connection, step),
+            Input::IdentitiesChanged(changes) => self.identities_changed(now, &changes),
+            Input::Enrolled { connection, tag, result } => self.enrolled(now, connection, tag, result),
             Input::Located { connection, holder } => self.located(now, connection, holder),
             Input::Shard { from, message } => match message {
                 ShardMessage::Interest { filter, group, members, connected, ranks, since } => {
@@ -323,6 +325,7 @@ impl Engine {
             Intent::Complete { tag } => self.completed_by_peer(now, connection, tag),
             Intent::Settle { tag, outcome } => self.settled_by_peer(now, connection, tag, &outcome),
             Intent::Read { tag, address } => self.read(now, connection, tag, &address),
+            Intent::Enrol { tag, request } => self.enrol(now, connection, tag, request),
             Intent::List { tag, filter, after, limit } => {
                 self.list(now, connection, tag, &filter, after.as_ref(), limit);
             }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
     Address, Claim, CloseCause, ConnectionId, Consume, ConsumerId, Consuming, Declined, Directive,
-    Disposition, Event, Filter, Intent, Moment, Origin, Outcome, Principal, Pulled, Secret, Step, Supply,
-    Tag, Text, Verdict,
+    Disposition, EnrolRefusal, EnrolRequest, Enrolled, Event, Filter, Identity, IdentityChange, Intent,
+    Moment, Origin, Outcome, Principal, Pulled, Secret, Step, Supply, Suspicion, Tag, Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
@@ -82,6 +82,17 @@ pub enum Input {
         connection: ConnectionId,
         /// The registry's word.
         step: Step,
+    },
+    /// What is known of somebody, or of a credential, is not as it was. Every shard is told the same.
+    IdentitiesChanged(Arc<[IdentityChange]>),
+    /// The answer to `Output::Enrol`.
+    Enrolled {
+        /// Who asked.
+        connection: ConnectionId,
+        /// The request's tag.
+        tag: Tag,
+        /// What the authority says.
+        result: Box<Result<Enrolled, EnrolRefusal>>,
     },
     /// The answer to `Output::Locate`: the shard that held the session until now; ours from now on.
     Located {
@@ -164,6 +175,19 @@ pub enum Output {
         /// What it answers to the challenge.
         response: Option<Secret>,
     },
+    /// Ask the authority; answered by `Input::Enrolled`.
+    Enrol {
+        /// Who asks.
+        connection: ConnectionId,
+        /// The request's tag.
+        tag: Tag,
+        /// Who it is.
+        by: Identity,
+        /// What it asks.
+        request: Box<EnrolRequest>,
+    },
+    /// Tell the registry that two things seem to share an identity.
+    Suspect(Box<Suspicion>),
     /// Enter this shard as the session's holder in the node's directory; answered by `Input::Located`.
     Locate {
         /// Who asks.

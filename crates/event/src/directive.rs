@@ -1,8 +1,8 @@
 //! Directives: what the engine tells a protocol machine to say to its peer.
 
 use crate::{
-    Address, Arranged, Assurance, ConsumerId, Consuming, Declined, Event, Outcome, Pulled, Refusal,
-    Rejection, Supply, Tag,
+    Address, Arranged, Assurance, ConsumerId, Consuming, Declined, EnrolRefusal, Enrolled, Event, Outcome,
+    Pulled, Refusal, Rejection, Supply, Tag,
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -70,6 +70,13 @@ pub enum Directive {
         tag: Tag,
         /// The last value, if there is one; or why it may not be read.
         value: Result<Option<Arc<Event>>, Rejection>,
+    },
+    /// The answer to an `Enrol`.
+    Enrolled {
+        /// The request's tag.
+        tag: Tag,
+        /// What the authority says.
+        result: Box<Result<Enrolled, EnrolRefusal>>,
     },
     /// The answer to a `List`.
     Listed {

@@ -1,9 +1,11 @@
 //! Identity: which thing is this, and whose is it?
 
-use crate::{Conversation, Reachable, Text};
+use crate::{Conversation, Proof, Reachable, Suspicion, Text, Timestamp};
 use bytes::Bytes;
 use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// Who somebody is, as the registry answered.
@@ -15,13 +17,15 @@ pub struct Identity {
     pub groups: Arc<[Arc<str>]>,
     /// The devices that it owns, if it owns any, in ascending order: access rules look one up.
     pub owned: Arc<[Arc<str>]>,
+    /// What proved it. `None`: nothing that ends, as with those who did not say, or what was read back from a journal.
+    pub proof: Option<Arc<Proof>>,
 }
 
 impl Identity {
     /// Nobody in particular.
     pub fn anonymous() -> Self {
         // Empty slices by default share one allocation of the program's: an anonymous connection costs none.
-        Self { principal: Principal::Anonymous, groups: Arc::default(), owned: Arc::default() }
+        Self { principal: Principal::Anonymous, groups: Arc::default(), owned: Arc::default(), proof: None }
     }
 
     /// The device's identifier, if it is a device.
@@ -89,6 +93,8 @@ pub enum Permission {
     Read,
     /// Ask a thing and get its answer.
     Request,
+    /// Get a certificate (RFC 7030).
+    Enrol,
     /// Use the admin API.
     Administer,
 }
@@ -101,6 +107,7 @@ impl Permission {
             Self::Subscribe => "subscribe",
             Self::Read => "read",
             Self::Request => "request",
+            Self::Enrol => "enrol",
             Self::Administer => "administer",
         }
     }
@@ -144,7 +151,7 @@ impl Claim {
 }
 
 /// What a verified certificate says. A proxy that verified it may tell less of it than we would read ourselves.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateClaim {
     /// The subject as RFC 4514 text, such as `CN=car-7,O=Cars`.
     pub subject: String,
@@ -154,6 +161,14 @@ pub struct CertificateClaim {
     pub alternative_names: Vec<String>,
     /// SHA-256 of the certificate's DER, if we have that.
     pub fingerprint: Option<[u8; 32]>,
+    /// The issuer's name in DER and the serial number, if we have them: what lists of revocation (RFC 5280 §5) name.
+    pub issued: Option<(Bytes, Bytes)>,
+    /// SHA-256 of the DER of the certificates that verified it, the one that signed it first, if we have them.
+    pub issuers: Vec<[u8; 32]>,
+    /// From when it is good, if we know that.
+    pub not_before: Option<Timestamp>,
+    /// Until when it is good, if we know that: a resumed session is held to it, too.
+    pub not_after: Option<Timestamp>,
 }
 
 /// Bytes that must not be shown: they have no `Display`, and their `Debug` says nothing.
@@ -209,6 +224,12 @@ pub enum RefusalCause {
     UnknownMethod,
     /// The registry could not be asked.
     Unavailable,
+    /// It is known, and was revoked.
+    Revoked,
+    /// Too many wrong attempts from there, or for that name: it is not looked at for a while.
+    Throttled,
+    /// Two things seem to have one identity: neither is let in for a while.
+    Quarantined,
 }
 
 impl RefusalCause {
@@ -223,17 +244,23 @@ impl RefusalCause {
             Self::ShuttingDown => "shutting_down",
             Self::UnknownMethod => "unknown_method",
             Self::Unavailable => "unavailable",
+            Self::Revoked => "revoked",
+            Self::Throttled => "throttled",
+            Self::Quarantined => "quarantined",
         }
     }
 }
+
+/// An answer that may take a while.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Answers who somebody is. Asked once per connection (once per exchange for HTTP).
 pub trait Registry: Send + Sync {
     /// The verdict, if it takes neither a wait nor much of a core; `None` sends the claim to [`Registry::identify`].
     fn identify_at_once(&self, claim: &Claim) -> Option<Verdict>;
 
-    /// The verdict, however long it takes: called off the shards' threads.
-    fn identify(&self, claim: &Claim) -> Verdict;
+    /// The verdict, however long it takes. It is polled on a shard's thread: what takes much of a core is done elsewhere.
+    fn identify(&self, claim: Box<Claim>) -> Pending<Verdict>;
 
     /// Begins a conversation by the claim's method; `None`: the method is not known. Must not wait.
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
@@ -246,11 +273,23 @@ pub trait Registry: Send + Sync {
         &[]
     }
 
-    /// The pre-shared key that goes with an identity (RFC 4279 §2); `None`: nobody has that identity. Must not wait: a
-    /// handshake asks.
-    fn psk(&self, identity: &[u8]) -> Option<Secret> {
+    /// The pre-shared key that goes with an identity (RFC 4279 §2), if that takes no wait; `None` sends the question to
+    /// [`Registry::psk`].
+    fn psk_at_once(&self, identity: &[u8]) -> Option<Option<Secret>> {
         let _ = identity;
-        None
+        Some(None)
+    }
+
+    /// The pre-shared key that goes with an identity; `None`: nobody has that identity. Soon after, the same question is
+    /// answered at once.
+    fn psk(&self, identity: &[u8]) -> Pending<Option<Secret>> {
+        let _ = identity;
+        Box::pin(std::future::ready(None))
+    }
+
+    /// Two things seem to share an identity; the engine has told nobody yet. Must not wait.
+    fn suspect(&self, suspicion: Suspicion) {
+        let _ = suspicion;
     }
 
     /// The devices that are servers themselves, as their records say. Must not wait.

@@ -1,8 +1,8 @@
 //! Intents: what a protocol machine understood its peer to want.
 
 use crate::{
-    Arrangement, Assurance, Claim, Consume, ConsumerId, Disposition, Filter, Outcome, Publication, Secret,
-    Text,
+    Arrangement, Assurance, Claim, Consume, ConsumerId, Disposition, EnrolRequest, Filter, Outcome,
+    Publication, Secret, Text,
 };
 use smallvec::SmallVec;
 use std::fmt;
@@ -104,6 +104,13 @@ pub enum Intent {
         tag: Tag,
         /// Whose last value.
         address: crate::Address,
+    },
+    /// Ask the authority for a certificate, or about it. Answered by `Enrolled`.
+    Enrol {
+        /// Pairs the answer.
+        tag: Tag,
+        /// What.
+        request: Box<EnrolRequest>,
     },
     /// Look through last values, some at a time, for those that the peer may read. Answered by `Listed`.
     List {

@@ -10,12 +10,14 @@ mod address;
 mod conversation;
 mod credit;
 mod directive;
+mod enrolment;
 mod event;
 mod exchange;
 mod identity;
 mod intent;
 pub mod metrics;
 mod outcome;
+mod proof;
 mod queueing;
 mod reachable;
 mod template;
@@ -27,19 +29,21 @@ pub use address::{Address, AddressError, Filter, MAX_ADDRESS_BYTES, is_system};
 pub use conversation::{Conversation, MOST_CHALLENGES, Step};
 pub use credit::Credit;
 pub use directive::{Accepted, CloseReason, Delivery, Directive};
+pub use enrolment::{EnrolCause, EnrolRefusal, EnrolRequest, Enrolled, Enrolment, NoAuthority};
 pub use event::{Assurance, Details, Event, EventId, Origin, Publication};
 pub use exchange::{
     ExchangeKind, HeadersTest, PREDECLARED, TOPIC_EXCHANGE, TopicPattern, address_of, filter_of,
     is_namespace, key_of, prefix_of,
 };
 pub use identity::{
-    CertificateClaim, Claim, Identity, Permission, Principal, Refusal, RefusalCause, Registry, Secret,
-    Verdict,
+    CertificateClaim, Claim, Identity, Pending, Permission, Principal, Refusal, RefusalCause, Registry,
+    Secret, Verdict,
 };
 pub use intent::{
     Close, CloseCause, ConnectionId, Intent, Open, Publish, RetainedDelivery, SubscriptionRequest, Tag, Will,
 };
 pub use outcome::{Cause, Outcome, Rejection};
+pub use proof::{IdentityChange, Proof, Standing, Subject, Suspicion};
 pub use queueing::{
     Arranged, Arrangement, Binding, Consume, ConsumerId, Consuming, Death, DeclineCause, Declined,
     Destination, Disposition, ExchangeDeclaration, Original, Overflow, Pulled, QueueDeclaration,

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use windrose_engine::{Input, Keeper, KeeperFigures, Kept, Seat, ShardId, ShardMessage, Tally};
-use windrose_event::{Address, Registry};
+use windrose_event::{Address, Enrolment, IdentityChange, Registry};
 use windrose_policy::{Listener, Snapshot};
 use windrose_protocol::coap::Sources;
 
@@ -46,6 +46,8 @@ pub struct NodeParts {
     pub snapshot: Arc<Snapshot>,
     /// Answers who somebody is.
     pub registry: Arc<dyn Registry>,
+    /// Gives out certificates.
+    pub enrolment: Arc<dyn Enrolment>,
     /// Reads the files that the document names (certificates).
     pub read: FileReader,
     /// Drives jitter and identifiers: random bits, fresh at every start.
@@ -93,6 +95,7 @@ enum Command {
     Tally(oneshot::Sender<Tally>),
     State(Vec<(Address, Bytes)>),
     RegistryChanged,
+    IdentitiesChanged(Arc<[IdentityChange]>),
     Drain,
     IsRecovered(oneshot::Sender<bool>),
     IsIdle(oneshot::Sender<bool>),
@@ -103,7 +106,7 @@ impl Node {
     /// Starts the shards and listens. Either everything that the document asks for works, or nothing is left running
     /// and every reason is returned.
     pub async fn start(parts: NodeParts) -> Result<Self, Vec<String>> {
-        let NodeParts { snapshot, registry, read, seed, journal } = parts;
+        let NodeParts { snapshot, registry, enrolment, read, seed, journal } = parts;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = snapshot.node.shards.unwrap_or(cores).clamp(1, 64);
         let count = u16::try_from(count).unwrap_or(64);
@@ -143,6 +146,7 @@ impl Node {
                 snapshot: Arc::clone(&snapshot),
                 directory: Arc::clone(&directory),
                 registry: Arc::clone(&registry),
+                enrolment: Arc::clone(&enrolment),
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
                 sources: Arc::clone(&sources),
@@ -239,6 +243,15 @@ impl Node {
         for shard in &self.shards {
             // A shard that has stopped asks nobody.
             let _ = shard.commands.send(Command::RegistryChanged).await;
+        }
+    }
+
+    /// What is known of some, or of their credentials, is not as it was: their sessions follow, on every protocol. Returns
+    /// when every shard has been told.
+    pub async fn identities_changed(&self, changes: Arc<[IdentityChange]>) {
+        for shard in &self.shards {
+            // A shard that has stopped has no sessions.
+            let _ = shard.commands.send(Command::IdentitiesChanged(Arc::clone(&changes))).await;
         }
     }
 
@@ -358,6 +371,7 @@ struct ShardMaker {
     snapshot: Arc<Snapshot>,
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
+    enrolment: Arc<dyn Enrolment>,
     tls: Arc<TlsTable>,
     read: FileReader,
     sources: Arc<Sources>,
@@ -402,6 +416,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             snapshot: make.snapshot,
             directory: make.directory,
             registry: make.registry,
+            enrolment: make.enrolment,
             tls: make.tls,
             read: make.read,
             sources: make.sources,
@@ -459,6 +474,7 @@ async fn obey(shard: Rc<Shard>, mut commands: mpsc::Receiver<Command>) {
             Command::Tally(answer) => drop(answer.send(shard.tally())),
             Command::State(values) => shard.input(Input::State(values)),
             Command::RegistryChanged => shard.registry_changed(),
+            Command::IdentitiesChanged(changes) => shard.identities_changed(&changes),
             Command::Drain => {
                 for (_, accepting) in std::mem::take(&mut accepting) {
                     accepting.task.abort();

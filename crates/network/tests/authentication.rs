@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use windrose_event::{
-    Claim, Conversation, Identity, Principal, Refusal, RefusalCause, Registry, Secret, Step, Text, Verdict,
+    Claim, Conversation, Identity, NoAuthority, Pending, Principal, Refusal, RefusalCause, Registry, Secret,
+    Step, Text, Verdict,
 };
 use windrose_network::{Node, NodeParts};
 use windrose_policy::compile;
@@ -22,8 +23,8 @@ impl Registry for TwoSteps {
         Some(Ok(Identity::anonymous()))
     }
 
-    fn identify(&self, _: &Claim) -> Verdict {
-        Ok(Identity::anonymous())
+    fn identify(&self, _: Box<Claim>) -> Pending<Verdict> {
+        Box::pin(std::future::ready(Ok(Identity::anonymous())))
     }
 
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
@@ -69,6 +70,7 @@ identity: {anonymous: allow}
     let parts = NodeParts {
         snapshot: Arc::new(snapshot),
         registry: Arc::new(TwoSteps),
+        enrolment: Arc::new(NoAuthority),
         read,
         seed: 1,
         journal: None,

@@ -334,13 +334,18 @@ impl AccessRules {
 
     /// Whether `identity` may use the admin API.
     pub fn permits_administration(&self, identity: &Identity) -> bool {
-        let speaks = |rule: &AccessRule| rule.speaks_of(identity, Permission::Administer);
+        self.permits_always(identity, Permission::Administer)
+    }
+
+    /// Whether `identity` may do what is about no address: administer, enrol.
+    pub fn permits_always(&self, identity: &Identity, permission: Permission) -> bool {
+        let speaks = |rule: &AccessRule| rule.speaks_of(identity, permission);
         self.allow.iter().any(speaks) && !self.deny.iter().any(speaks)
     }
 
     fn permits_path(&self, identity: &Identity, permission: Permission, path: &[u8]) -> bool {
-        if permission == Permission::Administer {
-            return self.permits_administration(identity);
+        if matches!(permission, Permission::Administer | Permission::Enrol) {
+            return self.permits_always(identity, permission);
         }
         covers(&self.allow, identity, permission, path) && !covers(&self.deny, identity, permission, path)
     }

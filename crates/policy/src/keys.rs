@@ -525,6 +525,7 @@ impl Words for Permission {
         ("subscribe", Self::Subscribe),
         ("read", Self::Read),
         ("request", Self::Request),
+        ("enrol", Self::Enrol),
         ("administer", Self::Administer),
     ];
 }

@@ -8,6 +8,7 @@ mod access;
 mod compile;
 mod condition;
 pub mod document;
+mod identity;
 mod keys;
 mod snapshot;
 
@@ -15,4 +16,8 @@ pub use access::{AccessRule, AccessRules, Pattern, PatternError, Placeholder, Wh
 pub use compile::{compile, schema};
 pub use condition::{Condition, ConditionError};
 pub use document::{Mistake, Mistakes};
+pub use identity::{
+    Authority, ClientIdRule, Duplicates, EnrolledAuthority, Guard, IdentityCache, IdentityHook,
+    IdentityPolicy, IdentityToken, KeySource, OcspCheck, RegistryLocation, Revocation, TokenIssuer,
+};
 pub use snapshot::*;

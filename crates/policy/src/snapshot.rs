@@ -1,5 +1,6 @@
 //! The document, compiled: what the engine and the network act by. Immutable; a reload makes a new one.
 
+use crate::identity::{Authority, IdentityPolicy, IdentityToken, KeySource, RegistryLocation};
 use crate::{AccessRules, Condition};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// `identity`: who is let in.
     pub identity: IdentityPolicy,
+    /// `ca`: the authority that things enrol with, if there is one.
+    pub ca: Option<Authority>,
     /// `access`: who may do what.
     pub access: AccessRules,
     /// `pools`: by index; routes refer to them so.
@@ -45,6 +48,20 @@ impl Snapshot {
         }
         self.identity.devices.iter_mut().for_each(resolve);
         self.identity.api_keys.iter_mut().for_each(resolve);
+        if let Some(RegistryLocation::Sqlite(file)) = &mut self.identity.registry {
+            resolve(file);
+        }
+        self.identity.certificates.iter_mut().for_each(|authority| resolve(&mut authority.ca));
+        self.identity.revocation.crl.iter_mut().for_each(resolve);
+        for issuer in &mut self.identity.tokens {
+            if let KeySource::File(file) = &mut issuer.keys {
+                resolve(file);
+            }
+        }
+        if let Some(ca) = &mut self.ca {
+            resolve(&mut ca.certificate);
+            resolve(&mut ca.key);
+        }
         for pool in &mut self.pools {
             if pool.ca.is_some() {
                 Arc::make_mut(pool).ca.iter_mut().for_each(resolve);
@@ -278,17 +295,6 @@ impl Protocol {
     }
 }
 
-/// `identity`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct IdentityPolicy {
-    /// The file of devices.
-    pub devices: Option<PathBuf>,
-    /// The file of API keys.
-    pub api_keys: Option<PathBuf>,
-    /// Whether somebody without credentials is let in; denied by default.
-    pub allow_anonymous: bool,
-}
-
 /// One entry of `pools`: services that take events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
@@ -326,6 +332,8 @@ pub struct Pool {
     pub mqtt: Option<MqttPool>,
     /// With `protocol: amqp`, the same, and how events are addressed there.
     pub amqp: Option<AmqpPool>,
+    /// Whether services are told who published an event, by a token that the node signs.
+    pub identity_token: Option<IdentityToken>,
 }
 
 impl Pool {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use windrose_event::NoAuthority;
 use windrose_network::{Journal, Node, NodeParts};
 use windrose_policy::Dtls;
 
@@ -36,6 +37,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
         registry: Arc::clone(&registry) as _,
+        enrolment: Arc::new(NoAuthority),
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
         journal,

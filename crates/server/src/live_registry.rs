@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use std::sync::Arc;
-use windrose_event::{Claim, Conversation, Reachable, Registry, Secret, Verdict};
+use windrose_event::{Claim, Conversation, Pending, Reachable, Registry, Secret, Suspicion, Verdict};
 use windrose_storage::FileRegistry;
 
 /// The registry that the document names now.
@@ -24,8 +24,8 @@ impl Registry for LiveRegistry {
         self.0.load().identify_at_once(claim)
     }
 
-    fn identify(&self, claim: &Claim) -> Verdict {
-        self.0.load_full().identify(claim)
+    fn identify(&self, claim: Box<Claim>) -> Pending<Verdict> {
+        self.0.load().identify(claim)
     }
 
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
@@ -36,8 +36,16 @@ impl Registry for LiveRegistry {
         self.0.load().methods()
     }
 
-    fn psk(&self, identity: &[u8]) -> Option<Secret> {
+    fn psk_at_once(&self, identity: &[u8]) -> Option<Option<Secret>> {
+        self.0.load().psk_at_once(identity)
+    }
+
+    fn psk(&self, identity: &[u8]) -> Pending<Option<Secret>> {
         self.0.load().psk(identity)
+    }
+
+    fn suspect(&self, suspicion: Suspicion) {
+        self.0.load().suspect(suspicion);
     }
 
     fn reachable(&self) -> Vec<Arc<Reachable>> {

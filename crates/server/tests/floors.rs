@@ -64,28 +64,34 @@ const FLOORS: &[Floor] = &[
         unnamed: PURE,
     },
     Floor {
+        name: "identity",
+        knows: &["event", "policy"],
+        never: &[SOCKETS, FILES, SYSTEM],
+        unnamed: &[(FILE_PATHS, &[]), (SOCKET_PATHS, &[])],
+    },
+    Floor {
         name: "network",
-        knows: &["event", "protocol", "policy", "engine"],
+        knows: &["event", "protocol", "policy", "engine", "identity"],
         never: &[FILES, &["axum"]],
         // The files of a TLS profile reach it through a function that the server gives it.
         unnamed: &[(FILE_PATHS, &[])],
     },
     Floor {
         name: "storage",
-        knows: &["event", "policy", "engine"],
+        knows: &["event", "policy", "engine", "identity"],
         never: &[SOCKETS],
         unnamed: &[(SOCKET_PATHS, &[])],
     },
     Floor {
         name: "control",
-        knows: &["event", "policy", "engine"],
+        knows: &["event", "policy", "engine", "identity"],
         never: &[FILES, &["socket2", "rustls", "tokio-rustls"], SYSTEM],
         // It serves on a listener that it is given, and so must name the types of one.
         unnamed: &[(FILE_PATHS, &[]), (SOCKET_PATHS, &["serve.rs"])],
     },
     Floor {
         name: "server",
-        knows: &["event", "protocol", "policy", "engine", "network", "storage", "control"],
+        knows: &["event", "protocol", "policy", "engine", "identity", "network", "storage", "control"],
         never: &[],
         unnamed: &[],
     },

@@ -97,7 +97,7 @@ fn caller(
             reading.mistake(&written.at, "this is not a SHA-256 in hex").help(help);
         }
         Some(digest) => {
-            if list.insert(digest, Identity { principal, groups, owned }).is_some() {
+            if list.insert(digest, Identity { principal, groups, owned, proof: None }).is_some() {
                 let help = "each caller has a key of its own";
                 reading.mistake(&written.at, "this key is there twice").help(help);
             }

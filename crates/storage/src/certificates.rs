@@ -103,6 +103,7 @@ mod tests {
             common_name: Some("car".to_owned()),
             alternative_names: names.iter().map(|name| (*name).to_owned()).collect(),
             fingerprint: Some([fingerprint; 32]),
+            ..CertificateClaim::default()
         };
         assert_eq!(certificates.find(&claim(7, &["urn:car"])), Some(2));
         assert_eq!(certificates.find(&claim(8, &["urn:other", "urn:car"])), Some(1));

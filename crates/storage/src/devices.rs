@@ -188,7 +188,7 @@ impl<'f> Loader<'f> {
         let groups = self.shared.groups(keys.groups, reading);
         let owned = self.shared.list(Vec::new());
         let principal = Principal::Device { id: id.clone(), owner };
-        let identity = Identity { principal, groups, owned };
+        let identity = Identity { principal, groups, owned, proof: None };
         self.devices.reachable.extend(reachable(&identity, keys.coap, keys.resources, reading).map(Arc::new));
         self.devices.identities.push(identity);
         for credential in keys.credentials.0.map(|list| list.value).unwrap_or_default() {

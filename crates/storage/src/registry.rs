@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use std::path::Path;
 use std::sync::Arc;
 use windrose_event::{
-    Claim, Conversation, Identity, Reachable, Refusal, RefusalCause, Registry, Secret, Verdict,
+    Claim, Conversation, Identity, Pending, Reachable, Refusal, RefusalCause, Registry, Secret, Verdict,
 };
 
 /// A registry in two files: devices with their credentials, and API keys.
@@ -78,12 +78,18 @@ impl Registry for FileRegistry {
         }
     }
 
-    fn identify(&self, claim: &Claim) -> Verdict {
+    fn identify(&self, claim: Box<Claim>) -> Pending<Verdict> {
         let table = self.table.load_full();
-        match table.decide(claim) {
-            Decision::Told(verdict) => verdict,
-            Decision::Password(login) => table.remembered(&login).unwrap_or_else(|| table.verify(&login)),
-        }
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || match table.decide(&claim) {
+                Decision::Told(verdict) => verdict,
+                Decision::Password(login) => table.remembered(&login).unwrap_or_else(|| table.verify(&login)),
+            });
+            asked.await.unwrap_or_else(|_| {
+                let detail = "the registry failed while it answered".to_owned();
+                Err(Refusal { cause: RefusalCause::Unavailable, detail })
+            })
+        })
     }
 
     fn converse(&self, claim: &Claim) -> Option<Box<dyn Conversation>> {
@@ -101,8 +107,8 @@ impl Registry for FileRegistry {
         if self.table.load().devices.scram.is_empty() { &[] } else { &[scram::METHOD] }
     }
 
-    fn psk(&self, identity: &[u8]) -> Option<Secret> {
-        self.table.load().devices.pre_shared_keys.key(identity)
+    fn psk_at_once(&self, identity: &[u8]) -> Option<Option<Secret>> {
+        Some(self.table.load().devices.pre_shared_keys.key(identity))
     }
 
     fn reachable(&self) -> Vec<Arc<Reachable>> {

@@ -145,7 +145,7 @@ impl World {
             }
             Effect::Identify(connection, _) => {
                 let principal = Principal::Device { id: "thing".into(), owner: None };
-                let identity = Identity { principal, groups: Arc::from([]), owned: Arc::from([]) };
+                let identity = Identity { principal, ..Identity::anonymous() };
                 let wait = self.rng.micros(0, 2_000);
                 self.agenda.after(
                     wait,

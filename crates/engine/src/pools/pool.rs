@@ -179,8 +179,7 @@ impl PoolState {
             origin: Arc::new(Origin {
                 identity: Identity {
                     principal: Principal::Service { name: config.name.clone() },
-                    groups: Arc::from([]),
-                    owned: Arc::from([]),
+                    ..Identity::anonymous()
                 },
                 session: config.name.clone(),
                 protocol: "http",
@@ -435,6 +434,7 @@ pub(super) mod tests {
             protocol: PoolProtocol::Http,
             mqtt: None,
             amqp: None,
+            identity_token: None,
         }
     }
 }

@@ -28,8 +28,7 @@ impl Engine {
         let origin = Arc::new(Origin {
             identity: Identity {
                 principal: Principal::Service { name: self.snapshot.node.name.clone() },
-                groups: Arc::from([]),
-                owned: Arc::from([]),
+                ..Identity::anonymous()
             },
             session: "".into(),
             protocol: "node",

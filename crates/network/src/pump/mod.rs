@@ -22,7 +22,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use windrose_engine::{Batch, Dispatch, Engine, Input, Kept, Output, ShardId, ShardMessage};
 use windrose_event::{
-    Assurance, Claim, CloseCause, ConnectionId, Directive, Filter, Intent, Moment, Now, Secret,
+    Assurance, Claim, CloseCause, ConnectionId, Directive, EnrolRequest, Filter, Identity, Intent, Moment,
+    Now, Secret, Suspicion, Tag,
 };
 use windrose_policy::{Limits, Listener, MqttOptions, Overlapping, Snapshot};
 use windrose_protocol::coap::{Remote, StreamOutput};
@@ -45,6 +46,10 @@ pub enum Effect {
     Converse(ConnectionId, Box<Claim>),
     /// Go on with it; answer with `Input::Conversed`.
     Respond(ConnectionId, Option<Secret>),
+    /// Ask the authority for somebody; answer with `Input::Enrolled`.
+    Enrol(ConnectionId, Tag, Box<Identity>, Box<EnrolRequest>),
+    /// Tell the registry.
+    Suspect(Box<Suspicion>),
     /// Ask the directory; answer with `Input::Located`.
     Locate(ConnectionId, Arc<str>),
     /// Tell the directory that the session is over.
@@ -452,6 +457,10 @@ impl Pump {
                     Output::Respond { connection, response } => {
                         self.effects.push_back(Effect::Respond(connection, response));
                     }
+                    Output::Enrol { connection, tag, by, request } => {
+                        self.effects.push_back(Effect::Enrol(connection, tag, Box::new(by), request));
+                    }
+                    Output::Suspect(suspicion) => self.effects.push_back(Effect::Suspect(suspicion)),
                     Output::Locate { connection, session } => {
                         self.effects.push_back(Effect::Locate(connection, session));
                     }

@@ -2,7 +2,6 @@
 
 use super::Shard;
 use std::rc::Rc;
-use std::sync::Arc;
 use windrose_engine::Input;
 use windrose_event::{Claim, ConnectionId, Now, Refusal, RefusalCause, Verdict};
 
@@ -22,9 +21,8 @@ impl Shard {
             return;
         }
         self.identifying.set(self.identifying.get() + 1);
-        let registry = Arc::clone(&self.registry);
         let shard = Rc::clone(self);
-        let asked = tokio::task::spawn_blocking(move || registry.identify(&claim));
+        let asked = tokio::task::spawn_local(self.registry.identify(claim));
         tokio::task::spawn_local(async move {
             let verdict: Verdict = asked
                 .await

@@ -6,6 +6,7 @@ mod converse;
 mod datagrams;
 mod driver;
 mod early;
+mod enrol;
 mod exchanges;
 mod handshakes;
 mod identify;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
-use windrose_event::{CloseCause, ConnectionId, Moment, Now, Registry};
+use windrose_event::{CloseCause, ConnectionId, Enrolment, Moment, Now, Registry};
 use windrose_policy::{Listener, PoolProtocol, Protocol, Snapshot};
 use windrose_protocol::coap::{Sources, StreamConfig};
 use windrose_protocol::websocket::End;
@@ -74,6 +75,7 @@ pub(crate) struct Shard {
     unsent: RefCell<Vec<Batch>>,
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
+    enrolment: Arc<dyn Enrolment>,
     client: Rc<PoolClient>,
     brokers: Rc<BrokerClient>,
     services: Rc<ServiceClient>,
@@ -125,6 +127,7 @@ pub(crate) struct ShardParts {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) enrolment: Arc<dyn Enrolment>,
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
     pub(crate) sources: Arc<Sources>,
@@ -136,7 +139,7 @@ pub(crate) struct ShardParts {
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
         let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, sources, .. } = parts;
-        let ShardParts { node_keys, links, keeper, .. } = parts;
+        let ShardParts { enrolment, node_keys, links, keeper, .. } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         let settings = Settings::new(Arc::clone(&snapshot), seat.shards, registry.methods());
@@ -162,6 +165,7 @@ impl Shard {
             unsent: RefCell::default(),
             directory,
             registry,
+            enrolment,
             client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
             brokers: BrokerClient::new(seat, clock, &snapshot, read),
             services: ServiceClient::new(clock, &snapshot),
@@ -297,6 +301,8 @@ impl Shard {
                 Effect::Identify(id, claim) => self.identify(now, id, claim),
                 Effect::Converse(id, claim) => self.converse(now, id, &claim),
                 Effect::Respond(id, response) => self.respond(now, id, response),
+                Effect::Enrol(id, tag, by, request) => self.enrol(id, tag, &by, *request),
+                Effect::Suspect(suspicion) => self.registry.suspect(*suspicion),
                 Effect::Locate(connection, session) => {
                     let holder = self.directory.claim(&session, self.id);
                     self.core.borrow_mut().pump.input(now, Input::Located { connection, holder });

@@ -35,7 +35,7 @@ struct ListenerCredentials {
 
 impl Credentials for ListenerCredentials {
     fn psk(&self, identity: &[u8]) -> Option<Secret> {
-        self.registry.psk(identity)
+        self.registry.psk_at_once(identity).flatten()
     }
 
     fn profile(&self) -> Option<Arc<Profile>> {

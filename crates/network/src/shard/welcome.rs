@@ -100,12 +100,7 @@ impl Visitor {
             let named = || {
                 let name = tls.common_name?;
                 // The subject has more parts than its common name: what we are not told must not be recognised.
-                Some(CertificateClaim {
-                    subject: String::new(),
-                    common_name: Some(name),
-                    alternative_names: Vec::new(),
-                    fingerprint: None,
-                })
+                Some(CertificateClaim { common_name: Some(name), ..CertificateClaim::default() })
             };
             whole.or_else(named).map(Arc::new)
         });

@@ -1,9 +1,10 @@
 //! What a client's certificate says of it.
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use windrose_event::CertificateClaim;
+use windrose_event::{CertificateClaim, Timestamp};
 use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 /// Reads a certificate that TLS has verified. `None` if it cannot be read after all.
 pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
@@ -16,7 +17,20 @@ pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
         common_name,
         alternative_names: names(&certificate, true),
         fingerprint: Some(Sha256::digest(der).into()),
+        issued: Some((copied(certificate.issuer().as_raw()), copied(certificate.raw_serial()))),
+        issuers: Vec::new(),
+        not_before: moment(certificate.validity().not_before),
+        not_after: moment(certificate.validity().not_after),
     })
+}
+
+fn copied(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}
+
+fn moment(time: ASN1Time) -> Option<Timestamp> {
+    let seconds = u64::try_from(time.timestamp()).ok()?;
+    Some(Timestamp::from_micros(seconds.saturating_mul(1_000_000)))
 }
 
 /// The DNS names that a server's certificate is for.

@@ -7,13 +7,14 @@ fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
         principal: Principal::Device { id: id.into(), owner: owner.map(Into::into) },
         groups: groups.iter().map(|group| Arc::from(*group)).collect(),
         owned: Arc::from([]),
+        proof: None,
     }
 }
 
 fn owner(id: &str, owned: &[&str]) -> Identity {
     let mut owned: Vec<Arc<str>> = owned.iter().map(|id| Arc::from(*id)).collect();
     owned.sort();
-    Identity { principal: Principal::Owner { id: id.into() }, groups: Arc::from([]), owned: owned.into() }
+    Identity { principal: Principal::Owner { id: id.into() }, owned: owned.into(), ..Identity::anonymous() }
 }
 
 fn service(name: &str) -> Identity {

@@ -31,8 +31,9 @@ fn rule(keys: Located<AccessKeys>, reading: &mut Reading<'_>) -> Option<AccessRu
     };
     let permissions: Option<Vec<Permission>> =
         permissions.map(|list| list.value.0.into_iter().map(|permission| permission.value).collect());
-    let needs_addresses =
-        permissions.as_ref().is_some_and(|list| list.iter().any(|one| *one != Permission::Administer));
+    let needs_addresses = permissions.as_ref().is_some_and(|list| {
+        list.iter().any(|one| !matches!(one, Permission::Administer | Permission::Enrol))
+    });
     let on = match keys.on.0 {
         Some(list) => list.value.0.iter().filter_map(|text| pattern(text, who.as_ref(), reading)).collect(),
         None => {

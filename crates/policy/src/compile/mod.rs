@@ -15,8 +15,9 @@ mod routes;
 mod sharing;
 
 use crate::document::{At, Located, Mistakes, Name, Optional, Reading, Shape, suggestion};
+use crate::identity::IdentityPolicy;
 use crate::keys::{Anonymous, DocumentKeys, IdentityKeys, NodeKeys, Switch};
-use crate::snapshot::{IdentityPolicy, Node, Snapshot};
+use crate::snapshot::{Node, Snapshot};
 
 /// Compiles the text of a document, which messages call `name`. `environment` answers for `${NAME}` in values.
 ///
@@ -53,6 +54,7 @@ fn snapshot(keys: DocumentKeys, reading: &mut Reading<'_>) -> Snapshot {
         tls: tls.profiles,
         listeners,
         identity: identity(keys.identity.get()),
+        ca: None,
         access: access::rules(keys.access, reading),
         pools: pools.list,
         routes,
@@ -77,11 +79,12 @@ fn node(keys: NodeKeys) -> Node {
 
 fn identity(keys: Option<IdentityKeys>) -> IdentityPolicy {
     match keys {
-        None => IdentityPolicy { devices: None, api_keys: None, allow_anonymous: false },
+        None => IdentityPolicy::default(),
         Some(keys) => IdentityPolicy {
             devices: keys.devices.get().and_then(|file| file.0),
             api_keys: keys.api_keys.get().and_then(|file| file.0),
             allow_anonymous: keys.anonymous.or(Anonymous::Deny) == Anonymous::Allow,
+            ..IdentityPolicy::default()
         },
     }
 }

@@ -124,6 +124,7 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
             .collect(),
         mqtt,
         amqp,
+        identity_token: None,
     }
 }
 

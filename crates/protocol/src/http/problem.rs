@@ -80,14 +80,20 @@ impl Problem {
     /// The problem of somebody who is not let in. The registry's own words are for the operator's log only.
     pub fn of_refusal(cause: RefusalCause) -> Self {
         let (status, sentence) = match cause {
-            RefusalCause::BadCredentials => (StatusCode::UNAUTHORIZED, "the credentials are not valid here"),
+            RefusalCause::BadCredentials | RefusalCause::Revoked => {
+                (StatusCode::UNAUTHORIZED, "the credentials are not valid here")
+            }
             RefusalCause::AnonymousDenied => {
                 (StatusCode::UNAUTHORIZED, "credentials are needed: an API key, or a user name and password")
             }
-            RefusalCause::NotAllowed | RefusalCause::BadSession | RefusalCause::UnknownMethod => {
-                (StatusCode::FORBIDDEN, "this is not allowed")
-            }
+            RefusalCause::NotAllowed
+            | RefusalCause::Quarantined
+            | RefusalCause::BadSession
+            | RefusalCause::UnknownMethod => (StatusCode::FORBIDDEN, "this is not allowed"),
             RefusalCause::Quota => (StatusCode::TOO_MANY_REQUESTS, "too many connections; come back later"),
+            RefusalCause::Throttled => {
+                (StatusCode::TOO_MANY_REQUESTS, "too many wrong attempts; come back later")
+            }
             RefusalCause::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down"),
             RefusalCause::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "the registry could not be asked"),
         };

@@ -24,6 +24,8 @@ impl ReasonCode {
     pub const BAD_USER_NAME_OR_PASSWORD: Self = Self(0x86);
     pub const NOT_AUTHORIZED: Self = Self(0x87);
     pub const SERVER_UNAVAILABLE: Self = Self(0x88);
+    pub const BANNED: Self = Self(0x8a);
+    pub const CONNECTION_RATE_EXCEEDED: Self = Self(0x9f);
     pub const SERVER_SHUTTING_DOWN: Self = Self(0x8b);
     pub const BAD_AUTHENTICATION_METHOD: Self = Self(0x8c);
     pub const KEEP_ALIVE_TIMEOUT: Self = Self(0x8d);
@@ -121,6 +123,8 @@ pub(super) fn refused(cause: RefusalCause) -> ReasonCode {
     match cause {
         RefusalCause::BadCredentials => ReasonCode::BAD_USER_NAME_OR_PASSWORD,
         RefusalCause::AnonymousDenied | RefusalCause::NotAllowed => ReasonCode::NOT_AUTHORIZED,
+        RefusalCause::Revoked | RefusalCause::Quarantined => ReasonCode::BANNED,
+        RefusalCause::Throttled => ReasonCode::CONNECTION_RATE_EXCEEDED,
         RefusalCause::BadSession => ReasonCode::CLIENT_IDENTIFIER_NOT_VALID,
         RefusalCause::Quota => ReasonCode::QUOTA_EXCEEDED,
         RefusalCause::UnknownMethod => ReasonCode::BAD_AUTHENTICATION_METHOD,
@@ -134,9 +138,15 @@ pub(super) fn refused_v3(cause: RefusalCause) -> ReasonCode {
     match cause {
         // 3.1.1 has no methods.
         RefusalCause::BadCredentials | RefusalCause::UnknownMethod => ReasonCode(4),
-        RefusalCause::AnonymousDenied | RefusalCause::NotAllowed => ReasonCode(5),
+        RefusalCause::AnonymousDenied
+        | RefusalCause::NotAllowed
+        | RefusalCause::Revoked
+        | RefusalCause::Quarantined => ReasonCode(5),
         RefusalCause::BadSession => ReasonCode(2),
-        RefusalCause::Quota | RefusalCause::ShuttingDown | RefusalCause::Unavailable => ReasonCode(3),
+        RefusalCause::Quota
+        | RefusalCause::Throttled
+        | RefusalCause::ShuttingDown
+        | RefusalCause::Unavailable => ReasonCode(3),
     }
 }
 

@@ -187,7 +187,8 @@ pub(super) fn write_origin(writer: &mut Writer, origin: &Origin, whole: bool) {
 
 /// `whole`: with what it may do.
 pub(super) fn write_identity(writer: &mut Writer, identity: &Identity, whole: bool) {
-    let Identity { principal, groups, owned } = identity;
+    // What proved it is the business of the connection that is gone.
+    let Identity { principal, groups, owned, proof: _ } = identity;
     match principal {
         Principal::Anonymous => writer.byte(0),
         Principal::Device { id, owner } => {
@@ -219,7 +220,7 @@ pub(super) fn read_identity(reader: &mut Reader) -> Option<Identity> {
     };
     let groups = reader.list(Reader::text)?.into();
     let owned = reader.list(Reader::text)?.into();
-    Some(Identity { principal, groups, owned })
+    Some(Identity { principal, groups, owned, proof: None })
 }
 
 fn read_origin(reader: &mut Reader) -> Option<Origin> {

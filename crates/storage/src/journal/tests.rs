@@ -40,7 +40,7 @@ impl Drop for Folder {
 
 fn origin(name: &str) -> Arc<Origin> {
     let principal = Principal::Device { id: name.into(), owner: Some("o".into()) };
-    let identity = Identity { principal, groups: Arc::from([]), owned: Arc::from([]) };
+    let identity = Identity { principal, ..Identity::anonymous() };
     Arc::new(Origin { identity, session: name.into(), protocol: "mqtt", listener: "l".into() })
 }
 

@@ -46,6 +46,8 @@ impl Binding {
                     self.respond(reply, response);
                 }
             }
+            // Nothing here asks the authority yet.
+            Directive::Enrolled { .. } => {}
             Directive::Reply { tag, event } => {
                 let is_asked =
                     |pending: &Pending| matches!(pending, Pending::Ask { .. } | Pending::Abandoned);

@@ -47,11 +47,15 @@ pub(super) fn rejected(rejection: &Rejection, most: u32) -> Response {
 /// The response of somebody who is not let in. The registry's own words are for the operator's log only.
 pub(super) fn refused(cause: RefusalCause) -> Response {
     match cause {
-        RefusalCause::BadCredentials | RefusalCause::AnonymousDenied => {
+        RefusalCause::BadCredentials | RefusalCause::AnonymousDenied | RefusalCause::Revoked => {
             Response::diagnostic(Code::UNAUTHORIZED, "credentials are needed that are valid here: use coaps")
         }
-        RefusalCause::NotAllowed | RefusalCause::BadSession | RefusalCause::UnknownMethod => {
-            Response::new(Code::FORBIDDEN)
+        RefusalCause::NotAllowed
+        | RefusalCause::Quarantined
+        | RefusalCause::BadSession
+        | RefusalCause::UnknownMethod => Response::new(Code::FORBIDDEN),
+        RefusalCause::Throttled => {
+            Response::diagnostic(Code::TOO_MANY_REQUESTS, "too many wrong attempts; come back later")
         }
         RefusalCause::Quota => unavailable("too many connections; come back later", None),
         RefusalCause::ShuttingDown => unavailable("the node is shutting down", None),

@@ -250,6 +250,7 @@ impl Server {
             Directive::Close(reason) => self.closed_by_engine(&reason),
             // Answers to questions that this machine never asks.
             Directive::Value { .. }
+            | Directive::Enrolled { .. }
             | Directive::Listed { .. }
             | Directive::Synced { .. }
             | Directive::Reply { .. }

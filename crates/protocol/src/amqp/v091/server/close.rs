@@ -131,6 +131,7 @@ impl Server {
         if self.capabilities.authentication_failure_close {
             let (code, text) = match refusal.cause {
                 RefusalCause::Quota => (ReplyCode::RESOURCE_ERROR, "past a limit of the node"),
+                RefusalCause::Throttled => (ReplyCode::RESOURCE_ERROR, "too many wrong attempts"),
                 RefusalCause::ShuttingDown | RefusalCause::Unavailable => {
                     (ReplyCode::CONNECTION_FORCED, "the node takes nobody for now")
                 }

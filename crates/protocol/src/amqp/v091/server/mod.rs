@@ -187,6 +187,7 @@ impl Server {
             | Directive::Deliver(_)
             | Directive::Release { .. }
             | Directive::Value { .. }
+            | Directive::Enrolled { .. }
             | Directive::Listed { .. }
             | Directive::Synced { .. }
             | Directive::Reply { .. }

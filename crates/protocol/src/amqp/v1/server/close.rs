@@ -70,6 +70,9 @@ impl Server {
             RefusalCause::Quota => {
                 (condition::RESOURCE_LIMIT_EXCEEDED, "there are too many connections", true)
             }
+            RefusalCause::Throttled => {
+                (condition::RESOURCE_LIMIT_EXCEEDED, "there were too many wrong attempts", false)
+            }
             RefusalCause::ShuttingDown => (condition::CONNECTION_FORCED, "the node is shutting down", true),
             RefusalCause::Unavailable => {
                 (condition::INTERNAL_ERROR, "it cannot be asked for now who you are", true)

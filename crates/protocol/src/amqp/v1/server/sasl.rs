@@ -107,8 +107,13 @@ impl Server {
             | RefusalCause::AnonymousDenied
             | RefusalCause::NotAllowed
             | RefusalCause::BadSession
+            | RefusalCause::Revoked
+            | RefusalCause::Quarantined
             | RefusalCause::UnknownMethod => SaslCode::Auth,
-            RefusalCause::Quota | RefusalCause::ShuttingDown | RefusalCause::Unavailable => SaslCode::SysTemp,
+            RefusalCause::Quota
+            | RefusalCause::Throttled
+            | RefusalCause::ShuttingDown
+            | RefusalCause::Unavailable => SaslCode::SysTemp,
         };
         SaslFrame::Outcome { code, additional_data: None }.write(self.transmit.buffer());
         self.frames.sent += 1;

@@ -84,12 +84,8 @@ fn scram_is_a_conversation() {
 
 #[test]
 fn external_is_offered_to_whoever_has_a_certificate() {
-    let certificate = neutral::CertificateClaim {
-        subject: "CN=car".into(),
-        common_name: None,
-        alternative_names: Vec::new(),
-        fingerprint: None,
-    };
+    let certificate =
+        neutral::CertificateClaim { subject: "CN=car".into(), ..neutral::CertificateClaim::default() };
     let claim = Claim { certificate: Some(Arc::new(certificate)), ..Claim::default() };
     let mut peer = Peer::with(config(), claim);
     peer.bytes(SASL_HEADER);

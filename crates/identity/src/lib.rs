@@ -1,0 +1,17 @@
+//! Floor 2: who somebody is, and what proves it.
+//!
+//! A claim becomes an [`windrose_event::Identity`] here: passwords, certificates, tokens and keys are verified against what
+//! [`Records`] (the database), the document's files, or somebody elsewhere ([`Fetch`]) says, behind a cache that is told of
+//! every change. The node's own authority and its tokens are here, too. This crate opens no files and no sockets.
+
+mod act;
+mod fetch;
+mod lookup;
+mod record;
+mod records;
+
+pub use act::{Act, IssuedCertificate, NewCredential, NewDevice};
+pub use fetch::{Fetch, FetchRequest, Fetched};
+pub use lookup::Lookup;
+pub use record::{CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
+pub use records::{Asked, Found, Records, RecordsError};
