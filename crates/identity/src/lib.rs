@@ -6,12 +6,20 @@
 
 mod act;
 mod fetch;
+mod hook;
 mod lookup;
+mod name;
 mod record;
 mod records;
+mod tokens;
+mod vouched;
 
 pub use act::{Act, IssuedCertificate, NewCredential, NewDevice};
 pub use fetch::{Fetch, FetchRequest, Fetched};
+pub use hook::Hook;
 pub use lookup::Lookup;
+pub use name::is_name;
 pub use record::{CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
 pub use records::{Asked, Found, Records, RecordsError};
+pub use tokens::{Issuers, looks_like_token};
+pub use vouched::{Fetchers, Vouched};
