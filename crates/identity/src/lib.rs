@@ -5,6 +5,7 @@
 //! every change. The node's own authority and its tokens are here, too. This crate opens no files and no sockets.
 
 mod act;
+mod code;
 mod fetch;
 mod hook;
 mod lookup;
@@ -15,6 +16,7 @@ mod tokens;
 mod vouched;
 
 pub use act::{Act, IssuedCertificate, NewCredential, NewDevice};
+pub use code::{is_code, new_code};
 pub use fetch::{Fetch, FetchRequest, Fetched};
 pub use hook::Hook;
 pub use lookup::Lookup;

@@ -31,9 +31,12 @@ impl Lookup {
         Self::ApiKey(Sha256::digest(key).into())
     }
 
-    /// A one-time code's.
+    /// A one-time code's, however it was typed.
     pub fn code(code: &[u8]) -> Self {
-        Self::Code(Sha256::digest(code).into())
+        Self::Code(match crate::code::normal(code) {
+            Some(normal) => Sha256::digest(normal).into(),
+            None => Sha256::digest(code).into(),
+        })
     }
 
     /// As text, unique over all kinds: what the database's index is over.
