@@ -6,17 +6,20 @@
 mod access;
 mod amqp;
 mod amqp_pools;
+mod authority;
 mod brokers;
+mod headers;
+mod identity;
 mod limits;
 mod listeners;
 mod pool_keys;
 mod pools;
 mod routes;
 mod sharing;
+mod urls;
 
 use crate::document::{At, Located, Mistakes, Name, Optional, Reading, Shape, suggestion};
-use crate::identity::IdentityPolicy;
-use crate::keys::{Anonymous, DocumentKeys, IdentityKeys, NodeKeys, Switch};
+use crate::keys::{DocumentKeys, NodeKeys, Switch};
 use crate::snapshot::{Node, Snapshot};
 
 /// Compiles the text of a document, which messages call `name`. `environment` answers for `${NAME}` in values.
@@ -53,8 +56,8 @@ fn snapshot(keys: DocumentKeys, reading: &mut Reading<'_>) -> Snapshot {
         admin,
         tls: tls.profiles,
         listeners,
-        identity: identity(keys.identity.get()),
-        ca: None,
+        identity: identity::identity(keys.identity.get(), reading),
+        ca: keys.ca.get().and_then(|keys| authority::authority(keys, reading)),
         access: access::rules(keys.access, reading),
         pools: pools.list,
         routes,
@@ -74,18 +77,6 @@ fn node(keys: NodeKeys) -> Node {
             .map_or(default.shutdown_deadline, |deadline| deadline.0),
         persistence: keys.persistence.or(Switch::Off) == Switch::On,
         sys_interval: keys.sys_interval.get().map_or(default.sys_interval, |interval| interval.0),
-    }
-}
-
-fn identity(keys: Option<IdentityKeys>) -> IdentityPolicy {
-    match keys {
-        None => IdentityPolicy::default(),
-        Some(keys) => IdentityPolicy {
-            devices: keys.devices.get().and_then(|file| file.0),
-            api_keys: keys.api_keys.get().and_then(|file| file.0),
-            allow_anonymous: keys.anonymous.or(Anonymous::Deny) == Anonymous::Allow,
-            ..IdentityPolicy::default()
-        },
     }
 }
 

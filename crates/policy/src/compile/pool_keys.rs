@@ -16,6 +16,7 @@ pub(super) fn check(keys: &PoolKeys, protocol: PoolProtocol, reading: &mut Readi
         ("batch", keys.batch.at(), HTTP),
         ("version", keys.version.at(), HTTP),
         ("headers", keys.headers.at(), HTTP),
+        ("identity_token", keys.identity_token.at(), HTTP),
         ("mqtt_version", keys.mqtt_version.at(), MQTT),
         ("client_id", keys.client_id.at(), BROKERS),
         ("username", keys.username.at(), BROKERS),

@@ -1,24 +1,13 @@
 //! `pools`: services that take events.
 
-use super::{amqp_pools, brokers, check_name, entries, pool_keys};
-use crate::document::{Concealed, Located, Optional, Reading};
+use super::headers::header;
+use super::{amqp_pools, authority, brokers, check_name, entries, pool_keys};
+use crate::document::{Located, Optional, Reading};
 use crate::keys::PoolKeys;
-use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolHeader, PoolProtocol};
-use http::{HeaderName, HeaderValue, Uri};
+use crate::snapshot::{Balance, CloudEventsMode, HttpVersion, Member, Pool, PoolProtocol};
+use http::Uri;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Headers that delivery itself writes.
-const OURS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "keep-alive",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// The pools that can be delivered to, and the names of all that were written.
 pub(super) struct Pools {
@@ -77,6 +66,10 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
     {
         reading.mistake(at, "no member of the pool has TLS: there is no certificate to verify");
     }
+    let headers: Vec<_> =
+        entries(keys.headers).iter().filter_map(|(name, value)| header(name, value, reading)).collect();
+    let identity_token =
+        keys.identity_token.get().and_then(|token| authority::identity_token(token, &headers, reading));
     let mode = keys.mode.or(CloudEventsMode::Binary);
     if let Some(at) = keys.batch.at()
         && mode != CloudEventsMode::Batch
@@ -118,13 +111,10 @@ fn pool(name: &str, mut keys: PoolKeys, node: &str, reading: &mut Reading<'_>) -
             .unwrap_or(in_flight),
         queue: keys.queue.get().and_then(|count| u32::try_from(count.0).ok()).unwrap_or(10_000),
         ca: keys.ca.get(),
-        headers: entries(keys.headers)
-            .iter()
-            .filter_map(|(name, value)| header(name, value, reading))
-            .collect(),
+        headers,
         mqtt,
         amqp,
-        identity_token: None,
+        identity_token,
     }
 }
 
@@ -242,27 +232,4 @@ fn member(url: &str, protocol: PoolProtocol) -> Result<Member, (String, &'static
     }
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     Ok(Member { url: url.into(), tls, host: host.into(), port, path: path.into() })
-}
-
-/// A header of each request. Its value may be a secret: no message shows it.
-fn header(
-    name: &Located<String>,
-    value: &Located<Concealed>,
-    reading: &mut Reading<'_>,
-) -> Option<(String, PoolHeader)> {
-    let lower = name.value.to_ascii_lowercase();
-    if HeaderName::from_bytes(lower.as_bytes()).is_err() {
-        reading.mistake(&name.at, format!("`{}` is not the name of a header", name.value));
-    } else if OURS.contains(&lower.as_str()) || lower.starts_with("ce-") {
-        let help = "take it out: delivery writes it as the event needs it";
-        reading.mistake(&name.at, format!("the header `{}` cannot be set", name.value)).help(help);
-    } else if HeaderValue::from_str(&value.value.0).is_err() {
-        let message = "the value of this header has characters that headers cannot have";
-        reading
-            .mistake(&name.at, message)
-            .help("line breaks are such characters; a file may have brought one in");
-    } else {
-        return Some((name.value.clone(), PoolHeader(value.value.0.clone())));
-    }
-    None
 }

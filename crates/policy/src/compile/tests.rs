@@ -9,12 +9,12 @@ fn empty(_: &str) -> Option<String> {
     None
 }
 
-fn compiled(text: &str) -> Snapshot {
+pub(super) fn compiled(text: &str) -> Snapshot {
     compile("edge.yaml", text, &empty).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 /// Each mistake as `line:column path: message (help)`.
-fn mistakes(text: &str) -> Vec<String> {
+pub(super) fn mistakes(text: &str) -> Vec<String> {
     let mistakes = compile("edge.yaml", text, &empty).expect_err("the document has a mistake");
     mistakes
         .iter()
@@ -26,7 +26,7 @@ fn mistakes(text: &str) -> Vec<String> {
 }
 
 /// The only mistake of a document.
-fn mistake(text: &str) -> String {
+pub(super) fn mistake(text: &str) -> String {
     let list = mistakes(text);
     assert_eq!(list.len(), 1, "{list:#?}");
     list.into_iter().next().unwrap()
@@ -629,6 +629,10 @@ fn secrets_are_not_shown() {
         "pools: {a: {members: ['http://b'], headers: {Authorization: s3cret, Host: x}, wrong: 1}}",
         "pools: {a: {members: ['http://b'], headers: {Authorization: \"s3cret é\\n\"}}}",
         "pools: {a: {members: ['http://user:s3cret@b']}}",
+        "identity: {registry: 'postgres://user:s3cret@b'}",
+        "identity: {registry: 'mysql://user:s3cret@b/c'}",
+        "identity: {hook: {url: 'https://user:s3cret@b'}}",
+        "identity: {hook: {url: 'https://b', headers: {Authorization: s3cret, Host: x}}}",
     ] {
         let mistakes = compile("f", text, &empty).unwrap_err();
         assert!(!mistakes.to_string().contains("s3cret"), "{mistakes}");

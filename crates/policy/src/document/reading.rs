@@ -124,7 +124,7 @@ pub fn suggestion<'w>(written: &str, words: impl IntoIterator<Item = &'w str>) -
     words
         .into_iter()
         .filter_map(|word| {
-            let plain = word.replace('-', "_");
+            let plain = word.to_lowercase().replace('-', "_");
             let begins = written.len() >= 3 && (plain.starts_with(&written) || written.starts_with(&plain));
             let distance = strsim::damerau_levenshtein(&written, &plain);
             (begins || distance <= 1.max(plain.len().min(written.len()) / 3)).then_some((distance, word))

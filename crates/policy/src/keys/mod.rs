@@ -1,8 +1,12 @@
 //! The keys of the operator's document. Reading it and its JSON Schema both come from these records.
 
-use crate::document::{
-    Concealed, Located, MaybeFile, Name, OneOrMore, Optional, Required, Size, Wait, Whole, Words,
-};
+mod identity;
+mod words;
+
+pub(crate) use identity::*;
+pub(crate) use words::*;
+
+use crate::document::{Concealed, Located, Name, OneOrMore, Optional, Required, Size, Wait, Whole};
 use crate::record;
 use crate::snapshot::{
     AmqpVersion, Balance, ClientCertificate, CloudEventsMode, HttpVersion, MqttVersion, Overlapping,
@@ -34,6 +38,8 @@ record! {
         listeners: Optional<List<ListenerKeys>>,
         /// Who is let in.
         identity: Optional<IdentityKeys>,
+        /// The authority that things get their certificates from; left out, there is none.
+        ca: Optional<AuthorityKeys>,
         /// Who may do what on which addresses. Nothing is allowed that no rule allows.
         access: Optional<List<AccessKeys>>,
         /// Groups of services that take events, by names that routes refer to.
@@ -177,19 +183,6 @@ record! {
 }
 
 record! {
-    /// Who is let in.
-    pub(crate) struct IdentityKeys {
-        /// The file of devices and their credentials, from the document's folder if relative. An empty name is no file.
-        devices: Optional<MaybeFile>,
-        /// The file of API keys of services and owners, from the document's folder if relative. An empty name is no file.
-        api_keys: Optional<MaybeFile>,
-        /// Whether somebody without credentials is let in: `allow` or `deny` (the default).
-        anonymous: Optional<Anonymous>,
-    }
-    later { "registry" => "list devices in a file: `devices: devices.yaml`" }
-}
-
-record! {
     /// A rule that allows or denies something.
     pub(crate) struct AccessKeys {
         /// Whom it speaks of: `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME`; `*` is all of a kind.
@@ -232,6 +225,8 @@ record! {
         ca: Optional<PathBuf>,
         /// Headers sent with each request, such as `Authorization: "Bearer ${TOKEN}"`.
         headers: Optional<Named<Concealed>>,
+        /// `http`: tells the services who published an event, by a short-lived token that the node signs.
+        identity_token: Optional<IdentityTokenKeys>,
         /// `mqtt`, `amqp`: the name that the node goes by at the members; each connection adds to it. Default: `windrose-` and the node's name.
         client_id: Optional<String>,
         /// `mqtt`, `amqp`: the user name.
@@ -381,151 +376,4 @@ record! {
         "connections_per_ip" => "bound the whole node for now: `connections`",
         "publish_rate" => "bound what is in flight for now: `receive_maximum`",
     }
-}
-
-/// `plaintext: allow`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Plaintext {
-    Allow,
-}
-
-impl Words for Plaintext {
-    const WHAT: &'static str = "a choice for `plaintext`";
-    const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow)];
-}
-
-/// `anonymous: allow` or `deny`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anonymous {
-    Allow,
-    Deny,
-}
-
-impl Words for Anonymous {
-    const WHAT: &'static str = "a choice for `anonymous`";
-    const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("deny", Self::Deny)];
-}
-
-/// `on` or `off`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Switch {
-    On,
-    Off,
-}
-
-impl Words for Switch {
-    const WHAT: &'static str = "`on` or `off`";
-    const WORDS: &'static [(&'static str, Self)] = &[("on", Self::On), ("off", Self::Off)];
-}
-
-/// `proxy_protocol: required`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum ProxyProtocol {
-    Required,
-}
-
-impl Words for ProxyProtocol {
-    const WHAT: &'static str = "a choice for `proxy_protocol`";
-    const WORDS: &'static [(&'static str, Self)] = &[("required", Self::Required)];
-}
-
-impl Words for Transport {
-    const WHAT: &'static str = "a transport";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("tcp", Self::Tcp), ("websocket", Self::WebSocket), ("udp", Self::Udp)];
-}
-
-impl Words for Overlapping {
-    const WHAT: &'static str = "a choice for `overlapping_subscriptions`";
-    const WORDS: &'static [(&'static str, Self)] = &[("each", Self::Each), ("once", Self::Once)];
-}
-
-impl Words for QueueFull {
-    const WHAT: &'static str = "a choice for `session_queue_full`";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("refuse-newest", Self::RefuseNewest), ("drop-oldest", Self::DropOldest)];
-}
-
-impl Words for MqttVersion {
-    const WHAT: &'static str = "a version of MQTT";
-    const WORDS: &'static [(&'static str, Self)] = &[("5", Self::V5), ("3.1.1", Self::V311)];
-}
-
-impl Words for AmqpVersion {
-    const WHAT: &'static str = "a version of AMQP";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("1.0", Self::V1), ("0-9-1", Self::V091)];
-}
-
-impl Words for PoolProtocol {
-    const WHAT: &'static str = "a protocol of pools";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("http", Self::Http), ("mqtt", Self::Mqtt), ("amqp", Self::Amqp), ("coap", Self::Coap)];
-    const LATER: &'static [(&'static str, &'static str)] = &[("kafka", "deliver to an HTTP service for now")];
-}
-
-impl Words for Protocol {
-    const WHAT: &'static str = "a protocol";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("mqtt", Self::Mqtt), ("http", Self::Http), ("coap", Self::Coap), ("amqp", Self::Amqp)];
-}
-
-impl Words for ClientCertificate {
-    const WHAT: &'static str = "a choice for `client_certificate`";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("optional", Self::Optional), ("required", Self::Required)];
-}
-
-impl Words for TlsVersion {
-    const WHAT: &'static str = "a version of TLS";
-    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
-}
-
-impl Words for Balance {
-    const WHAT: &'static str = "a way to balance";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("round-robin", Self::RoundRobin), ("least-outstanding", Self::LeastOutstanding)];
-}
-
-impl Words for CloudEventsMode {
-    const WHAT: &'static str = "a mode of CloudEvents";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("binary", Self::Binary), ("structured", Self::Structured), ("batch", Self::Batch)];
-}
-
-impl Words for HttpVersion {
-    const WHAT: &'static str = "a version of HTTP";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("1.1", Self::Http1), ("2", Self::Http2)];
-}
-
-/// `as: json`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Representation {
-    Json,
-}
-
-impl Words for Representation {
-    const WHAT: &'static str = "a choice for `as`";
-    const WORDS: &'static [(&'static str, Self)] = &[("json", Self::Json)];
-}
-
-impl Words for Promise {
-    const WHAT: &'static str = "a promise";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("received", Self::Received), ("delivered", Self::Delivered)];
-    const LATER: &'static [(&'static str, &'static str)] =
-        &[("stored", "it arrives with the spool; use `received` or `delivered`")];
-}
-
-impl Words for Permission {
-    const WHAT: &'static str = "a permission";
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("publish", Self::Publish),
-        ("subscribe", Self::Subscribe),
-        ("read", Self::Read),
-        ("request", Self::Request),
-        ("enrol", Self::Enrol),
-        ("administer", Self::Administer),
-    ];
 }
