@@ -6,6 +6,8 @@
 
 mod act;
 mod code;
+mod directory;
+mod directory_json;
 mod fetch;
 mod hook;
 mod lookup;
@@ -17,11 +19,16 @@ mod vouched;
 
 pub use act::{Act, IssuedCertificate, NewCredential, NewDevice};
 pub use code::{is_code, new_code};
+pub use directory::{
+    Counts, CredentialDetails, CredentialKind, Details, Directory, Kind, Listing, MOST_LISTED, Ownership,
+    RevokedCertificate, StatusFilter, Summary,
+};
+pub use directory_json::{read_rfc3339, rfc3339};
 pub use fetch::{Fetch, FetchRequest, Fetched};
 pub use hook::Hook;
 pub use lookup::Lookup;
 pub use name::is_name;
-pub use record::{CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
+pub use record::{Changes, CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
 pub use records::{Asked, Found, Records, RecordsError};
 pub use tokens::{Issuers, looks_like_token};
 pub use vouched::{Fetchers, Vouched};

@@ -119,3 +119,16 @@ pub struct Noted {
     /// Whether live sessions of the subject must end: it was revoked, removed, or is somebody else's now.
     pub ends: bool,
 }
+
+/// What changed.
+#[derive(Clone, Debug)]
+pub enum Changes {
+    /// These, the oldest first; ask again after the last of them.
+    Listed(Vec<Noted>),
+    /// More than is kept of them: forget all that is remembered, look anew at everybody who is connected, and go on after this
+    /// number.
+    Lost {
+        /// The number of the newest change.
+        newest: u64,
+    },
+}

@@ -1,6 +1,6 @@
 //! The seam to the database: what letting somebody in asks of it.
 
-use crate::record::{Noted, Record};
+use crate::record::{Changes, Record};
 use crate::{Act, Lookup};
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +15,16 @@ pub type Found = (usize, Arc<Record>);
 /// Where records are kept. All answers come from another thread: the futures may be polled on a shard's.
 pub trait Records: Send + Sync {
     /// The records of those who have a credential that is found by one of these, each with the index of what found it: in
-    /// one question to the database.
+    /// one question to the database. Credentials that were revoked are found, too, where no other is found by the same: whoever
+    /// shows one is refused instead of being taken for somebody else. A certificate that was revoked and is nobody's (any more)
+    /// is found as a record of [`windrose_event::Principal::Anonymous`] with that credential alone.
     fn find(&self, lookups: Vec<Lookup>) -> Asked<Vec<Found>>;
 
     /// The record of a device, an owner or a service.
     fn record(&self, subject: Subject) -> Asked<Option<Arc<Record>>>;
 
-    /// What changed after the change of that number, oldest first, some thousands at most.
-    fn changes(&self, after: u64) -> Asked<Vec<Noted>>;
+    /// What changed after the change of that number, some thousands at most.
+    fn changes(&self, after: u64) -> Asked<Changes>;
 
     /// The number of the newest change.
     fn newest_change(&self) -> Asked<u64>;
