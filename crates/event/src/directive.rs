@@ -189,6 +189,10 @@ pub enum CloseReason {
     OutOfOrder,
     /// It is no longer let in, as the registry or the document now says.
     Revoked,
+    /// What proved who it is has come to its end: a token, a certificate.
+    Expired,
+    /// Two things seem to share its identity, and neither is let in for a while.
+    Quarantined,
     /// The node failed; the sentence says how.
     Failed(Arc<str>),
 }
@@ -203,6 +207,8 @@ impl CloseReason {
             Self::Quota => "quota",
             Self::OutOfOrder => "out_of_order",
             Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::Quarantined => "quarantined",
             Self::Failed(_) => "failed",
         }
     }

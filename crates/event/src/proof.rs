@@ -69,6 +69,8 @@ pub enum Standing {
     /// Not let in any more: connections end, and the sessions of devices, owners and services with them. Whoever still may
     /// comes back and is asked anew.
     Ended,
+    /// As [`Standing::Ended`], because two things seem to share the identity: peers, logs and metrics are told so.
+    Quarantined,
     /// It is this now, for sessions that are open; what proved it stays as it is. Only of devices, owners and services.
     Is(Box<Identity>),
 }

@@ -12,7 +12,8 @@ impl Engine {
             let Some(connection) = self.connections.get(id) else { continue };
             let Stage::Open { origin, .. } = &connection.stage else { continue };
             let ended = changes.iter().any(|change| {
-                change.standing == Standing::Ended && change.subject.concerns(&origin.identity)
+                matches!(change.standing, Standing::Ended | Standing::Quarantined)
+                    && change.subject.concerns(&origin.identity)
             });
             if ended {
                 self.send_away(now, id, CloseReason::Revoked, true, Entry::Forgotten);

@@ -166,7 +166,9 @@ pub(super) fn closed(reason: &CloseReason) -> ReasonCode {
         CloseReason::NotPermitted => ReasonCode::NOT_AUTHORIZED,
         CloseReason::Quota => ReasonCode::QUOTA_EXCEEDED,
         CloseReason::OutOfOrder => ReasonCode::PROTOCOL_ERROR,
-        CloseReason::Revoked => ReasonCode::ADMINISTRATIVE_ACTION,
+        CloseReason::Revoked | CloseReason::Quarantined => ReasonCode::ADMINISTRATIVE_ACTION,
+        // As other servers have it (EMQX among them): whoever renews its token comes back with it.
+        CloseReason::Expired => ReasonCode::NOT_AUTHORIZED,
         CloseReason::Failed(_) => ReasonCode::UNSPECIFIED_ERROR,
     }
 }

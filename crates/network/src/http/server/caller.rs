@@ -243,7 +243,10 @@ pub(super) fn closed(reason: &CloseReason) -> Problem {
             (StatusCode::SERVICE_UNAVAILABLE, "the node is shutting down; try again")
         }
         CloseReason::NotPermitted => (StatusCode::FORBIDDEN, "no access rule allows it"),
-        CloseReason::Revoked => (StatusCode::UNAUTHORIZED, "the credentials are no longer valid here"),
+        CloseReason::Revoked | CloseReason::Expired => {
+            (StatusCode::UNAUTHORIZED, "the credentials are no longer valid here")
+        }
+        CloseReason::Quarantined => (StatusCode::FORBIDDEN, "the identity seems to be in use twice"),
         CloseReason::Quota => (StatusCode::TOO_MANY_REQUESTS, "a limit of the sender is reached"),
         CloseReason::TakenOver | CloseReason::OutOfOrder | CloseReason::Failed(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "the node could not finish it; try again")

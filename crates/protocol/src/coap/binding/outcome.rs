@@ -67,7 +67,8 @@ pub(super) fn refused(cause: RefusalCause) -> Response {
 pub(super) fn closed(reason: &CloseReason) -> Response {
     match reason {
         CloseReason::NotPermitted => Response::new(Code::FORBIDDEN),
-        CloseReason::Revoked => Response::new(Code::UNAUTHORIZED),
+        CloseReason::Revoked | CloseReason::Expired => Response::new(Code::UNAUTHORIZED),
+        CloseReason::Quarantined => Response::new(Code::FORBIDDEN),
         CloseReason::ShuttingDown => unavailable("the node is shutting down", None),
         CloseReason::TakenOver | CloseReason::Quota | CloseReason::OutOfOrder | CloseReason::Failed(_) => {
             unavailable("the connection to the node's core ended; send it again", None)

@@ -57,6 +57,9 @@ impl Server {
         if self.state == State::Open {
             let detail = match reason {
                 CloseReason::Failed(detail) => Some(&**detail),
+                CloseReason::Revoked => Some("it is no longer let in"),
+                CloseReason::Quarantined => Some("its identity seems to be in use twice"),
+                CloseReason::Expired => Some("what proved its identity has expired"),
                 _ => None,
             };
             match self.sent_elsewhere(closed(reason)) {

@@ -115,8 +115,14 @@ impl Server {
                 CloseReason::NotPermitted => (ReplyCode::ACCESS_REFUSED, "not permitted".into()),
                 CloseReason::Quota => (ReplyCode::RESOURCE_ERROR, "past a limit of the node".into()),
                 CloseReason::OutOfOrder => (ReplyCode::NOT_ALLOWED, "out of order".into()),
-                CloseReason::TakenOver | CloseReason::Revoked => {
-                    (ReplyCode::CONNECTION_FORCED, reason.name().to_owned())
+                CloseReason::TakenOver => (ReplyCode::CONNECTION_FORCED, reason.name().to_owned()),
+                // As RabbitMQ does when a user is deleted.
+                CloseReason::Revoked => (ReplyCode::CONNECTION_FORCED, "it is no longer let in".into()),
+                CloseReason::Quarantined => {
+                    (ReplyCode::CONNECTION_FORCED, "its identity seems to be in use twice".into())
+                }
+                CloseReason::Expired => {
+                    (ReplyCode::CONNECTION_FORCED, "what proved its identity has expired".into())
                 }
             };
             let text = Failure::new(code, text).sentence();

@@ -51,9 +51,12 @@ impl Server {
         let (condition, problem) = match reason {
             CloseReason::TakenOver => (condition::CONNECTION_FORCED, "a newer connection took over"),
             CloseReason::ShuttingDown => (condition::CONNECTION_FORCED, "the node is shutting down"),
-            CloseReason::NotPermitted | CloseReason::Revoked => {
-                (condition::UNAUTHORIZED_ACCESS, "it is not let in any more, or did what it may not")
+            CloseReason::NotPermitted => (condition::UNAUTHORIZED_ACCESS, "it did what it may not"),
+            CloseReason::Revoked => (condition::UNAUTHORIZED_ACCESS, "it is no longer let in"),
+            CloseReason::Quarantined => {
+                (condition::UNAUTHORIZED_ACCESS, "its identity seems to be in use twice")
             }
+            CloseReason::Expired => (condition::UNAUTHORIZED_ACCESS, "what proved its identity has expired"),
             CloseReason::Quota => (condition::RESOURCE_LIMIT_EXCEEDED, "it went past a limit"),
             CloseReason::OutOfOrder => (condition::ILLEGAL_STATE, "it settled what it could not"),
             CloseReason::Failed(detail) => (condition::INTERNAL_ERROR, &**detail),

@@ -250,6 +250,8 @@ fn the_engine_s_reasons_have_their_codes_in_mqtt_5() {
         (CloseReason::NotPermitted, ReasonCode::NOT_AUTHORIZED),
         (CloseReason::Quota, ReasonCode::QUOTA_EXCEEDED),
         (CloseReason::Revoked, ReasonCode::ADMINISTRATIVE_ACTION),
+        (CloseReason::Quarantined, ReasonCode::ADMINISTRATIVE_ACTION),
+        (CloseReason::Expired, ReasonCode::NOT_AUTHORIZED),
         (CloseReason::Failed("the disk is full".into()), ReasonCode::UNSPECIFIED_ERROR),
     ];
     for (reason, code) in cases {
@@ -257,7 +259,11 @@ fn the_engine_s_reasons_have_their_codes_in_mqtt_5() {
         link.tell(Directive::Close(reason.clone()));
         let Packet::Disconnect(disconnect) = link.read_one() else { panic!() };
         assert_eq!(disconnect.code, code);
-        assert_eq!(reason_string(&disconnect.properties).is_some(), matches!(reason, CloseReason::Failed(_)));
+        let says_why = matches!(
+            reason,
+            CloseReason::Failed(_) | CloseReason::Revoked | CloseReason::Quarantined | CloseReason::Expired
+        );
+        assert_eq!(reason_string(&disconnect.properties).is_some(), says_why);
         assert!(link.closed && link.intents().is_empty(), "the engine knows");
         let mut old = Link::open(Version::V3);
         old.tell(Directive::Close(reason));
