@@ -339,6 +339,9 @@ impl AccessRules {
 
     /// Whether `identity` may do what is about no address: administer, enrol.
     pub fn permits_always(&self, identity: &Identity, permission: Permission) -> bool {
+        if enrols_only(identity) && permission != Permission::Enrol {
+            return false;
+        }
         let speaks = |rule: &AccessRule| rule.speaks_of(identity, permission);
         self.allow.iter().any(speaks) && !self.deny.iter().any(speaks)
     }
@@ -347,8 +350,15 @@ impl AccessRules {
         if matches!(permission, Permission::Administer | Permission::Enrol) {
             return self.permits_always(identity, permission);
         }
-        covers(&self.allow, identity, permission, path) && !covers(&self.deny, identity, permission, path)
+        !enrols_only(identity)
+            && covers(&self.allow, identity, permission, path)
+            && !covers(&self.deny, identity, permission, path)
     }
+}
+
+/// Whether what proved an identity is good for enrolling and nothing else, whatever the rules say.
+fn enrols_only(identity: &Identity) -> bool {
+    identity.proof.as_ref().is_some_and(|proof| proof.enrols_only)
 }
 
 /// Whether one of the rules speaks of all that `path` (an address or a filter) matches.

@@ -93,6 +93,8 @@ pub struct TokenIssuer {
     pub audience: Vec<Arc<str>>,
     /// Its keys (RFC 7517).
     pub keys: KeySource,
+    /// Who vouches for the keys' server, if its certificate is not from a public authority.
+    pub ca: Option<PathBuf>,
     /// Signature algorithms that are taken, by their names in RFC 7518 and 8037.
     pub algorithms: Vec<Arc<str>>,
     /// The claim that names the device, if its tokens are devices'.
@@ -125,6 +127,8 @@ pub struct IdentityHook {
     pub url: Arc<str>,
     /// Headers sent along. Values can be secrets: never logged.
     pub headers: Vec<(String, PoolHeader)>,
+    /// Who vouches for it, if its certificate is not from a public authority.
+    pub ca: Option<PathBuf>,
     /// How long it may take.
     pub timeout: Duration,
     /// How long an answer is remembered, if it does not say itself.

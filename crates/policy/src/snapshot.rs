@@ -53,7 +53,9 @@ impl Snapshot {
         }
         self.identity.certificates.iter_mut().for_each(|authority| resolve(&mut authority.ca));
         self.identity.revocation.crl.iter_mut().for_each(resolve);
+        self.identity.hook.iter_mut().flat_map(|hook| &mut hook.ca).for_each(resolve);
         for issuer in &mut self.identity.tokens {
+            issuer.ca.iter_mut().for_each(resolve);
             if let KeySource::File(file) = &mut issuer.keys {
                 resolve(file);
             }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
 use proptest::prelude::*;
+use windrose_event::Proof;
 
 fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
     Identity {
@@ -176,6 +177,19 @@ fn administer_needs_no_address() {
     assert!(rules.permits_administration(&service("ops")));
     assert!(!rules.permits_administration(&service("other")));
     assert!(!rules.permits(&service("ops"), Permission::Publish, &Address::new("a").unwrap()));
+}
+
+#[test]
+fn what_is_good_for_enrolling_is_good_for_nothing_else() {
+    let all = [Permission::Publish, Permission::Subscribe, Permission::Enrol, Permission::Administer];
+    let rules = rules(&[("anyone", &all, &["#"])]);
+    let proof = Proof { enrols_only: true, ..Proof::default() };
+    let new = Identity { proof: Some(Arc::new(proof)), ..device("car-7", None, &[]) };
+    let (address, filter) = (Address::new("a").unwrap(), Filter::new("a/+").unwrap());
+    assert!(rules.permits_always(&new, Permission::Enrol));
+    assert!(!rules.permits_administration(&new));
+    assert!(!rules.permits(&new, Permission::Publish, &address));
+    assert!(!rules.permits_filter(&new, Permission::Subscribe, &filter));
 }
 
 #[test]

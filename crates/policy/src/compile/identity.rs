@@ -23,6 +23,8 @@ const ALGORITHMS: [&str; 9] =
 /// Algorithms that are taken if the document does not say.
 const USUAL: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
+const NO_CERTIFICATE: &str = "nothing is asked by `https://`: there is no certificate to verify";
+
 /// What a certificate's device may be named by.
 const PARTS: [&str; 3] = ["{common_name}", "{san}", "{serial}"];
 
@@ -171,6 +173,10 @@ fn issuer(entry: Located<TokenKeys>, names: &mut Names, reading: &mut Reading<'_
         let help = "write such as `30s`: a token counts for that much longer than its issuer says";
         reading.mistake(&leeway.at, "no clock is off by more than an hour").help(help);
     }
+    let has_url = keys.keys.0.as_ref().is_none_or(|keys| keys.value.starts_with("https:"));
+    if let Some(at) = keys.ca.at().filter(|_| !has_url) {
+        reading.mistake(at, NO_CERTIFICATE);
+    }
     let keys_from =
         keys.keys.0.and_then(|keys_from| key_source(&keys_from, keys.plaintext.0.as_ref(), reading));
     let text = |claim: Optional<String>| claim.get().map(Arc::<str>::from);
@@ -180,6 +186,7 @@ fn issuer(entry: Located<TokenKeys>, names: &mut Names, reading: &mut Reading<'_
         issuer: Some(filled(keys.issuer.0?, reading)),
         audience: keys.audience.0?.value.0.into_iter().map(|audience| filled(audience, reading)).collect(),
         keys: keys_from?,
+        ca: keys.ca.get(),
         device: text(keys.device),
         owner: text(keys.owner),
         service: text(keys.service),
@@ -248,7 +255,11 @@ fn hook(keys: HookKeys, reading: &mut Reading<'_>) -> Option<IdentityHook> {
         entries(keys.headers).iter().filter_map(|(name, value)| header(name, value, reading)).collect();
     let url = keys.url.0?;
     urls::asked(&url, keys.plaintext.0.as_ref(), "passwords could be read on the way", reading)?;
+    if let Some(at) = keys.ca.at().filter(|_| !url.value.starts_with("https:")) {
+        reading.mistake(at, NO_CERTIFICATE);
+    }
     Some(IdentityHook {
+        ca: keys.ca.get(),
         url: url.value.into(),
         headers,
         timeout: keys.timeout.get().map_or(Duration::from_secs(2), |timeout| timeout.0),

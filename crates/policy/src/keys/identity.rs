@@ -91,6 +91,8 @@ record! {
         registered: Optional<bool>,
         /// How far the issuer's clock may be off. Default: `30s`.
         leeway: Optional<Wait<0>>,
+        /// The authorities of the certificate of the keys' server, as a PEM file. Default: the public ones.
+        ca: Optional<PathBuf>,
         /// `allow` lets the keys come by `http://` from elsewhere than loopback.
         plaintext: Optional<Plaintext>,
     }
@@ -107,6 +109,8 @@ record! {
         timeout: Optional<Wait<1>>,
         /// How long an answer is remembered that does not say so itself. Default: `1m`.
         cache: Optional<Wait<0>>,
+        /// The authorities of its certificate, as a PEM file. Default: the public ones.
+        ca: Optional<PathBuf>,
         /// `allow` lets it be asked by `http://` elsewhere than on loopback.
         plaintext: Optional<Plaintext>,
     }

@@ -17,6 +17,7 @@ identity:
       issuer: https://idp.example
       audience: windrose
       keys: https://idp.example/jwks
+      ca: idp-ca.pem
       algorithms: [ES256, EdDSA, ES256]
       device: sub
       owner: household
@@ -77,6 +78,7 @@ fn everything_about_identity_is_understood() {
                 issuer: Some("https://idp.example".into()),
                 audience: vec!["windrose".into()],
                 keys: KeySource::Url("https://idp.example/jwks".into()),
+                ca: Some("idp-ca.pem".into()),
                 algorithms: vec!["ES256".into(), "EdDSA".into()],
                 device: Some("sub".into()),
                 owner: Some("household".into()),
@@ -90,6 +92,7 @@ fn everything_about_identity_is_understood() {
                 issuer: Some("us".into()),
                 audience: vec!["a".into(), "b".into()],
                 keys: KeySource::File("jwks.json".into()),
+                ca: None,
                 algorithms: vec!["RS256".into(), "ES256".into(), "EdDSA".into()],
                 device: Some("sub".into()),
                 owner: None,
@@ -102,6 +105,7 @@ fn everything_about_identity_is_understood() {
         hook: Some(IdentityHook {
             url: "http://127.0.0.1:9000/identity".into(),
             headers: vec![("Authorization".to_owned(), PoolHeader("Bearer s3cret".to_owned()))],
+            ca: None,
             timeout: Duration::from_millis(500),
             cache: 10 * second,
         }),
@@ -144,6 +148,7 @@ fn files_of_identity_are_meant_from_the_documents_folder() {
     assert_eq!(identity.registry, Some(RegistryLocation::Sqlite("/etc/windrose/registry.db".into())));
     assert_eq!(identity.certificates[0].ca, Path::new("/etc/windrose/certs/maker.pem"));
     assert_eq!(identity.tokens[1].keys, KeySource::File("/etc/windrose/jwks.json".into()));
+    assert_eq!(identity.tokens[0].ca, Some(PathBuf::from("/etc/windrose/idp-ca.pem")));
     assert_eq!(identity.revocation.crl[1], Path::new("/etc/windrose/other.crl"));
     assert_eq!(snapshot.ca.unwrap().key, Path::new("/etc/windrose/ca/issuing.key"));
 }
@@ -195,6 +200,7 @@ fn issuers_of_tokens_are_told_from_anybody() {
     assert!(with("algorithms: [RS265]").contains("did you mean `RS256`?"));
     assert!(with("leeway: 2h").contains("off by more than an hour"));
     assert!(with("plaintext: allow").contains("nothing is asked in plain text"));
+    assert!(with("ca: a").contains("there is no certificate to verify"));
     assert!(with("groups: ''").contains("the name of the claim is empty"));
     assert!(
         issuer("issuer: i, audience: a, keys: k, groups: g")[0].contains("nothing says whose the tokens are")
@@ -214,6 +220,7 @@ fn issuers_of_tokens_are_told_from_anybody() {
 fn what_is_asked_and_signed_is_safe() {
     let hook = |keys: &str| mistake(&format!("identity: {{hook: {{{keys}}}}}"));
     assert!(hook("url: 'http://10.0.0.5/'").contains("passwords could be read on the way"));
+    assert!(hook("url: 'http://127.0.0.1', ca: a").contains("there is no certificate to verify"));
     assert!(hook("url: 'https://a', timeout: 0s").contains("too short"));
     assert!(hook("url: 'https://a', headers: {Host: b}").contains("cannot be set"));
     assert!(mistake("ca: {certificate: a, key: b, validity: 200000d}").contains("longer than 136 years"));
