@@ -165,6 +165,10 @@ pub struct CertificateClaim {
     pub issued: Option<(Bytes, Bytes)>,
     /// SHA-256 of the DER of the certificates that verified it, the one that signed it first, if we have them.
     pub issuers: Vec<[u8; 32]>,
+    /// The same certificates, in DER. Shared by all that they verified, where they are ours.
+    pub chain: Vec<Bytes>,
+    /// Where to ask whether it was revoked (RFC 6960 §3.1), if it says so: a URL of `http`.
+    pub responder: Option<String>,
     /// From when it is good, if we know that.
     pub not_before: Option<Timestamp>,
     /// Until when it is good, if we know that: a resumed session is held to it, too.

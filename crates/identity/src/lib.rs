@@ -5,6 +5,7 @@
 //! every change. The node's own authority and its tokens are here, too. This crate opens no files and no sockets.
 
 mod act;
+mod anchors;
 mod code;
 mod directory;
 mod directory_json;
@@ -14,10 +15,13 @@ mod lookup;
 mod name;
 mod record;
 mod records;
+mod revocation;
+mod signature;
 mod tokens;
 mod vouched;
 
 pub use act::{Act, IssuedCertificate, NewCredential, NewDevice};
+pub use anchors::{Above, Anchors};
 pub use code::{is_code, new_code};
 pub use directory::{
     Counts, CredentialDetails, CredentialKind, Details, Directory, Kind, Listing, MOST_LISTED, Ownership,
@@ -30,5 +34,6 @@ pub use lookup::Lookup;
 pub use name::is_name;
 pub use record::{Changes, CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
 pub use records::{Asked, Found, Records, RecordsError};
+pub use revocation::{RevocationLists, Revocations};
 pub use tokens::{Issuers, looks_like_token};
 pub use vouched::{Fetchers, Vouched};
