@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use windrose_event::{CertificateClaim, Timestamp};
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 /// Reads a certificate that TLS has verified. `None` if it cannot be read after all.
@@ -19,6 +20,8 @@ pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
         fingerprint: Some(Sha256::digest(der).into()),
         issued: Some((copied(certificate.issuer().as_raw()), copied(certificate.raw_serial()))),
         issuers: Vec::new(),
+        chain: Vec::new(),
+        responder: responder(&certificate),
         not_before: moment(certificate.validity().not_before),
         not_after: moment(certificate.validity().not_after),
     })
@@ -48,6 +51,19 @@ fn names(certificate: &X509Certificate<'_>, all: bool) -> Vec<String> {
             _ => None,
         })
         .collect()
+}
+
+/// Where to ask whether it was revoked (RFC 5280 §4.2.2.1).
+fn responder(certificate: &X509Certificate<'_>) -> Option<String> {
+    certificate.extensions().iter().find_map(|extension| {
+        let ParsedExtension::AuthorityInfoAccess(access) = extension.parsed_extension() else { return None };
+        access.accessdescs.iter().find_map(|description| match &description.access_location {
+            GeneralName::URI(url) if description.access_method == OID_PKIX_ACCESS_DESCRIPTOR_OCSP => {
+                Some((*url).to_owned())
+            }
+            _ => None,
+        })
+    })
 }
 
 /// The subject as RFC 4514 text: the most specific name first, special characters escaped.
