@@ -71,8 +71,10 @@ pub trait Enrolment: Send + Sync {
     /// Answers a request of somebody who is known, and whom a rule allows to enrol.
     fn enrol(&self, by: &Identity, request: EnrolRequest) -> Pending<Result<Enrolled, EnrolRefusal>>;
 
-    /// The signed list of what the authority has revoked, in DER (RFC 5280 §5), if there is an authority.
-    fn revocations(&self) -> Pending<Option<Bytes>> {
+    /// The signed list of what the authority has revoked, in DER (RFC 5280 §5), if there is an authority. `issuer`: of which of
+    /// the certificates that it signs with, by the first 8 bytes of its SHA-256 in hexadecimal; empty: of the newest.
+    fn revocations(&self, issuer: &str) -> Pending<Option<Bytes>> {
+        let _ = issuer;
         Box::pin(std::future::ready(None))
     }
 

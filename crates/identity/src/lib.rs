@@ -6,6 +6,7 @@
 
 mod act;
 mod anchors;
+pub mod authority;
 mod code;
 mod directory;
 mod directory_json;

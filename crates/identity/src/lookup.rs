@@ -55,7 +55,8 @@ impl Lookup {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal, in lower case.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
