@@ -6,6 +6,7 @@
 pub mod client;
 mod connector;
 mod deadlines;
+pub mod fetch;
 mod flight;
 mod http1;
 mod http2;

@@ -46,29 +46,14 @@ pub fn load_client_tls(
         path: path.cloned(),
         problem,
     };
-    let mut roots = RootCertStore::empty();
-    match &pool.ca {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    let pem = match &pool.ca {
+        None => None,
         Some(path) => {
-            let pem = read(path).map_err(|error| failed(Some(path), format!("cannot be read: {error}")))?;
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                certificate
-                    .map_err(|error| error.to_string())
-                    .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()))
-                    .map_err(|error| {
-                        failed(Some(path), format!("is not a PEM file of certificates: {error}"))
-                    })?;
-            }
-            if roots.is_empty() {
-                return Err(failed(Some(path), "has no certificate; give the authority's in PEM".to_owned()));
-            }
+            Some(read(path).map_err(|error| failed(Some(path), format!("cannot be read: {error}")))?)
         }
-    }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(None, error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    };
+    let roots = roots(pem.as_deref()).map_err(|problem| failed(pool.ca.as_ref(), problem))?;
+    let mut config = client_config(roots).map_err(|error| failed(None, error.to_string()))?;
     config.alpn_protocols = match pool.http_version {
         _ if pool.protocol != PoolProtocol::Http => Vec::new(),
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -76,4 +61,31 @@ pub fn load_client_tls(
         HttpVersion::Http2 => vec![b"h2".to_vec()],
     };
     Ok(Some(Arc::new(config)))
+}
+
+/// The authorities in a PEM file; without one, the public ones. The error is what is wrong with the file.
+pub(super) fn roots(pem: Option<&[u8]>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let Some(pem) = pem else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        return Ok(roots);
+    };
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()))
+            .map_err(|error| format!("is not a PEM file of certificates: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err("has no certificate; give the authority's in PEM".to_owned());
+    }
+    Ok(roots)
+}
+
+/// The configuration of clients that trust these authorities and bring no certificate.
+pub(super) fn client_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }

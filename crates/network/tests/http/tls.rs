@@ -23,9 +23,9 @@ use tokio_rustls::server::TlsStream;
 use windrose_event::Outcome;
 use windrose_network::http::client::{PoolClient, load_client_tls};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -42,7 +42,7 @@ fn trusting(authority: &Authority) -> Rc<PoolClient> {
 }
 
 /// A service behind TLS whose certificate says `name`; it answers 204.
-async fn start(authority: &Authority, name: &str, speaks: &[&[u8]]) -> (u16, Requests) {
+pub(crate) async fn start(authority: &Authority, name: &str, speaks: &[&[u8]]) -> (u16, Requests) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
