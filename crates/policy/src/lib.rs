@@ -12,7 +12,10 @@ mod identity;
 mod keys;
 mod snapshot;
 
-pub use access::{AccessRule, AccessRules, Pattern, PatternError, Placeholder, Which, Who};
+pub use access::{
+    AccessRule, AccessRules, Explanation, Near, Pattern, PatternError, Placeholder, Question, Ruling, Which,
+    Who,
+};
 pub use compile::{compile, schema};
 pub use condition::{Condition, ConditionError};
 pub use document::{Mistake, Mistakes};

@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
 use proptest::prelude::*;
-use windrose_event::Proof;
+use std::sync::Arc;
+use windrose_event::{Principal, Proof};
 
-fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
+pub(super) fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
     Identity {
         principal: Principal::Device { id: id.into(), owner: owner.map(Into::into) },
         groups: groups.iter().map(|group| Arc::from(*group)).collect(),
@@ -12,13 +13,13 @@ fn device(id: &str, owner: Option<&str>, groups: &[&str]) -> Identity {
     }
 }
 
-fn owner(id: &str, owned: &[&str]) -> Identity {
+pub(super) fn owner(id: &str, owned: &[&str]) -> Identity {
     let mut owned: Vec<Arc<str>> = owned.iter().map(|id| Arc::from(*id)).collect();
     owned.sort();
     Identity { principal: Principal::Owner { id: id.into() }, owned: owned.into(), ..Identity::anonymous() }
 }
 
-fn service(name: &str) -> Identity {
+pub(super) fn service(name: &str) -> Identity {
     Identity { principal: Principal::Service { name: name.into() }, ..Identity::anonymous() }
 }
 
@@ -123,6 +124,89 @@ fn placeholders_are_the_askers_own() {
     assert!(!allows("{owner}/a", &device("car-7", None, &[]), "/a"), "no owner is not an empty one");
 }
 
+/// Somebody whose token says this.
+fn claiming(identity: Identity, claims: &[(&str, &str)]) -> Identity {
+    let mut claims: Vec<_> =
+        claims.iter().map(|(name, value)| (Arc::from(*name), Arc::from(*value))).collect();
+    claims.sort();
+    Identity { proof: Some(Arc::new(Proof { claims: claims.into(), ..Proof::default() })), ..identity }
+}
+
+#[test]
+fn groups_and_claims_are_any_of_the_askers() {
+    let car = device("car-7", None, &["red", "fast"]);
+    assert!(allows("g/{group}/x", &car, "g/fast/x"));
+    assert!(allows("g/x-{group}.{device}", &car, "g/x-red.car-7"));
+    assert!(!allows("g/{group}/x", &car, "g/blue/x"));
+    let ops = claiming(service("ops"), &[("site", "north"), ("site", "south"), ("role", "a/b")]);
+    assert!(allows("s/{claim.site}/#", &ops, "s/south/x"));
+    assert!(allows("s/{claim.site}-1", &ops, "s/north-1"));
+    assert!(!allows("s/{claim.site}/#", &ops, "s/west/x"));
+    assert!(!allows("s/{claim.role}/#", &ops, "s/a/b"), "a value with a slash is no level");
+    assert!(!allows("s/{claim.none}/#", &ops, "s//x"));
+    for (who, included) in
+        [("claim:site=north", true), ("claim:site=*", true), ("claim:site=west", false), ("claim:x=*", false)]
+    {
+        assert_eq!(Who::parse(who).unwrap().includes(&ops), included, "{who}");
+        let rules = rules(&[(who, &[Permission::Publish], &["#"])]);
+        let address = Address::new("a").unwrap();
+        assert_eq!(rules.permits(&ops, Permission::Publish, &address), included, "{who}");
+    }
+    for bad in ["claim:", "claim:site", "claim:site=", "claim:=north"] {
+        assert_eq!(Who::parse(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn an_explanation_names_the_rule_and_those_that_came_near() {
+    let rules = rules(&[
+        ("device:*", &[Permission::Publish, Permission::Subscribe], &["devices/{device}/#"]),
+        ("owner:*", &[Permission::Publish, Permission::Read], &["devices/{owned}/#"]),
+        ("service:ops", &[Permission::Administer], &[]),
+        ("group:garage", &[Permission::Publish], &["#"]),
+    ]);
+    let neighbour = owner("household-8", &["car-8", "boat"]);
+    let ask = |permission, path| rules.explain(&neighbour, Question { permission, path });
+    let allowed = ask(Permission::Publish, "devices/car-8/commands/radio");
+    assert!(allowed.allowed);
+    assert_eq!(
+        allowed.to_string(),
+        "allowed: owner:household-8 publish devices/car-8/commands/radio\n  a rule allows it, and none denies it:\n  \
+         rule 2: owner:* may publish, read on devices/{owned}/#\n    `{owned}` is car-8"
+    );
+    assert_eq!(allowed.json()["by"]["filled"]["{owned}"], "car-8");
+    let denied = ask(Permission::Publish, "devices/car-7/commands/radio");
+    assert_eq!(
+        denied.to_string(),
+        "denied: owner:household-8 publish devices/car-7/commands/radio\n  no rule allows it\n  came near:\n  \
+         rule 2: owner:* may publish, read on devices/{owned}/#\n    \
+         other addresses: `devices/{owned}/# ({owned}: one of boat, car-8)`\n  \
+         rule 4: group:garage may publish on #\n    somebody else: `group:garage`"
+    );
+    let other = ask(Permission::Request, "devices/boat/x");
+    assert!(other.near[0].why.starts_with("something else: publish, read"));
+    assert_eq!(ask(Permission::Administer, "").near[0].number, 3);
+}
+
+#[test]
+fn an_explanation_says_what_is_denied_and_what_is_kept_back() {
+    let pattern = |text: &str| vec![Pattern::new(text).unwrap()];
+    let rules = AccessRules::new(vec![
+        AccessRule::new(Who::Anyone, &[Permission::Subscribe], pattern("#")).at_line(4),
+        AccessRule::deny(Who::Group(Which::All), &[Permission::Subscribe], pattern("secrets/#")).at_line(5),
+    ]);
+    let car = device("car-7", None, &["red"]);
+    let ask = |path| rules.explain(&car, Question { permission: Permission::Subscribe, path });
+    let denied = ask("secrets/1");
+    assert_eq!(denied.by.as_ref().map(|by| (by.number, by.rule.line())), Some((2, 5)));
+    assert_eq!(denied.near[0].number, 1, "it would have allowed it");
+    let wide = ask("#");
+    assert!(wide.allowed);
+    assert_eq!(wide.withholding[0].why, "events at `secrets/#` are kept back");
+    assert!(ask("public/#").withholding.is_empty());
+    assert!(wide.to_string().contains("rule 2 (line 5): group:* may not subscribe on secrets/#"));
+}
+
 #[test]
 fn owned_is_any_device_of_the_owner() {
     let alice = owner("alice", &["car-7", "boat", "car-10"]);
@@ -200,7 +284,12 @@ fn patterns_with_mistakes_are_refused() {
         Some(PatternError::UnknownPlaceholder("{devise}".to_owned()))
     );
     assert!(matches!(Pattern::new("a/{device"), Err(PatternError::UnknownPlaceholder(_))));
-    assert_eq!(Pattern::new("{owned}/{owned}").err(), Some(PatternError::OwnedTwice));
+    assert!(matches!(Pattern::new("a/{claim.}"), Err(PatternError::UnknownPlaceholder(_))));
+    assert_eq!(Pattern::new(&"a/".repeat(600)).err(), Some(PatternError::TooDeep));
+    assert!(Pattern::new("{device}/{device}/{claim.a}/{claim.b}").is_ok());
+    let twice = Placeholder::Claim("a".into());
+    assert_eq!(Pattern::new("{claim.a}/x{claim.a}").err(), Some(PatternError::Twice(twice)));
+    assert_eq!(Pattern::new("{owned}/{owned}").err(), Some(PatternError::Twice(Placeholder::Owned)));
 }
 
 proptest! {

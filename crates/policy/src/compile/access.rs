@@ -6,7 +6,9 @@ use crate::document::{Located, Optional, Reading, suggestion};
 use crate::keys::AccessKeys;
 use windrose_event::Permission;
 
-const FORMS: &str = "write `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME` or `service:NAME`; `*` is all of a kind";
+const FORMS: &str = "write `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME` or `claim:NAME=VALUE`; `*` is all of a kind";
+
+const OF_WHOM: &str = "`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners, `{group}` and `{claim.NAME}` of all that are not anonymous";
 
 pub(super) fn rules(section: Optional<Vec<Located<AccessKeys>>>, reading: &mut Reading<'_>) -> AccessRules {
     AccessRules::new(entries(section).into_iter().filter_map(|keys| rule(keys, reading)).collect())
@@ -45,18 +47,18 @@ fn rule(keys: Located<AccessKeys>, reading: &mut Reading<'_>) -> Option<AccessRu
         }
     };
     let (who, permissions) = (who?, permissions?);
-    Some(if denies {
-        AccessRule::deny(who, &permissions, on)
-    } else {
-        AccessRule::new(who, &permissions, on)
-    })
+    let rule = match denies {
+        true => AccessRule::deny(who, &permissions, on),
+        false => AccessRule::new(who, &permissions, on),
+    };
+    Some(rule.at_line(at.line))
 }
 
 fn who(text: &Located<String>, reading: &mut Reading<'_>) -> Option<Who> {
     let who = Who::parse(&text.value);
     if who.is_none() {
         let near = match text.value.split_once(':') {
-            Some((kind, name)) => suggestion(kind, ["device", "owner", "group", "service"])
+            Some((kind, name)) => suggestion(kind, ["device", "owner", "group", "service", "claim"])
                 .filter(|kind| !name.is_empty() && !text.value.starts_with(&format!("{kind}:")))
                 .map(|kind| format!("{kind}:{name}")),
             None => suggestion(&text.value, ["anyone", "anonymous"]).map(str::to_owned),
@@ -71,23 +73,25 @@ fn pattern(text: &Located<String>, who: Option<&Who>, reading: &mut Reading<'_>)
     match Pattern::new(&text.value) {
         Ok(pattern) => {
             let empty =
-                pattern.placeholders().find(|placeholder| who.is_some_and(|who| !fills(who, *placeholder)));
+                pattern.placeholders().find(|placeholder| who.is_some_and(|who| !fills(who, placeholder)));
             if let Some(placeholder) = empty {
-                let name = placeholder.name();
-                let at = match text.value.find(name) {
+                let name = placeholder.to_string();
+                let at = match text.value.find(&name) {
                     Some(found) => reading.within(&text.at, &text.value, found..found + name.len()),
                     None => text.at.clone(),
                 };
                 reading
                     .mistake(&at, format!("those of this rule have no `{name}`: it would never apply"))
-                    .help("`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners");
+                    .help(OF_WHOM);
             }
             Some(pattern)
         }
         Err(error) => {
             let mistake = reading.mistake(&text.at, error.to_string());
             if let PatternError::UnknownPlaceholder(_) = error {
-                mistake.help("the placeholders are `{device}`, `{owner}` and `{owned}`");
+                mistake.help(
+                    "the placeholders are `{device}`, `{owner}`, `{owned}`, `{group}` and `{claim.NAME}`",
+                );
             }
             None
         }
@@ -95,11 +99,15 @@ fn pattern(text: &Located<String>, who: Option<&Who>, reading: &mut Reading<'_>)
 }
 
 /// Whether those that a rule speaks of can have what the placeholder stands for.
-fn fills(who: &Who, placeholder: Placeholder) -> bool {
-    match who {
-        Who::Anyone | Who::Group(_) => true,
-        Who::Device(_) => placeholder != Placeholder::Owned,
-        Who::Owner(_) => placeholder != Placeholder::Device,
-        Who::Anonymous | Who::Service(_) => false,
+fn fills(who: &Who, placeholder: &Placeholder) -> bool {
+    match (who, placeholder) {
+        (Who::Anyone | Who::Group(_) | Who::Claim { .. }, _) => true,
+        (Who::Anonymous, _) => false,
+        (Who::Device(_) | Who::Owner(_) | Who::Service(_), Placeholder::Group | Placeholder::Claim(_)) => {
+            true
+        }
+        (Who::Device(_), placeholder) => *placeholder != Placeholder::Owned,
+        (Who::Owner(_), placeholder) => *placeholder != Placeholder::Device,
+        (Who::Service(_), _) => false,
     }
 }

@@ -615,8 +615,16 @@ fn access_rules_say_who_and_where() {
     assert_eq!(
         rule("who: 'owner:*', may: publish, on: [a, 'a/{device}/#']"),
         "1:52 access[0].on[1]: those of this rule have no `{device}`: it would never apply \
-         (`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners)"
+         (`{device}` and its `{owner}` are of devices, `{owner}` and `{owned}` of owners, \
+         `{group}` and `{claim.NAME}` of all that are not anonymous)"
     );
+    assert!(rule("who: anonymous, may: publish, on: '{group}'").contains("no `{group}`"));
+    assert!(rule("who: 'service:*', may: publish, on: '{owned}'").contains("no `{owned}`"));
+    assert!(rule("who: 'claim:role', may: publish, on: a").contains("is nobody"));
+    compiled("access: [{who: 'claim:role=ops', may: [publish, enrol], on: 'a/{claim.site}/{group}'}]");
+    let snapshot = compiled("access:\n  - {who: anyone, may: read, on: a}\n  - {who: anyone, may: enrol}");
+    let lines: Vec<_> = snapshot.access.rules().iter().map(|rule| rule.line()).collect();
+    assert_eq!(lines, [2, 3], "rules know their places");
     assert!(rule("may: publish, on: a").contains("the key `who` is missing"));
     assert!(rule("who: anyone, on: a").contains("add `may: [...]`, or `deny: [...]`"));
     assert!(rule("who: anyone, on: a, may: read, deny: publish").contains("either allows or denies"));

@@ -185,13 +185,13 @@ record! {
 record! {
     /// A rule that allows or denies something.
     pub(crate) struct AccessKeys {
-        /// Whom it speaks of: `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME`; `*` is all of a kind.
+        /// Whom it speaks of: `anyone`, `anonymous`, `device:ID`, `owner:ID`, `group:NAME`, `service:NAME`, `claim:NAME=VALUE`; `*` is all of a kind.
         who: Required<String>,
         /// What they may do.
         may: Optional<OneOrMore<Permission>>,
         /// What they may not do, whatever other rules allow. Instead of `may`.
         deny: Optional<OneOrMore<Permission>>,
-        /// On which addresses: filters, in which `{device}`, `{owner}` and `{owned}` are their own. `administer` needs none.
+        /// On which addresses: filters, in which `{device}`, `{owner}`, `{owned}`, `{group}` and `{claim.NAME}` are their own. `administer` and `enrol` need none.
         on: Optional<OneOrMore<String>>,
     }
 }
