@@ -3,6 +3,7 @@
 mod amqp;
 mod coap;
 mod dtls;
+mod identity;
 mod idle;
 mod latency;
 mod many;
@@ -185,6 +186,16 @@ pub(crate) const CASES: &[Case] = &[
         name: "connect-tls-resumed",
         about: "the same over TLS 1.3, each with a ticket of the client's connection before",
         measure: &storm::RESUMED,
+    },
+    Case {
+        name: "identity-connect",
+        about: "CONNECT by anonymous and by JWT, 1,000,000 devices registered in SQLite",
+        measure: &identity::PLAIN,
+    },
+    Case {
+        name: "identity-connect-tls",
+        about: "the same with a whole TLS 1.3 handshake, and by certificate",
+        measure: &identity::TLS,
     },
     Case {
         name: "coap-post-64",
@@ -413,6 +424,7 @@ impl Case {
             psk: false,
             amqp: false,
             shards: None,
+            identity: None,
         };
         self.measure.run(peer, setup, conditions)
     }

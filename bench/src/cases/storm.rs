@@ -46,6 +46,7 @@ impl Measure for Storm {
             mqtt: conditions.mqtt,
             authority: setup.tls.as_ref().map(|tls| tls.authority.clone()),
             resume: self.resume,
+            devices: Vec::new(),
         };
         let mut crowd = Helper::start(Role::Storm, &work)?;
         crowd.answer::<()>()?;

@@ -84,7 +84,7 @@ struct Connection {
 
 impl Crowd {
     fn new(work: Work) -> Result<Self> {
-        let tls = work.authority.as_ref().map(|file| client_config(file)).transpose()?;
+        let tls = work.authority.as_ref().map(|file| client_config(file, None)).transpose()?;
         Ok(Self {
             work,
             tls,

@@ -137,7 +137,7 @@ struct Moment {
 impl Load {
     fn connect(work: Work) -> Result<Self> {
         let poll = Poll::new()?;
-        let tls = work.authority.as_deref().map(tls::client_config).transpose()?;
+        let tls = work.authority.as_deref().map(|file| tls::client_config(file, None)).transpose()?;
         let via = Via { websocket: work.websocket, tls: tls.as_ref() };
         let mut clients = Vec::new();
         let mut groups = Vec::new();

@@ -26,6 +26,25 @@ pub(crate) fn connect(level: u8, client: &str, keep_alive: u16) -> Vec<u8> {
     connect_with(level, client, keep_alive, false)
 }
 
+/// CONNECT with a clean session, a user name and a password (MQTT 3.1.1 §3.1.3.4).
+pub(crate) fn connect_as(
+    level: u8,
+    client: &str,
+    keep_alive: u16,
+    username: &str,
+    password: &str,
+) -> Vec<u8> {
+    let mut body = Vec::new();
+    string(&mut body, "MQTT");
+    body.extend([level, 0b1100_0010]);
+    body.extend(keep_alive.to_be_bytes());
+    properties(&mut body, level);
+    for text in [client, username, password] {
+        string(&mut body, text);
+    }
+    packet(0x10, &body)
+}
+
 /// CONNECT; `lasting`: with a session that outlives the connection, in MQTT 5 for an hour.
 pub(crate) fn connect_with(level: u8, client: &str, keep_alive: u16, lasting: bool) -> Vec<u8> {
     let mut body = Vec::new();

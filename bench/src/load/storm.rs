@@ -43,6 +43,19 @@ pub(crate) struct Work {
     pub(crate) authority: Option<PathBuf>,
     /// Whether clients take up sessions of their earlier connections.
     pub(crate) resume: bool,
+    /// Who the connections are, in turn; nobody in particular if there is none.
+    pub(crate) devices: Vec<Device>,
+}
+
+/// Somebody who connects.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Device {
+    /// Its client identifier, and its user name if it has a password.
+    pub(crate) id: String,
+    /// Its password.
+    pub(crate) password: Option<String>,
+    /// With TLS: its certificate and key, in PEM.
+    pub(crate) certificate: Option<String>,
 }
 
 /// What was seen.
@@ -71,6 +84,8 @@ pub(crate) fn main() -> Result<()> {
 
 struct Storm {
     work: Work,
+    /// The TLS of those of the devices that have a certificate.
+    proven: Vec<Option<Arc<ClientConfig>>>,
     poll: Poll,
     clients: Vec<Client>,
     begun: usize,
@@ -84,6 +99,8 @@ struct Client {
     greeted: bool,
     /// When it said DISCONNECT.
     left: Option<Instant>,
+    /// Which of the devices it is.
+    turn: Option<usize>,
 }
 
 /// What a connection has come to.
@@ -95,7 +112,15 @@ enum Step {
 
 impl Storm {
     fn new(work: Work) -> Result<Self> {
-        let config = work.authority.as_ref().map(|file| client_config(file)).transpose()?;
+        let config = work.authority.as_ref().map(|file| client_config(file, None)).transpose()?;
+        // Made before anything is measured.
+        let mut proven = Vec::new();
+        if let Some(authority) = &work.authority {
+            for device in &work.devices {
+                let proof = device.certificate.as_deref();
+                proven.push(proof.map(|proof| client_config(authority, Some(proof))).transpose()?);
+            }
+        }
         let client = || {
             let tls = config.as_ref().map(|config| {
                 let mut config = ClientConfig::clone(config);
@@ -108,7 +133,7 @@ impl Storm {
             Client { tls, ..Client::default() }
         };
         let clients = (0..CLIENTS).map(|_| client()).collect();
-        Ok(Self { work, poll: Poll::new()?, clients, begun: 0 })
+        Ok(Self { work, proven, poll: Poll::new()?, clients, begun: 0 })
     }
 
     /// Makes so many connections; says how many were resumed.
@@ -136,7 +161,8 @@ impl Storm {
             };
             for event in &events {
                 let Some(client) = self.clients.get_mut(event.token().0) else { continue };
-                ended(client.happened(event, self.work.mqtt, &mut scratch)?);
+                let device = client.turn.and_then(|turn| self.work.devices.get(turn));
+                ended(client.happened(event, self.work.mqtt, device, &mut scratch)?);
             }
             for client in &mut self.clients {
                 if client.left.is_some_and(|left| left.elapsed() > FAREWELL) {
@@ -155,13 +181,15 @@ impl Storm {
     fn begin(&mut self, index: usize) -> Result<()> {
         let Some(client) = self.clients.get_mut(index) else { return Ok(()) };
         let source = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1 + (self.begun % SOURCES) as u8));
-        let mut line = Dialled::begin(source, self.work.server, client.tls.as_ref())?;
+        let turn = self.begun.checked_rem(self.work.devices.len());
+        let proven = turn.and_then(|turn| self.proven.get(turn)?.as_ref());
+        let mut line = Dialled::begin(source, self.work.server, proven.or(client.tls.as_ref()))?;
         // Resets the connection when it is closed, so that the port is free at once.
         SockRef::from(&line.stream).set_linger(Some(Duration::ZERO))?;
         line.stream.set_nodelay(true)?;
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut line.stream, Token(index), both)?;
-        *client = Client { tls: client.tls.take(), line: Some(line), greeted: false, left: None };
+        *client = Client { tls: client.tls.take(), line: Some(line), greeted: false, left: None, turn };
         self.begun += 1;
         Ok(())
     }
@@ -169,11 +197,23 @@ impl Storm {
 
 impl Client {
     /// Does what an event asks for.
-    fn happened(&mut self, event: &mio::event::Event, mqtt: u8, scratch: &mut [u8]) -> Result<Step> {
+    fn happened(
+        &mut self,
+        event: &mio::event::Event,
+        mqtt: u8,
+        device: Option<&Device>,
+        scratch: &mut [u8],
+    ) -> Result<Step> {
         let Some(line) = &mut self.line else { return Ok(Step::Waits) };
         if event.is_writable() && !self.greeted {
             self.greeted = true;
-            line.say(&packet::connect(mqtt, &format!("storm-{}", event.token().0), 3_600))?;
+            line.say(&match device {
+                None => packet::connect(mqtt, &format!("storm-{}", event.token().0), 3_600),
+                Some(Device { id, password: None, .. }) => packet::connect(mqtt, id, 3_600),
+                Some(Device { id, password: Some(password), .. }) => {
+                    packet::connect_as(mqtt, id, 3_600, id, password)
+                }
+            })?;
         }
         match line.exchange(scratch) {
             Ok(()) => {}

@@ -21,8 +21,8 @@ impl Peer for FlashMq {
     }
 
     fn can(&self, need: Need) -> bool {
-        use Need::{Coap, Dtls, Forward, Persistence, Rest, Shards};
-        !matches!(need, Forward | Rest | Persistence | Shards | Coap | Dtls)
+        use Need::{Coap, Dtls, Forward, Persistence, Registry, Rest, Shards};
+        !matches!(need, Forward | Rest | Persistence | Shards | Registry | Coap | Dtls)
     }
 
     fn command(&self, setup: &Setup) -> Result<Command> {

@@ -55,6 +55,12 @@ pub(crate) trait Peer {
         ""
     }
 
+    /// The command that fills the registry that a document names with devices from a CSV file, if it has such a thing.
+    fn registry_import(&self, document: &Path, devices: &Path) -> Option<Command> {
+        let _ = (document, devices);
+        None
+    }
+
     /// Writes its configuration into the setup's folder and gives the command that runs it in the foreground.
     fn command(&self, setup: &Setup) -> Result<Command>;
 }
@@ -88,6 +94,8 @@ pub(crate) enum Need {
     Amqp1,
     /// It runs with as many shards as it is told, and reloads its document.
     Shards,
+    /// It knows a million devices by its registry.
+    Registry,
 }
 
 /// What a server is set up for.
@@ -117,6 +125,21 @@ pub(crate) struct Setup {
     pub(crate) amqp: bool,
     /// How many threads handle events; as the server sees fit without it.
     pub(crate) shards: Option<u16>,
+    /// Who its clients are, if it is to know them.
+    pub(crate) identity: Option<Identity>,
+}
+
+/// Where a server finds who its clients are.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    /// The database of devices, in SQLite.
+    pub(crate) registry: PathBuf,
+    /// The public key of the issuer of tokens, in PEM.
+    pub(crate) issuer: PathBuf,
+    /// With TLS: the authority of the devices' certificates, in PEM.
+    pub(crate) authority: Option<PathBuf>,
+    /// Whoever has a certificate of the authority is let in, registered or not.
+    pub(crate) anyone: bool,
 }
 
 impl Setup {

@@ -1,9 +1,9 @@
 //! Windrose, this workspace's own build or a given program.
 
-use super::{Need, Peer, Setup, first_version, free_address, psk, write_config};
+use super::{Identity, Need, Peer, Setup, first_version, free_address, psk, write_config};
 use crate::Result;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Windrose.
@@ -50,6 +50,12 @@ impl Peer for Windrose {
         "/queue/"
     }
 
+    fn registry_import(&self, document: &Path, devices: &Path) -> Option<Command> {
+        let mut command = Command::new(&self.program);
+        command.args(["registry", "import", "--document"]).arg(document).arg(devices);
+        Some(command)
+    }
+
     fn command(&self, setup: &Setup) -> Result<Command> {
         let document = write_config(&setup.folder, "windrose.yaml", &document(setup)?)?;
         let mut command = Command::new(&self.program);
@@ -65,7 +71,7 @@ fn document(setup: &Setup) -> Result<String> {
     let mut text = format!(
         "node: {{name: bench, data_dir: '{folder}/data', persistence: {persistence}{shards}}}\n\
          admin: {{bind: '{admin}'}}\n\
-         identity: {{anonymous: allow{devices}}}\n\
+         identity: {{anonymous: allow{devices}{identity}}}\n\
          access:\n  - {{who: anyone, may: [publish, subscribe], on: '#'}}\n\
          limits:\n  \
          session_queue_events: {events}\n  \
@@ -87,6 +93,7 @@ fn document(setup: &Setup) -> Result<String> {
         },
         devices =
             if setup.psk { format!(", devices: '{}'", devices(setup)?.display()) } else { String::new() },
+        identity = setup.identity.as_ref().map(identity).unwrap_or_default(),
         admin = free_address()?,
         address = setup.address,
         transport = if setup.websocket { ", transport: websocket" } else { "" },
@@ -103,7 +110,9 @@ fn document(setup: &Setup) -> Result<String> {
     }
     if let Some(tls) = &setup.tls {
         let (certificate, key) = (tls.certificate.display(), tls.key.display());
-        write!(text, "tls:\n  edge: {{certificate: '{certificate}', key: '{key}'}}\n")?;
+        let authority = setup.identity.as_ref().and_then(|identity| identity.authority.as_ref());
+        let clients = authority.map(|ca| format!(", client_ca: '{}'", ca.display())).unwrap_or_default();
+        write!(text, "tls:\n  edge: {{certificate: '{certificate}', key: '{key}'{clients}}}\n")?;
     }
     if let Some(rest) = &setup.rest {
         write!(
@@ -115,6 +124,25 @@ fn document(setup: &Setup) -> Result<String> {
         )?;
     }
     Ok(text)
+}
+
+/// Devices are found in a database; their tokens and certificates name them.
+fn identity(identity: &Identity) -> String {
+    let tokens = "issuer: bench, audience: windrose, algorithms: [ES256], device: sub, registered: true";
+    let mut text = format!(
+        ", registry: 'sqlite:{}', tokens: [{{name: bench, keys: '{}', {tokens}}}]",
+        identity.registry.display(),
+        identity.issuer.display(),
+    );
+    if let Some(ca) = &identity.authority {
+        let authority = format!(
+            "name: bench, ca: '{}', device: '{{common_name}}', registered: {}",
+            ca.display(),
+            !identity.anyone
+        );
+        text.push_str(&format!(", certificates: [{{{authority}}}]"));
+    }
+    text
 }
 
 /// The file of the one device that has a key.
