@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::telemetry::{self, LogFormat};
-use crate::{compose, document};
+use crate::{commands, compose, document};
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Read, Write};
 use std::net::SocketAddr;
@@ -42,6 +42,11 @@ enum Command {
     Check {
         /// The document.
         file: PathBuf,
+    },
+    /// Make, renew and show an authority of one's own, for things to enrol with.
+    Ca {
+        #[command(subcommand)]
+        command: commands::ca::Command,
     },
     /// Print the JSON Schema of the document.
     Schema,
@@ -90,6 +95,10 @@ pub(crate) fn main() -> ExitCode {
                 loaded.snapshot.pools.len()
             )),
             Err(error) => fail(&error.render(std::io::stderr().is_terminal())),
+        },
+        Command::Ca { command } => match commands::ca::run(&command) {
+            Ok(text) => say(&text),
+            Err(error) => fail(&error),
         },
         Command::Schema => match serde_json::to_string_pretty(&windrose_policy::schema()) {
             Ok(schema) => say(&format!("{schema}\n")),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use windrose_event::NoAuthority;
+use windrose_identity::authority::LiveAuthority;
 use windrose_network::{Journal, Node, NodeParts};
 use windrose_policy::Dtls;
 
@@ -33,11 +33,13 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     let Loaded { snapshot, registry } = loaded;
     let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
     let registry = Arc::new(LiveRegistry::new(registry));
+    let authority = Arc::new(LiveAuthority::new());
+    authority.replace(crate::authority::open(&snapshot, None)?);
     let journal = open_journal(&snapshot.node)?;
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
         registry: Arc::clone(&registry) as _,
-        enrolment: Arc::new(NoAuthority),
+        enrolment: Arc::clone(&authority) as _,
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
         journal,
@@ -64,7 +66,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     }
     tracing::info!(node = %snapshot.node.name, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let mut reloader = Reloader::new(file, Arc::clone(&snapshot), registry, Arc::clone(&node));
+    let mut reloader = Reloader::new(file, Arc::clone(&snapshot), registry, authority, Arc::clone(&node));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

@@ -63,6 +63,7 @@ pub(crate) fn files(document: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf
     let mut files: Vec<PathBuf> = document.map(Path::to_owned).into_iter().collect();
     files.extend(snapshot.identity.devices.clone());
     files.extend(snapshot.identity.api_keys.clone());
+    files.extend(crate::authority::files(snapshot));
     for profile in snapshot.tls.values() {
         for pair in &profile.certificates {
             files.push(pair.certificate.clone());

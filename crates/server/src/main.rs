@@ -1,7 +1,9 @@
 //! The `windrose` program: the command line, and `compose`, where the adapters meet.
 
 mod admin;
+mod authority;
 mod cli;
+mod commands;
 mod compose;
 mod document;
 mod live_registry;

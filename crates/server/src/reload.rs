@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use windrose_identity::authority::LiveAuthority;
 use windrose_network::Node;
 use windrose_policy::Snapshot;
 
@@ -21,6 +22,7 @@ pub(crate) struct Reloader {
     file: Option<PathBuf>,
     snapshot: Arc<Snapshot>,
     registry: Arc<LiveRegistry>,
+    authority: Arc<LiveAuthority>,
     node: Arc<Node>,
 }
 
@@ -29,9 +31,10 @@ impl Reloader {
         file: Option<PathBuf>,
         snapshot: Arc<Snapshot>,
         registry: Arc<LiveRegistry>,
+        authority: Arc<LiveAuthority>,
         node: Arc<Node>,
     ) -> Self {
-        Self { file, snapshot, registry, node }
+        Self { file, snapshot, registry, authority, node }
     }
 
     /// The document in force.
@@ -75,10 +78,12 @@ impl Reloader {
             );
         }
         // Everything that can fail comes before anything changes.
+        let authority = crate::authority::open(&snapshot, None)?;
         let bound = admin.prepare(&snapshot).await?;
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
         admin.commit(bound);
         self.registry.replace(registry);
+        self.authority.replace(authority);
         self.node.registry_changed().await;
         self.snapshot = snapshot;
         Ok(())

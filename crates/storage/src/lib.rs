@@ -4,6 +4,7 @@
 //! must outlive the process: sessions, their messages, last values. This is the only crate that opens files of data.
 
 mod api_keys;
+mod authority;
 mod certificates;
 mod devices;
 mod file;
@@ -16,6 +17,7 @@ mod registry;
 mod scram;
 mod verified;
 
+pub use authority::{AuthorityFile, AuthorityFolder};
 pub use file::{FileError, RegistryError};
 pub use journal::{JournalError, open_journal};
 pub use local_files::{count_entries, read_file};

@@ -48,7 +48,7 @@ pub(super) struct Chain {
     pub(super) certificates: Vec<Bytes>,
 }
 
-/// Reads an authority: certificates and keys in PEM. Each key is found its certificate; the first certificate needs one.
+/// Reads an authority: certificates and keys in PEM. Keys are found their certificates; the first certificate needs one.
 ///
 /// # Errors
 /// The sentence that says what is wrong.
@@ -77,9 +77,8 @@ pub(super) fn read(certificates: &[u8], keys: &[u8]) -> Result<Chain, String> {
     for key in keys {
         let public = key.subject_public_key_info();
         let own = certificates.iter().find(|der| public_key(der).is_some_and(|its| its == public));
-        let Some(own) = own else {
-            return Err("`ca.key` holds a key that no certificate of `ca.certificate` is for".to_owned());
-        };
+        // Keys of what will sign, or what signed long ago, may be there before and after their certificates.
+        let Some(own) = own else { continue };
         signers.push(signer(own, key)?);
     }
     let first = certificates.first().ok_or("`ca.certificate` holds no certificate in PEM")?;

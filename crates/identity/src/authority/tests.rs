@@ -290,7 +290,7 @@ async fn files_that_do_not_belong_together_are_refused() {
     let keys = [other.key.reveal(), one.key.reveal()].concat();
     assert_eq!(read(&both, &keys), None);
     for (certificates, keys, what) in [
-        (&*one.certificate, other.key.reveal(), "no certificate"),
+        (&*one.certificate, other.key.reveal(), "first certificate"),
         (&*one.certificate, &b"nothing"[..], "no private key"),
         (&*both, other.key.reveal(), "first certificate"),
         ("", one.key.reveal(), "no certificate"),
