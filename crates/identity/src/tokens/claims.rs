@@ -17,7 +17,7 @@ const MOST_GROUPS: usize = 64;
 /// Claims that are of no use in access rules.
 const TECHNICAL: [&str; 4] = ["exp", "iat", "jti", "nbf"];
 
-type Claims = Map<String, Value>;
+pub(crate) type Claims = Map<String, Value>;
 
 /// Whether a token comes from the issuer, is for us, and is good now. Returns when it ends.
 pub(super) fn check(policy: &TokenIssuer, claims: &Claims, now: Timestamp) -> Result<Timestamp, String> {
@@ -78,23 +78,22 @@ pub(super) fn vouch(policy: &TokenIssuer, claims: &Claims, until: Timestamp) -> 
             return Err(format!("names nobody: it has no claim {}", asked.join(", ")));
         }
     };
-    let mut groups = match &policy.groups {
-        Some(claim) => words(find(claims, claim)).collect::<Vec<_>>(),
-        None => Vec::new(),
-    };
-    groups.retain(|group| is_name(group));
-    groups.truncate(MOST_GROUPS);
     Ok(Vouched {
         by: Arc::clone(&policy.name),
         principal,
-        groups: groups.into_iter().map(Arc::from).collect(),
+        groups: policy.groups.as_ref().map(|claim| groups(claims, claim)).unwrap_or_default(),
         registered: policy.registered,
         proof: Arc::new(Proof { until: Some(until), claims: kept(claims), ..Proof::default() }),
     })
 }
 
+/// The groups that a claim lists. What can be none is left out.
+pub(crate) fn groups(claims: &Claims, claim: &str) -> Arc<[Arc<str>]> {
+    words(find(claims, claim)).filter(|group| is_name(group)).take(MOST_GROUPS).map(Arc::from).collect()
+}
+
 /// The name of somebody, if the claim is there.
-fn name(claims: &Claims, claim: &str) -> Result<Option<Arc<str>>, String> {
+pub(crate) fn name(claims: &Claims, claim: &str) -> Result<Option<Arc<str>>, String> {
     match find(claims, claim) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => match scalar(value).filter(|text| is_name(text)) {
@@ -134,7 +133,7 @@ fn scalar(value: &Value) -> Option<String> {
 
 /// What access rules may ask for: names and single values, in ascending order. What does not fit is left out, and a rule
 /// that asks for it does not apply.
-fn kept(claims: &Claims) -> Arc<[(Arc<str>, Arc<str>)]> {
+pub(crate) fn kept(claims: &Claims) -> Arc<[(Arc<str>, Arc<str>)]> {
     let mut all = Vec::new();
     for (name, value) in claims {
         if TECHNICAL.contains(&name.as_str()) || name.len() > MOST_BYTES {

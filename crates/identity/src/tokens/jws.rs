@@ -1,6 +1,6 @@
 //! The three parts of a signed token (RFC 7515 §7.1), before anything in it is believed.
 
-use super::json::read_object;
+use crate::json::read_object;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
@@ -76,7 +76,7 @@ fn read_header(header: &Map<String, Value>) -> Result<(Algorithm, Option<String>
 }
 
 /// A peer's text for the log: short, and nothing in it acts.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     const MOST_SHOWN: usize = 64;
     let shown: String = text.chars().take(MOST_SHOWN).collect();
     let more = if shown.len() < text.len() { "..." } else { "" };

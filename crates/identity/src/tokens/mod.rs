@@ -1,9 +1,8 @@
 //! JSON Web Tokens (RFC 7519): whom their issuers vouch for.
 
-mod claims;
+pub(crate) mod claims;
 mod issuer;
-mod json;
-mod jws;
+pub(crate) mod jws;
 mod keys;
 mod memory;
 mod remote;

@@ -1,7 +1,6 @@
 //! Tokens that are good.
 
 use super::*;
-use crate::tokens::keys::KeySet;
 
 #[test]
 fn every_algorithm_of_the_document_is_verified() {
@@ -95,21 +94,4 @@ fn a_token_is_remembered_until_it_ends_or_its_key_goes() {
     let strict = TokenIssuer { audience: vec!["elsewhere".into()], ..policy() };
     let strict = opened(strict, jwks(&[&key]), Some(&gone)).unwrap();
     assert!(refused(&strict, &token).contains("not for the audience"));
-}
-
-#[test]
-fn the_memory_is_bounded() {
-    let key = SigningKey::new("a", Algorithm::EdDSA);
-    let issuers = from_file(jwks(&[&key]));
-    let vouched = verdict(&issuers, &key.sign(&claims())).unwrap();
-    let memory = Memory::new(1_000);
-    let set = KeySet::read(&jwks(&[&key]), None).unwrap();
-    let key = set.candidates(Some("a"), Algorithm::EdDSA).next().unwrap();
-    for count in 0..100_000_u32 {
-        memory.remember(Sha256::digest(count.to_be_bytes()).into(), Arc::clone(&vouched), key);
-    }
-    let held = (0..100_000_u32)
-        .filter(|count| memory.recall(&Sha256::digest(count.to_be_bytes()).into(), now()).is_some())
-        .count();
-    assert!((1..=1_000).contains(&held), "{held}");
 }

@@ -1,4 +1,4 @@
-//! JSON of tokens, read strictly: no name twice, not deep, not many values (RFC 8725 §2.4 and §3: what readers disagree
+//! JSON of tokens and of the hook, read strictly: no name twice, not deep, not many values (RFC 8725 §2.4 and §3: what readers disagree
 //! about must not pass).
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -12,7 +12,7 @@ const VALUES: usize = 512;
 const DEPTH: u8 = 6;
 
 /// Reads an object.
-pub(super) fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, String> {
+pub(crate) fn read_object(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     let budget = Cell::new(VALUES);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { budget: &budget, depth: DEPTH }.deserialize(&mut reader);
