@@ -12,6 +12,7 @@ mod directory;
 mod directory_json;
 mod fetch;
 mod hook;
+mod identity_token;
 mod json;
 mod lookup;
 mod name;
@@ -33,6 +34,7 @@ pub use directory::{
 pub use directory_json::{read_rfc3339, rfc3339};
 pub use fetch::{Fetch, FetchRequest, Fetched};
 pub use hook::Hook;
+pub use identity_token::{PreparedKeys, TokenSigner};
 pub use lookup::Lookup;
 pub use name::is_name;
 pub use record::{Changes, CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
