@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     pub(crate) brakes: SmallVec<[Brake; 1]>,
     /// Requests that wait for their replies, oldest first.
     pub(crate) requests: Vec<(u128, Tag)>,
+    /// How many changes had been heard that end sessions when the registry was asked last who it is.
+    pub(crate) asked: u32,
     /// Whether the registry has not come to an end with what it says of itself.
     pub(crate) conversing: bool,
     /// What the registry tells it besides, until its session is open.
@@ -83,6 +85,7 @@ impl Connection {
             paused: false,
             brakes: SmallVec::new(),
             requests: Vec::new(),
+            asked: 0,
             conversing: false,
             data: None,
             consumers: None,

@@ -17,8 +17,9 @@ use crate::receipts::Receipts;
 use crate::requests::Requests;
 use crate::retained::{Bounds, Retained};
 use crate::routes::RouteTable;
-use crate::sessions::{Session, Sessions, Takeovers, Ticket};
+use crate::sessions::{Duplicates, Rival, Session, Sessions, Takeovers, Ticket};
 use crate::shards::{Shards, Unheard};
+use crate::standing::Lately;
 use crate::subscriptions::{Headcount, Index, Matches};
 use crate::tally::Tally;
 use crate::topics::Topics;
@@ -35,6 +36,9 @@ pub struct Engine {
     pub(crate) connections: Connections,
     pub(crate) sessions: Sessions,
     pub(crate) takeovers: Takeovers,
+    pub(crate) duplicates: Duplicates,
+    /// Whose sessions were ended lately.
+    pub(crate) lately: Lately,
     pub(crate) subscriptions: Index,
     pub(crate) interest: Interest,
     pub(crate) grants: Grants,
@@ -99,6 +103,8 @@ impl Engine {
             connections: Connections::default(),
             sessions: Sessions::default(),
             takeovers: Takeovers::default(),
+            duplicates: Duplicates::default(),
+            lately: Lately::default(),
             subscriptions: Index::default(),
             interest: Interest::default(),
             grants: Grants::default(),
@@ -165,9 +171,10 @@ impl Engine {
                 ShardMessage::Words(words) => self.words(now, from, words),
                 ShardMessage::Credit(count) => self.shard_credit(now, from, count),
                 ShardMessage::Remember(event) => self.remember_elsewhere(now, from, &event),
-                ShardMessage::Take { session, principal, held } => {
-                    self.take(now, from, session, principal, held);
+                ShardMessage::Take { session, rival, held } => {
+                    self.take(now, session, Rival { shard: from, ..rival }, held);
                 }
+                ShardMessage::TakenOver(takeover) => self.count_takeover(now, &takeover),
                 ShardMessage::Hand { session, handed } => self.handed(now, from, &session, handed),
                 ShardMessage::Late { session, parcel, more, expected } => {
                     self.late(now, &session, *parcel, more, expected);

@@ -7,14 +7,14 @@ use std::time::Duration;
 use windrose_event::{
     Address, Claim, CloseCause, ConnectionId, Consume, ConsumerId, Consuming, Declined, Directive,
     Disposition, EnrolRefusal, EnrolRequest, Enrolled, Event, Filter, Identity, IdentityChange, Intent,
-    Moment, Origin, Outcome, Principal, Pulled, Secret, Step, Supply, Suspicion, Tag, Text, Verdict,
+    Moment, Origin, Outcome, Pulled, Secret, Step, Supply, Suspicion, Tag, Text, Verdict,
 };
 use windrose_policy::{Listener, Pool, Snapshot};
 
 use crate::content::Form;
 use crate::exchanges::TopologyMessage;
 use crate::journal::Batch;
-use crate::{Parcel, Session};
+use crate::{Parcel, Rival, Session, TakenOver};
 
 /// A shard's number, from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -310,10 +310,12 @@ pub enum ShardMessage {
         /// The session's name.
         session: Arc<str>,
         /// Who wants it: somebody else's session is not handed over.
-        principal: Principal,
+        rival: Rival,
         /// Whether the sender has the session itself. It is the receiver's by an earlier claim, and comes before it goes.
         held: bool,
     },
+    /// A session was taken over: the receiver counts those of its name.
+    TakenOver(Box<TakenOver>),
     /// The answer to `Take`.
     Hand {
         /// The session's name.
@@ -378,6 +380,8 @@ pub enum Word {
         held: bool,
         /// Who it is: its own events may be left out, and some are kept from it.
         origin: Arc<Origin>,
+        /// How many changes that end sessions its shard had heard: the receiver may have heard more.
+        heard: u32,
     },
     /// To the home: a consumer takes so many deliveries in all.
     Grant {
@@ -521,7 +525,12 @@ pub enum Handed {
     /// There is no such session (any more).
     Nothing,
     /// The session.
-    Session(Box<Session>),
+    Session {
+        /// The session.
+        session: Box<Session>,
+        /// How many changes that end sessions its shard had heard: the receiver may have heard more.
+        heard: u32,
+    },
     /// The session belongs to somebody else and stays where it is; the sentence says whose it is.
     Denied(String),
 }

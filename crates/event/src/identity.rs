@@ -36,6 +36,11 @@ impl Identity {
         }
     }
 
+    /// Whether what proved it is good for enrolling and nothing else.
+    pub fn enrols_only(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| proof.enrols_only)
+    }
+
     /// Whose it is: the device's owner, or the owner itself.
     pub fn owner(&self) -> Option<&Arc<str>> {
         match &self.principal {

@@ -73,6 +73,8 @@ pub struct Node {
     tls: Arc<TlsTable>,
     read: FileReader,
     keeper: Option<Arc<dyn Keeper>>,
+    /// Held while shards are told of changes of identities: all hear of them in the same order.
+    changing: tokio::sync::Mutex<()>,
     /// How often the node tells its state (`node.sys_interval`).
     sys_interval: watch::Sender<Duration>,
     /// What is listened on, by the document's address.
@@ -161,7 +163,15 @@ impl Node {
             shards.push(ShardHandle { commands, thread: Mutex::new(Some(thread)) });
         }
         let (sys_interval, told) = watch::channel(Duration::ZERO);
-        let node = Self { shards, tls, read, keeper, sys_interval, bound: Mutex::default() };
+        let node = Self {
+            shards,
+            tls,
+            read,
+            keeper,
+            changing: tokio::sync::Mutex::default(),
+            sys_interval,
+            bound: Mutex::default(),
+        };
         node.recovered().await;
         match node.apply(snapshot).await {
             Ok(()) => {
@@ -249,6 +259,7 @@ impl Node {
     /// What is known of some, or of their credentials, is not as it was: their sessions follow, on every protocol. Returns
     /// when every shard has been told.
     pub async fn identities_changed(&self, changes: Arc<[IdentityChange]>) {
+        let _in_order = self.changing.lock().await;
         for shard in &self.shards {
             // A shard that has stopped has no sessions.
             let _ = shard.commands.send(Command::IdentitiesChanged(Arc::clone(&changes))).await;

@@ -16,6 +16,7 @@ pub(crate) use road::Road;
 
 use crate::io::{QueueId, ShardId};
 use crate::sessions::SessionKey;
+use crate::standing::{Marks, Wanted};
 use crate::table::Table;
 use crate::timers::Timers;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,6 +57,8 @@ pub(crate) struct Queues {
     /// Queues of other shards that are nearly full.
     pub(crate) crowded: FxHashSet<QueueId>,
     nothing_special: Arc<QueueDeclaration>,
+    /// Whom changes may be about of those whose queues outlive them, by key.
+    marks: Marks,
 }
 
 impl Queues {
@@ -76,6 +79,7 @@ impl Queues {
     pub(crate) fn remove(&mut self, key: QueueKey) -> Option<Queue> {
         let queue = self.table.take(key)?;
         self.free.push(key);
+        self.marks.clear(key);
         if let Some(id) = queue.id {
             self.by_id.remove(&id);
         }
@@ -86,6 +90,18 @@ impl Queues {
             self.replies.remove(&token);
         }
         Some(queue)
+    }
+
+    /// A private queue that outlives its consumers is somebody's, or somebody else's than before.
+    pub(crate) fn mark_kept(&mut self, key: QueueKey) {
+        if let Some(private) = self.table.get(key).and_then(|queue| queue.private.as_ref()) {
+            self.marks.set(key, &private.origin.identity);
+        }
+    }
+
+    /// The private queues outliving their consumers that changes may be about.
+    pub(crate) fn concerned(&self, wanted: &Wanted<'_>) -> Vec<QueueKey> {
+        self.marks.places(|mark| wanted.may_concern(mark))
     }
 
     /// The queue of that name among all shards.

@@ -11,6 +11,8 @@ use windrose_event::{HeadersTest, Moment, Origin};
 pub(crate) struct Private {
     /// Whom it is for: its own events may be left out, and some are kept from it.
     pub(crate) origin: Arc<Origin>,
+    /// Whether its subscription might not be made any more: what is delivered is looked at singly.
+    pub(crate) restricted: bool,
     pub(crate) subscription: Option<Subscription>,
     /// Which events of those, if not all.
     pub(crate) headers: Option<Box<HeadersTest>>,

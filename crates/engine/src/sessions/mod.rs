@@ -1,18 +1,23 @@
 //! Sessions: what this shard keeps of its peers, connected or not.
 
+mod duplicates;
 mod outbox;
 mod recent;
 mod session;
 mod takeovers;
 
+pub use duplicates::TakenOver;
+pub(crate) use duplicates::{Duplicates, counted_on};
 pub use outbox::Parcel;
 pub(crate) use outbox::{Awaits, Next, Offered, Outbox, Restored, Room};
 pub(crate) use recent::Progress;
 pub use session::Session;
-pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, Pending, same_principal};
+pub(crate) use session::{CatchUp, GHOST_STAYS, Inbound, Pending, same_owner, same_principal};
+pub use takeovers::Rival;
 pub(crate) use takeovers::{Claimed, Stage, Takeovers};
 
 use crate::io::ShardId;
+use crate::standing::{Marks, Wanted};
 use crate::table::Table;
 use crate::timers::Timers;
 use hashbrown::HashTable;
@@ -39,6 +44,8 @@ pub(crate) struct Sessions {
     /// What stays for a moment of sessions that were handed over.
     ghosts: FxHashMap<Arc<str>, SessionKey>,
     timers: Timers<SessionKey>,
+    /// Whom changes may be about, by key.
+    marks: Marks,
 }
 
 impl Sessions {
@@ -51,16 +58,30 @@ impl Sessions {
             self.fresh - 1
         });
         self.table.put(key, session);
+        self.mark(key);
         if is_named {
             self.enter_name(key);
         }
         key
     }
 
+    /// A session is known as somebody else than before, or by another proof.
+    pub(crate) fn mark(&mut self, key: SessionKey) {
+        if let Some(session) = self.table.get(key) {
+            self.marks.set(key, &session.origin.identity);
+        }
+    }
+
+    /// The sessions that changes may be about. Few are that are not.
+    pub(crate) fn concerned(&self, wanted: &Wanted<'_>) -> Vec<SessionKey> {
+        self.marks.places(|mark| wanted.may_concern(mark))
+    }
+
     /// Takes a session out, with its name and timer.
     pub(crate) fn remove(&mut self, key: SessionKey) -> Option<Session> {
         let mut session = self.table.take(key)?;
         self.free.push(key);
+        self.marks.clear(key);
         if session.moved_to.is_none() {
             self.forget_name(&session.name, key);
         } else if self.ghosts.get(&session.name) == Some(&key) {
@@ -77,6 +98,7 @@ impl Sessions {
         let place = self.table.get_mut(key)?;
         let ghost = place.ghost(to, until);
         let mut session = std::mem::replace(place, ghost);
+        self.marks.clear(key);
         self.forget_name(&session.name, key);
         self.ghosts.insert(session.name.clone(), key);
         if let Some(due) = session.timer.take() {

@@ -11,7 +11,9 @@ use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Address, ConnectionId, Event, EventId, Filter, Moment, Origin, Principal, Tag, Will};
+use windrose_event::{
+    Address, ConnectionId, Event, EventId, Filter, Identity, Moment, Origin, Principal, Tag, Will,
+};
 
 /// A session: who it is, what it wants, what waits for it and what is unsettled with it. Opaque outside the engine; it
 /// is `Send` because a takeover moves it to the shard of the new connection.
@@ -30,11 +32,13 @@ pub struct Session {
     pub(crate) congested: bool,
     /// Whether it ends with its connection and cannot be found by its name.
     pub(crate) ephemeral: bool,
+    /// Whether it has subscriptions that it might not make any more: what is delivered is looked at singly.
+    pub(crate) restricted: bool,
     /// How many unsettled deliveries the peer and the node agree on.
     pub(crate) window: u16,
     /// How long it outlives its connection.
     pub(crate) keep: Duration,
-    /// When it ends, while it has no connection.
+    /// When it ends, while it has no connection; while it has one, when what proved who that is comes to its end.
     pub(crate) expires: Option<Moment>,
     /// What is published when the connection is lost.
     pub(crate) will: Option<Box<Will>>,
@@ -104,6 +108,7 @@ impl Session {
             listener: 0,
             congested: false,
             ephemeral,
+            restricted: false,
             window: 1,
             keep: Duration::ZERO,
             expires: None,
@@ -295,6 +300,12 @@ pub(crate) fn same_principal(one: &Principal, other: &Principal) -> bool {
         (Principal::Device { id: one, .. }, Principal::Device { id: other, .. }) => one == other,
         (one, other) => one == other,
     }
+}
+
+/// Whether what is kept for one may be had by the other: a device that came to another owner must not bring along what was
+/// meant for the former one.
+pub(crate) fn same_owner(former: &Identity, now: &Identity) -> bool {
+    former.owner().is_none() || former.owner() == now.owner()
 }
 
 /// Sessions move between shards' threads.

@@ -5,12 +5,24 @@ use crate::io::ShardId;
 use crate::timers::Timers;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{ConnectionId, Moment, Principal};
 
 /// How long another shard may take to hand a session over before it is given up.
 pub(crate) const HAND_OVER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Somebody else who claims a name.
+#[derive(Clone, Debug)]
+pub struct Rival {
+    /// The shard of its connection.
+    pub shard: ShardId,
+    /// Who.
+    pub principal: Principal,
+    /// Where its connection comes from.
+    pub peer: Option<SocketAddr>,
+}
 
 /// What is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +41,8 @@ pub(crate) struct Takeover {
     /// Who claims it.
     pub(crate) principal: Principal,
     pub(crate) stage: Stage,
-    /// Shards that claimed the name after us, and for whom.
-    pub(crate) waiting: SmallVec<[(ShardId, Principal); 1]>,
+    /// Those on other shards who claimed the name after us.
+    pub(crate) waiting: SmallVec<[Rival; 1]>,
     /// Whether the session left for a later claim while the directory had not answered ours.
     pub(crate) superseded: bool,
     /// When waiting for the other shard ends.
@@ -90,6 +102,11 @@ impl Takeovers {
     /// The claim on a name.
     pub(crate) fn get_mut(&mut self, name: &str) -> Option<&mut Takeover> {
         self.by_name.get_mut(name)
+    }
+
+    /// The connections that claim a name.
+    pub(crate) fn claimants(&self) -> Vec<ConnectionId> {
+        self.by_name.values().filter_map(|takeover| takeover.claimant).collect()
     }
 
     /// The session is asked of another shard, which has until [`HAND_OVER_WITHIN`].

@@ -231,6 +231,7 @@ impl Engine {
                 listener = &*by.origin().listener,
                 session = &*by.origin().session,
                 identity = %by.origin().identity,
+                owner = by.origin().identity.owner().map(|owner| &**owner),
                 cause = declined.cause.name(),
                 detail = declined.detail,
                 suppressed,

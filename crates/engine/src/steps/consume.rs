@@ -134,7 +134,8 @@ impl Engine {
             let consumption =
                 Consumption::There { home, unsettled: 0, asked: 0, released: false, canceled: false };
             self.enter(id, consumer, consumption);
-            let begin = Word::Begin { connection: id, queue, consume, held, origin };
+            let begin =
+                Word::Begin { connection: id, queue, consume, held, origin, heard: self.lately.heard() };
             return self.shards.say(home, begin);
         }
         let at = At { shard: home, connection: id, consumer };

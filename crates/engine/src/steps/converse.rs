@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::io::Output;
 use crate::sessions::same_principal;
 use crate::steps::listen::Entry;
+use crate::steps::standing::proven_until;
 use bytes::Bytes;
 use std::sync::Arc;
 use windrose_event::{
@@ -18,6 +19,7 @@ impl Engine {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.session().is_some() && !connection.conversing {
             connection.conversing = true;
+            connection.asked = self.lately.heard();
             self.outputs.push_back(Output::Converse { connection: id, claim });
         }
     }
@@ -56,6 +58,9 @@ impl Engine {
     fn reidentified(&mut self, now: Now, id: ConnectionId, identity: Identity, data: Option<Bytes>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Stage::Open { session, origin } = &mut connection.stage else { return };
+        if self.lately.may_have_ended(&identity, connection.asked) {
+            return self.send_away(now, id, CloseReason::Revoked, false, Entry::Forgotten);
+        }
         self.topics.clear();
         if !same_principal(&origin.identity.principal, &identity.principal) {
             let detail =
@@ -64,9 +69,14 @@ impl Engine {
         }
         let known = Arc::new(Origin { identity, ..Origin::clone(origin) });
         origin.clone_from(&known);
-        if let Some(session) = self.sessions.get_mut(*session) {
+        let key = *session;
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.expires = proven_until(now, &known.identity);
             session.origin = known;
         }
+        self.sessions.mark(key);
+        self.look_at_subscriptions(key);
+        self.sessions.rearm(key);
         self.direct(id, Directive::Reidentified { data });
     }
 

@@ -9,8 +9,9 @@ use crate::sessions::{Claimed, SessionKey};
 use crate::steps::listen::Entry;
 use std::sync::Arc;
 use windrose_event::{
-    CloseReason, ConnectionId, Identity, Now, Origin, Permission, Refusal, RefusalCause, Verdict, Will,
+    CloseReason, ConnectionId, Identity, Now, Open, Origin, Permission, Refusal, RefusalCause, Verdict, Will,
 };
+use windrose_policy::ClientIdRule;
 
 /// Proof that an event's sender is known. Only this step makes it, only `inspect` takes it.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ impl Engine {
         if !matches!(connection.stage, Stage::Identifying(_)) {
             return;
         }
+        let asked = connection.asked;
+        let verdict = verdict.and_then(|identity| self.still_stands(identity, asked));
         let identity = match verdict.and_then(|identity| self.may_open(id, identity)) {
             Ok(identity) => identity,
             Err(refusal) => return self.refuse(now, id, refusal),
@@ -87,6 +90,11 @@ impl Engine {
         match self.takeovers.claim(&name, id, principal) {
             Claimed::First => self.outputs.push_back(Output::Locate { connection: id, session: name }),
             Claimed::Instead(Some(earlier)) => {
+                let peer = self.connections.get(id).and_then(|connection| connection.peer);
+                let principal = self.takeovers.get_mut(&name).map(|takeover| takeover.principal.clone());
+                if let Some(principal) = principal {
+                    self.taken_over(now, &name, &principal, earlier, peer);
+                }
                 self.send_away(now, earlier, CloseReason::TakenOver, false, Entry::Kept);
             }
             Claimed::Instead(None) => {}
@@ -98,11 +106,14 @@ impl Engine {
         if self.draining {
             return Err(shutting_down());
         }
-        let will = match self.connections.get(id).map(|connection| &connection.stage) {
-            Some(Stage::Identifying(open)) => open.will.as_deref(),
+        let open = match self.connections.get(id).map(|connection| &connection.stage) {
+            Some(Stage::Identifying(open)) => Some(open),
             _ => None,
         };
-        match will {
+        if let Some(refusal) = open.and_then(|open| self.unsuitable(&identity, open)) {
+            return Err(refusal);
+        }
+        match open.and_then(|open| open.will.as_deref()) {
             Some(will) if !self.may_will(&identity, will) => Err(Refusal {
                 cause: RefusalCause::NotAllowed,
                 detail: format!(
@@ -114,12 +125,39 @@ impl Engine {
         }
     }
 
+    /// Why somebody may not open that session, of all it may open.
+    fn unsuitable(&self, identity: &Identity, open: &Open) -> Option<Refusal> {
+        if identity.enrols_only() && !matches!(open.protocol, "http" | "coap") {
+            let detail = format!(
+                "what {identity} proved it by is good for enrolling only, which goes by HTTP and CoAP (RFC 7030, 9148)"
+            );
+            return Some(Refusal { cause: RefusalCause::NotAllowed, detail });
+        }
+        let bound = self.snapshot.identity.client_id == ClientIdRule::Device;
+        let (Some(device), Some(session)) = (identity.device(), &open.session) else { return None };
+        if !bound || Origin::is_ephemeral(open.protocol) || is_named_after(session, device) {
+            return None;
+        }
+        let detail = format!(
+            "the client identifier '{session}' is not {identity}'s own, as 'identity.client_id' asks: let it be the \
+             device's id, or begin with that and one of '-', '.', ':', '_', '/'"
+        );
+        Some(Refusal { cause: RefusalCause::BadSession, detail })
+    }
+
     /// Whether somebody may have that published when its connection is lost.
     pub(crate) fn may_will(&self, identity: &Identity, will: &Will) -> bool {
         let publication = &will.publication;
         !ReplyAddress::is_meant(&publication.address)
             && self.check(identity, Permission::Publish, publication).is_ok()
     }
+}
+
+/// Whether a session's name is a device's own (`identity.client_id: device`).
+fn is_named_after(session: &str, device: &str) -> bool {
+    session
+        .strip_prefix(device)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.', ':', '_', '/']))
 }
 
 /// A session's name made of random bits, written as a UUID of version 4 (RFC 9562).

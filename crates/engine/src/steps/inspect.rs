@@ -98,7 +98,9 @@ impl Engine {
             self.check_size(&publication)
         } else if origin.protocol == Origin::FETCHED {
             self.check_limits(&publication).and_then(|()| self.check_fetched(&origin.listener, &publication))
-        } else if is_reply || is_announced || self.is_given(&publication.address) {
+        } else if (is_reply || is_announced || self.is_given(&publication.address))
+            && !origin.identity.enrols_only()
+        {
             self.check_limits(&publication)
         } else {
             self.check(&by.origin().identity, Permission::Publish, &publication)
@@ -384,6 +386,7 @@ impl Engine {
                 listener = &*origin.listener,
                 session = &*origin.session,
                 identity = %origin.identity,
+                owner = origin.identity.owner().map(|owner| &**owner),
                 address = address.as_str(),
                 cause = rejection.cause.name(),
                 detail = rejection.detail.as_deref(),

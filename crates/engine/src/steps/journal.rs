@@ -99,7 +99,11 @@ impl Engine {
             name: session.name.clone(),
             origin: session.origin.clone(),
             keep: session.keep,
-            expires: session.expires.map(|expires| on_the_wall(now, expires)),
+            // Of one that is connected it says when its peer has to prove anew who it is.
+            expires: session
+                .expires
+                .filter(|_| session.connection.is_none())
+                .map(|expires| on_the_wall(now, expires)),
             will: session.will.clone(),
             will_due: session.will_due.map(|due| on_the_wall(now, due)),
         })));

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::exchanges::Then;
 use crate::io::Word;
 use crate::queues::{At, Private, QueueKey, subscriber_key};
-use crate::sessions::CatchUp;
+use crate::sessions::{CatchUp, same_owner};
 use crate::steps::private::{subscription, wants_retained};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,13 @@ impl Engine {
         if request.group.is_none() {
             self.oust(now, key);
         }
-        self.subscribe_kept(key, request, headers.as_ref(), *keep, origin)
+        let former = self.queues.get(key).and_then(|queue| queue.private.as_ref());
+        if former.is_some_and(|private| !same_owner(&private.origin.identity, &origin.identity)) {
+            self.with_queue(now, key, |queue, road| queue.purge(road));
+        }
+        let attached = self.subscribe_kept(key, request, headers.as_ref(), *keep, origin);
+        self.queues.mark_kept(key);
+        attached
     }
 
     fn subscribe_kept(
@@ -100,6 +106,7 @@ impl Engine {
         let keep = Some(keep.min(most));
         if let Some(private) = &mut queue.private {
             private.origin = origin.clone();
+            private.restricted = false;
             private.headers = headers;
             private.keep = keep;
             private.kept_until = None;
@@ -124,6 +131,7 @@ impl Engine {
         queue.declaration = declaration;
         queue.private = Some(Box::new(Private {
             origin: origin.clone(),
+            restricted: false,
             subscription: Some(wanted.clone()),
             headers,
             catch_up,

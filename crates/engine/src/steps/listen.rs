@@ -137,7 +137,7 @@ impl Engine {
     }
 
     /// Forgets a connection; its session goes on without it, or ends.
-    fn disconnect(&mut self, now: Now, id: ConnectionId, ending: Ending) {
+    pub(crate) fn disconnect(&mut self, now: Now, id: ConnectionId, ending: Ending) {
         let Some(connection) = self.connections.remove(id) else { return };
         let counts = self.counts.at(connection.tally);
         counts.connections -= 1;

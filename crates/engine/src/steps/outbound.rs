@@ -9,7 +9,8 @@ use crate::steps::journal::Row;
 use crate::steps::listen::Entry;
 use smallvec::{SmallVec, smallvec};
 use windrose_event::{
-    Assurance, Cause, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Rejection, Tag, is_system,
+    Assurance, Cause, CloseReason, ConnectionId, Delivery, Directive, Now, Outcome, Permission, Rejection,
+    Tag, is_system,
 };
 use windrose_policy::Limits;
 
@@ -50,7 +51,11 @@ impl Engine {
     /// Sends a parcel to a session, or lets it wait there.
     fn enqueue(&mut self, now: Now, key: SessionKey, parcel: Parcel) {
         let Some(session) = self.sessions.get_mut(key) else { return };
-        if self.snapshot.access.withholds(&session.origin.identity, &parcel.event.address) {
+        let access = &self.snapshot.access;
+        let (identity, address) = (&session.origin.identity, &parcel.event.address);
+        if access.withholds(identity, address)
+            || session.restricted && !access.permits(identity, Permission::Subscribe, address)
+        {
             return;
         }
         let room = session.room();

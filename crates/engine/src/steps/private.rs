@@ -27,6 +27,7 @@ impl Engine {
         let mut consuming = Consuming::default();
         let mut private = Private {
             origin: by.origin().clone(),
+            restricted: false,
             subscription: None,
             headers: None,
             catch_up: None,
@@ -152,7 +153,11 @@ impl Engine {
         if options.no_local && *private.origin.session == *event.origin.session {
             return Reach::Itself;
         }
-        if self.snapshot.access.withholds(&private.origin.identity, &event.address) {
+        let access = &self.snapshot.access;
+        let identity = &private.origin.identity;
+        if access.withholds(identity, &event.address)
+            || private.restricted && !access.permits(identity, Permission::Subscribe, &event.address)
+        {
             return Reach::Nobody;
         }
         if private.headers.as_ref().is_some_and(|headers| !headers.matches(event.headers())) {

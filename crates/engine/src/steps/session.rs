@@ -5,9 +5,10 @@ use crate::connections::Stage;
 use crate::engine::Engine;
 use crate::io::Output;
 use crate::journal::Record;
-use crate::sessions::{Session, SessionKey, same_principal};
+use crate::sessions::{Session, SessionKey, same_owner, same_principal};
 use crate::steps::identify::shutting_down;
 use crate::steps::listen::{Ending, Entry};
+use crate::steps::standing::proven_until;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
@@ -20,6 +21,7 @@ impl Engine {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let Stage::New { refuse } = connection.stage else { return };
         let claim = Box::new(std::mem::take(&mut open.claim));
+        connection.asked = self.lately.heard();
         connection.stage = Stage::Identifying(open);
         match refuse {
             Some(RefusalCause::ShuttingDown) => self.refuse(now, id, shutting_down()),
@@ -48,13 +50,18 @@ impl Engine {
         let name = opening.name.clone();
         let ephemeral = Origin::is_ephemeral(opening.open.protocol);
         let resume = opening.open.resume;
+        let peer = connection.peer;
+        let mut same_owner = true;
         if !ephemeral && let Some(session) = self.sessions.find(&name).and_then(|key| self.sessions.get(key))
         {
             if !same_principal(&session.origin.identity.principal, &opening.identity.principal) {
                 let detail = not_yours(session);
                 return self.refuse(now, id, Refusal { cause: RefusalCause::NotAllowed, detail });
             }
+            same_owner = self::same_owner(&session.origin.identity, &opening.identity);
             if let Some(old) = session.connection {
+                let principal = opening.identity.principal.clone();
+                self.taken_over(now, &name, &principal, old, peer);
                 self.send_away(now, old, CloseReason::TakenOver, true, Entry::Kept);
             }
         }
@@ -62,7 +69,7 @@ impl Engine {
         let mut previous = if ephemeral { None } else { self.sessions.find(&name) };
         if let Some(key) = previous {
             let over = |session: &Session| session.expires.is_some_and(|expires| expires <= now.moment);
-            if !resume || self.sessions.get(key).is_none_or(over) {
+            if !resume || !same_owner || self.sessions.get(key).is_none_or(over) {
                 self.end_session(now, key, Entry::Kept);
                 previous = None;
             }
@@ -113,9 +120,11 @@ impl Engine {
         session.congested = false;
         session.window = open.window.min(limits.session_in_flight).max(1);
         session.keep = if ephemeral { Duration::ZERO } else { open.keep.min(limits.session_expiry) };
-        session.expires = None;
+        session.expires = proven_until(now, &session.origin.identity);
         session.will = open.will;
         session.will_due = None;
+        self.sessions.mark(key);
+        self.look_at_subscriptions(key);
         self.record_attached(now, key);
         let Some(session) = self.sessions.get_mut(key) else { return };
         let limits = &self.snapshot.limits;
@@ -165,7 +174,10 @@ impl Engine {
         self.publish_due_will(now, key);
         let Some(session) = self.sessions.get(key) else { return };
         if session.expires.is_some_and(|expires| expires <= now.moment) {
-            return self.end_session(now, key, Entry::Forgotten);
+            return match session.connection {
+                Some(id) => self.proven_no_longer(now, id),
+                None => self.end_session(now, key, Entry::Forgotten),
+            };
         }
         self.pump(now, key);
         self.sessions.rearm(key);

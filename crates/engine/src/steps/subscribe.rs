@@ -85,6 +85,7 @@ impl Engine {
                 listener = &*by.origin().listener,
                 session = &*by.origin().session,
                 identity = %by.origin().identity,
+                owner = by.origin().identity.owner().map(|owner| &**owner),
                 cause = rejection.cause.name(),
                 detail = rejection.detail.as_deref(),
                 suppressed,

@@ -3,13 +3,11 @@
 use crate::engine::Engine;
 use crate::io::{Handed, Output, ShardId, ShardMessage};
 use crate::journal::Record;
-use crate::sessions::{GHOST_STAYS, Parcel, Session, SessionKey, Stage, same_principal};
+use crate::sessions::{GHOST_STAYS, Parcel, Rival, Session, SessionKey, Stage, same_principal};
 use crate::steps::listen::Entry;
 use crate::steps::session::not_yours;
 use std::sync::Arc;
-use windrose_event::{
-    CloseReason, ConnectionId, Directive, Now, Outcome, Principal, Refusal, RefusalCause, Tag,
-};
+use windrose_event::{CloseReason, ConnectionId, Directive, Now, Outcome, Refusal, RefusalCause, Tag};
 
 /// No connection: the directory's answer is for nobody.
 const NOBODY: ConnectionId = ConnectionId { slot: u32::MAX, generation: u32::MAX };
@@ -22,9 +20,12 @@ impl Engine {
         match holder.filter(|holder| *holder != self.shards.here()) {
             Some(holder) => {
                 let principal = takeover.principal.clone();
+                let claimant = takeover.claimant.and_then(|id| self.connections.get(id));
+                let peer = claimant.and_then(|connection| connection.peer);
                 let held = self.sessions.find(&name).is_some();
                 self.takeovers.take_from(&name, holder, now.moment);
-                self.tell(holder, ShardMessage::Take { session: name, principal, held });
+                let rival = Rival { shard: self.shards.here(), principal, peer };
+                self.tell(holder, ShardMessage::Take { session: name, rival, held });
             }
             None if takeover.superseded => {
                 // A later claim elsewhere got the session while ours was on its way to the directory.
@@ -32,8 +33,8 @@ impl Engine {
                     self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
                 }
                 if let Some(takeover) = self.takeovers.finish(&name) {
-                    for (shard, principal) in takeover.waiting {
-                        self.take(now, shard, name.clone(), principal, false);
+                    for rival in takeover.waiting {
+                        self.take(now, name.clone(), rival, false);
                     }
                 }
             }
@@ -43,17 +44,18 @@ impl Engine {
 
     /// Another shard wants a session, for a connection that came after ours. `held`: it has the session now, and hands it
     /// to us first.
-    pub(crate) fn take(&mut self, now: Now, from: ShardId, name: Arc<str>, principal: Principal, held: bool) {
+    pub(crate) fn take(&mut self, now: Now, name: Arc<str>, rival: Rival, held: bool) {
+        let from = rival.shard;
         let takeover = self.takeovers.get_mut(&name);
         let Some(session) = self.sessions.find(&name).and_then(|key| self.sessions.get(key)) else {
             match takeover {
                 Some(takeover) if takeover.stage == Stage::Taking(from) && !held => self.give_up(now, &name),
-                Some(takeover) => return takeover.waiting.push((from, principal)),
+                Some(takeover) => return takeover.waiting.push(rival),
                 None => {}
             }
             return self.tell(from, ShardMessage::Hand { session: name, handed: Handed::Nothing });
         };
-        if !same_principal(&session.origin.identity.principal, &principal) {
+        if !same_principal(&session.origin.identity.principal, &rival.principal) {
             let handed = Handed::Denied(not_yours(session));
             // The directory has named the other shard on its word; set that right.
             self.outputs.push_back(Output::Locate { connection: NOBODY, session: name.clone() });
@@ -65,12 +67,15 @@ impl Engine {
             takeover.superseded = true;
         }
         if let Some(old) = session.connection {
+            self.taken_over(now, &name, &rival.principal, old, rival.peer);
             self.send_away(now, old, CloseReason::TakenOver, true, Entry::Kept);
         }
         // It may have ended with its connection.
         let key = self.sessions.find(&name);
         let session = key.and_then(|key| self.hand_over(now, key, from));
-        let handed = session.map_or(Handed::Nothing, |session| Handed::Session(Box::new(session)));
+        let heard = self.lately.heard();
+        let handed =
+            session.map_or(Handed::Nothing, |session| Handed::Session { session: Box::new(session), heard });
         self.tell(from, ShardMessage::Hand { session: name, handed });
     }
 
@@ -79,9 +84,17 @@ impl Engine {
         let expected =
             self.takeovers.get_mut(name).is_some_and(|takeover| takeover.stage == Stage::Taking(from));
         match handed {
-            Handed::Session(session) if self.sessions.find(name).is_none() => self.adopt(now, *session),
+            Handed::Session { session, heard } if self.sessions.find(name).is_none() => {
+                let ended = self.lately.may_have_ended(&session.origin.identity, heard);
+                let key = self.adopt(now, *session);
+                if ended {
+                    // Its owner was revoked while it was on its way here.
+                    self.forget_will(key);
+                    self.end_session(now, key, Entry::Kept);
+                }
+            }
             // It came so late that another was begun in its place.
-            Handed::Session(session) => {
+            Handed::Session { session, .. } => {
                 if let Some(number) = session.number {
                     self.record(Record::Ended(number));
                 }
@@ -93,7 +106,7 @@ impl Engine {
                         let refusal = Refusal { cause: RefusalCause::NotAllowed, detail: detail.clone() };
                         self.refuse(now, claimant, refusal);
                     }
-                    for (shard, _) in takeover.waiting {
+                    for Rival { shard, .. } in takeover.waiting {
                         let handed = Handed::Denied(detail.clone());
                         self.tell(shard, ShardMessage::Hand { session: name.clone(), handed });
                     }
@@ -152,8 +165,8 @@ impl Engine {
         if let Some(claimant) = takeover.claimant {
             self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
         }
-        for (shard, principal) in takeover.waiting {
-            self.take(now, shard, name.clone(), principal, false);
+        for rival in takeover.waiting {
+            self.take(now, name.clone(), rival, false);
         }
     }
 
@@ -164,7 +177,7 @@ impl Engine {
         if let Some(claimant) = takeover.claimant {
             self.send_away(now, claimant, CloseReason::TakenOver, false, Entry::Kept);
         }
-        for (shard, _) in takeover.waiting {
+        for Rival { shard, .. } in takeover.waiting {
             self.tell(shard, ShardMessage::Hand { session: name.clone(), handed: Handed::Nothing });
         }
         self.outputs.push_back(Output::Forget { session: name.clone() });
@@ -201,7 +214,7 @@ impl Engine {
     }
 
     /// Takes in a session from another shard, still without a connection.
-    fn adopt(&mut self, now: Now, mut session: Session) {
+    fn adopt(&mut self, now: Now, mut session: Session) -> SessionKey {
         if let Some(ghost) = self.sessions.find_ghost(&session.name) {
             self.end_session(now, ghost, Entry::Kept);
         }
@@ -214,6 +227,7 @@ impl Engine {
         let key = self.sessions.insert(session);
         self.enter_subscriptions(key);
         self.sessions.rearm(key);
+        key
     }
 
     /// Tells another shard.

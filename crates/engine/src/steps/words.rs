@@ -5,7 +5,7 @@ use crate::io::{ShardId, Word};
 use crate::journal::Record;
 use crate::queues::{At, Consumption, Offered};
 use crate::receipts::ReceiptId;
-use windrose_event::{Consuming, Directive, Now, Outcome, Tag};
+use windrose_event::{Consuming, DeclineCause, Declined, Directive, Now, Outcome, Tag};
 
 impl Engine {
     /// Another shard says something of queues.
@@ -17,10 +17,15 @@ impl Engine {
 
     fn word(&mut self, now: Now, from: ShardId, word: Word) {
         match word {
-            Word::Begin { connection, queue, consume, held, origin } => {
+            Word::Begin { connection, queue, consume, held, origin, heard } => {
                 let consumer = consume.consumer;
                 let at = At { shard: from, connection, consumer };
-                let joined = self.join(now, queue, &consume, at, held, &origin);
+                let joined = if self.lately.may_have_ended(&origin.identity, heard) {
+                    let detail = format!("{} is no longer let in", origin.identity);
+                    Err(Declined { cause: DeclineCause::NotPermitted, detail })
+                } else {
+                    self.join(now, queue, &consume, at, held, &origin)
+                };
                 let result = match &joined {
                     Ok((_, _, attached)) => {
                         Ok(Consuming { resumed: attached.resumed, ..Consuming::default() })

@@ -3,13 +3,15 @@
 use crate::disk::Disk;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_engine::{Answer, Dispatch, Engine, Input, Output, Seat, ShardId, ShardMessage, Tally};
 use windrose_event::{
     Accepted, Address, Assurance, Claim, Close, CloseCause, ConnectionId, Delivery, Directive, Filter,
-    Identity, Intent, Now, Open, Outcome, Principal, Publication, Publish, Refusal, RefusalCause,
-    RetainedDelivery, Secret, SubscriptionRequest, Tag, Text, Timestamp, Verdict, Will,
+    Identity, IdentityChange, Intent, Now, Open, Outcome, Principal, Publication, Publish, Refusal,
+    RefusalCause, RetainedDelivery, Secret, Standing, Subject, SubscriptionRequest, Suspicion, Tag, Text,
+    Timestamp, Verdict, Will,
 };
 use windrose_policy::{Listener, Snapshot};
 
@@ -27,9 +29,10 @@ pub(crate) fn snapshot(more: &str) -> Arc<Snapshot> {
     } else {
         "access: [{who: anyone, may: [publish, subscribe, read, request], on: \"#\"}]\n"
     };
+    let identity = if more.contains("identity:") { "" } else { "identity: {anonymous: allow}\n" };
     let text = format!(
         "listeners:\n  - {{name: mqtt, protocol: mqtt, bind: \"127.0.0.1:1883\"}}\n  \
-         - {{name: rest, protocol: http, bind: \"127.0.0.1:8080\"}}\nidentity: {{anonymous: allow}}\n{access}{more}"
+         - {{name: rest, protocol: http, bind: \"127.0.0.1:8080\"}}\n{identity}{access}{more}"
     );
     match windrose_policy::compile("test.yaml", &text, &|_| None) {
         Ok(snapshot) => Arc::new(snapshot),
@@ -76,6 +79,12 @@ pub(crate) struct Node {
     slots: u32,
     /// What the registry answers next, whatever is claimed.
     verdict: Option<Identity>,
+    /// Verdicts that the registry gave and that have not come, if it is slow.
+    late: Option<VecDeque<(Peer, Verdict)>>,
+    /// Whom the registry was told of, as sharing an identity.
+    pub(crate) suspicions: Vec<Suspicion>,
+    /// Where new connections come from.
+    pub(crate) from: Option<SocketAddr>,
     /// What brokers are asked for (`+`) and no longer (`-`), by shard.
     fetched: Vec<Vec<String>>,
 }
@@ -106,6 +115,9 @@ impl Node {
             disk: None,
             slots: 0,
             verdict: None,
+            late: None,
+            suspicions: Vec::new(),
+            from: None,
             fetched: vec![Vec::new(); usize::from(shards)],
         }
     }
@@ -175,6 +187,9 @@ impl Node {
             }
             Output::Identify { connection, claim } => {
                 let verdict = self.verdict.take().map_or_else(|| verdict(&claim), Ok);
+                if let Some(late) = &mut self.late {
+                    return late.push_back((Peer { shard, id: connection }, verdict));
+                }
                 self.engines[shard].handle(self.now, Input::Identified { connection, verdict });
             }
             Output::Converse { connection, claim } => {
@@ -191,7 +206,8 @@ impl Node {
                 }
             }
             // Tests of these look at what the engine puts out themselves.
-            Output::Enrol { .. } | Output::Suspect(_) => {}
+            Output::Enrol { .. } => {}
+            Output::Suspect(suspicion) => self.suspicions.push(*suspicion),
             Output::Forget { session } => {
                 if self.directory.holders.get(&session) == Some(&ShardId(shard as u16)) {
                     self.directory.holders.remove(&session);
@@ -239,6 +255,26 @@ impl Node {
         self.said.clear();
         self.dispatches.clear();
         self.paused.clear();
+    }
+
+    /// Tells all shards of a change, one after the other.
+    pub(crate) fn change(&mut self, subject: Subject, standing: Standing) {
+        let changes: Arc<[IdentityChange]> = [IdentityChange { subject, standing }].into();
+        for shard in 0..self.engines.len() {
+            self.input_quietly(shard, Input::IdentitiesChanged(changes.clone()));
+        }
+        self.run();
+    }
+
+    /// Has the registry's answers on their way until [`Node::let_verdicts_come`].
+    pub(crate) fn hold_verdicts(&mut self) {
+        self.late = Some(VecDeque::new());
+    }
+
+    pub(crate) fn let_verdicts_come(&mut self) {
+        for (peer, verdict) in self.late.take().into_iter().flatten() {
+            self.input(peer.shard, Input::Identified { connection: peer.id, verdict });
+        }
     }
 
     /// Has the next connection known as this.
@@ -294,7 +330,7 @@ impl Node {
         self.slots += 1;
         let peer = Peer { shard, id: ConnectionId { slot: self.slots, generation: 0 } };
         let listener: Arc<Listener> = self.snapshot.listeners[listener].clone();
-        self.input(shard, Input::Connect { connection: peer.id, listener, peer: None });
+        self.input(shard, Input::Connect { connection: peer.id, listener, peer: self.from });
         peer
     }
 

@@ -1,7 +1,7 @@
 //! Several shards: events cross, sessions follow their owners, replies and answers find their way.
 
 use crate::harness::*;
-use windrose_engine::{Handed, Input, ShardId, ShardMessage};
+use windrose_engine::{Handed, Input, Rival, ShardId, ShardMessage};
 use windrose_event::{Cause, CloseReason, Directive, Intent, Outcome, Principal, Tag};
 
 #[test]
@@ -240,7 +240,8 @@ fn an_answer_finds_a_session_that_came_back_and_left_again() {
 fn a_request_for_an_unknown_session_gets_nothing() {
     let mut node = Node::with_shards(2, "");
     node.wires_held = true;
-    let message = ShardMessage::Take { session: "s".into(), principal: Principal::Anonymous, held: false };
+    let rival = Rival { shard: ShardId(1), principal: Principal::Anonymous, peer: None };
+    let message = ShardMessage::Take { session: "s".into(), rival, held: false };
     node.input(0, Input::Shard { from: ShardId(1), message });
     let handed = Handed::Nothing;
     node.input(
