@@ -303,7 +303,7 @@ fn describe(message: &ShardMessage) -> (&'static str, Option<Arc<str>>, Vec<PubI
         ShardMessage::Take { session, .. } => ("to hand over", Some(session.clone()), Vec::new()),
         ShardMessage::Hand { session, handed } => {
             let what = match handed {
-                Handed::Session(_) => "here it is:",
+                Handed::Session { .. } => "here it is:",
                 Handed::Nothing => "there is none:",
                 Handed::Denied(_) => "denied:",
             };
