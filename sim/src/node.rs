@@ -301,6 +301,7 @@ fn describe(message: &ShardMessage) -> (&'static str, Option<Arc<str>>, Vec<PubI
         ShardMessage::Credit(_) => ("credit", None, Vec::new()),
         ShardMessage::Remember(event) => ("a last value", None, World::named([event])),
         ShardMessage::Take { session, .. } => ("to hand over", Some(session.clone()), Vec::new()),
+        ShardMessage::TakenOver(_) => ("of a takeover", None, Vec::new()),
         ShardMessage::Hand { session, handed } => {
             let what = match handed {
                 Handed::Session { .. } => "here it is:",
