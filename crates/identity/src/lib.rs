@@ -10,8 +10,11 @@ pub mod authority;
 mod code;
 mod directory;
 mod directory_json;
+mod distinguished;
 mod fetch;
+mod generations;
 mod hook;
+mod identities;
 mod identity_token;
 mod json;
 mod lookup;
@@ -34,6 +37,10 @@ pub use directory::{
 pub use directory_json::{read_rfc3339, rfc3339};
 pub use fetch::{Fetch, FetchRequest, Fetched};
 pub use hook::Hook;
+pub use identities::{
+    EnrolledCa, FileRecords, Identities, IdentityFigures, Parts, PasswordError, check_password_hash,
+    check_scram_keys, hash_password, scram_keys,
+};
 pub use identity_token::{PreparedKeys, TokenSigner};
 pub use lookup::Lookup;
 pub use name::is_name;

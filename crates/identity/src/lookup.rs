@@ -26,6 +26,11 @@ pub enum Lookup {
 }
 
 impl Lookup {
+    /// A subject's; how it is spaced makes no difference.
+    pub fn subject(text: &str) -> Self {
+        Self::Subject(crate::distinguished::comparable(text))
+    }
+
     /// An API key's.
     pub fn api_key(key: &[u8]) -> Self {
         Self::ApiKey(Sha256::digest(key).into())

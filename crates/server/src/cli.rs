@@ -136,7 +136,7 @@ fn hash_password(scram: bool) -> ExitCode {
     if password.last() == Some(&b'\n') {
         password.pop();
     }
-    let hash = if scram { windrose_storage::scram_keys } else { windrose_storage::hash_password };
+    let hash = if scram { windrose_identity::scram_keys } else { windrose_identity::hash_password };
     match hash(&password) {
         Ok(hash) => say(&format!("{hash}\n")),
         Err(error) => fail(&error.to_string()),

@@ -2,13 +2,14 @@
 
 use crate::admin::Admin;
 use crate::document::{self, Loaded};
-use crate::live_registry::LiveRegistry;
+use crate::registry;
 use crate::reload::{Changes, Reloader};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use windrose_identity::Identities;
 use windrose_identity::authority::LiveAuthority;
 use windrose_network::{Journal, Node, NodeParts};
 use windrose_policy::Dtls;
@@ -23,28 +24,30 @@ pub(crate) fn run(file: Option<PathBuf>) -> Result<ExitCode, String> {
     runtime.block_on(serve(file, loaded))
 }
 
-async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String> {
+async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, String> {
     // Asked for first, so that no signal is missed while the node starts.
     let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut hangup = listen(SignalKind::hangup())?;
 
-    let Loaded { snapshot, registry } = loaded;
+    let snapshot = Arc::clone(&loaded.snapshot);
     let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
-    let registry = Arc::new(LiveRegistry::new(registry));
+    let parts = registry::parts(&mut loaded, None)?;
+    let identities = Identities::new(parts.clone());
     let authority = Arc::new(LiveAuthority::new());
     authority.replace(crate::authority::open(&snapshot, None)?);
     let journal = open_journal(&snapshot.node)?;
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
-        registry: Arc::clone(&registry) as _,
+        registry: Arc::new(identities.clone()),
         enrolment: Arc::clone(&authority) as _,
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
         journal,
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
+    let following = tokio::spawn(registry::follow(identities.clone(), Arc::clone(&node)));
     let mut admin = Admin::new(Arc::clone(&node));
     let prepared = admin.prepare(&snapshot).await?;
     admin.commit(prepared);
@@ -66,7 +69,8 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
     }
     tracing::info!(node = %snapshot.node.name, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let mut reloader = Reloader::new(file, Arc::clone(&snapshot), registry, authority, Arc::clone(&node));
+    let mut reloader =
+        Reloader::new(file, Arc::clone(&snapshot), identities, parts, authority, Arc::clone(&node));
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
@@ -88,6 +92,7 @@ async fn serve(file: Option<PathBuf>, loaded: Loaded) -> Result<ExitCode, String
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
     };
+    following.abort();
     node.stop().await;
     if drained {
         tracing::info!("stopped");

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use windrose_identity::{EnrolledCa, FileRecords};
 use windrose_policy::{Mistakes, Snapshot};
-use windrose_storage::FileRegistry;
 
 /// What runs when no document is named: on loopback only.
 const QUICKSTART: &str = include_str!("../../../examples/quickstart.yaml");
@@ -11,7 +11,10 @@ const QUICKSTART: &str = include_str!("../../../examples/quickstart.yaml");
 /// A document that can be put into force.
 pub(crate) struct Loaded {
     pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) registry: FileRegistry,
+    /// What its files of devices and keys say.
+    pub(crate) files: FileRecords,
+    /// The authorities of `identity.certificates`.
+    pub(crate) authorities: Vec<EnrolledCa>,
 }
 
 /// Why a document cannot be put into force.
@@ -49,13 +52,16 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
     let mut snapshot = windrose_policy::compile(&name, &text, &environment).map_err(LoadError::Mistakes)?;
     snapshot.resolve_paths(&base);
     let identity = &snapshot.identity;
-    let registry = FileRegistry::open(
-        identity.devices.as_deref(),
-        identity.api_keys.as_deref(),
-        identity.allow_anonymous,
-    )
-    .map_err(|error| LoadError::File(error.to_string()))?;
-    Ok(Loaded { snapshot: Arc::new(snapshot), registry })
+    let files =
+        windrose_storage::read_registry_files(identity.devices.as_deref(), identity.api_keys.as_deref())
+            .map_err(|error| LoadError::File(error.to_string()))?;
+    let authorities = identity.certificates.iter().map(|policy| {
+        let file = windrose_storage::read_file(&policy.ca)
+            .map_err(|error| format!("{}: cannot be read: {error}", policy.ca.display()))?;
+        EnrolledCa::read(policy.clone(), &file)
+    });
+    let authorities = authorities.collect::<Result<_, _>>().map_err(LoadError::File)?;
+    Ok(Loaded { snapshot: Arc::new(snapshot), files, authorities })
 }
 
 /// Every file whose change may change the document's meaning.
@@ -63,6 +69,7 @@ pub(crate) fn files(document: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf
     let mut files: Vec<PathBuf> = document.map(Path::to_owned).into_iter().collect();
     files.extend(snapshot.identity.devices.clone());
     files.extend(snapshot.identity.api_keys.clone());
+    files.extend(snapshot.identity.certificates.iter().map(|authority| authority.ca.clone()));
     files.extend(crate::authority::files(snapshot));
     for profile in snapshot.tls.values() {
         for pair in &profile.certificates {

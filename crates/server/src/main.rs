@@ -6,8 +6,8 @@ mod cli;
 mod commands;
 mod compose;
 mod document;
-mod live_registry;
 mod process;
+mod registry;
 mod reload;
 mod telemetry;
 

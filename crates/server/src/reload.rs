@@ -1,8 +1,7 @@
 //! Reloading: a new document takes force whole or not at all, and no connection notices.
 
 use crate::admin::Admin;
-use crate::document::{self, Loaded};
-use crate::live_registry::LiveRegistry;
+use crate::{document, registry};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use windrose_identity::authority::LiveAuthority;
+use windrose_identity::{FileRecords, Identities, Parts};
 use windrose_network::Node;
 use windrose_policy::Snapshot;
 
@@ -21,7 +21,8 @@ const QUIET: Duration = Duration::from_millis(250);
 pub(crate) struct Reloader {
     file: Option<PathBuf>,
     snapshot: Arc<Snapshot>,
-    registry: Arc<LiveRegistry>,
+    identities: Identities,
+    parts: Parts,
     authority: Arc<LiveAuthority>,
     node: Arc<Node>,
 }
@@ -30,11 +31,12 @@ impl Reloader {
     pub(crate) fn new(
         file: Option<PathBuf>,
         snapshot: Arc<Snapshot>,
-        registry: Arc<LiveRegistry>,
+        identities: Identities,
+        parts: Parts,
         authority: Arc<LiveAuthority>,
         node: Arc<Node>,
     ) -> Self {
-        Self { file, snapshot, registry, authority, node }
+        Self { file, snapshot, identities, parts, authority, node }
     }
 
     /// The document in force.
@@ -60,8 +62,8 @@ impl Reloader {
     }
 
     async fn put_into_force(&mut self, admin: &mut Admin, changes: &mut Changes) -> Result<(), String> {
-        let Loaded { snapshot, registry } =
-            document::load(self.file.as_deref()).map_err(|error| error.render(false))?;
+        let mut loaded = document::load(self.file.as_deref()).map_err(|error| error.render(false))?;
+        let snapshot = Arc::clone(&loaded.snapshot);
         // At once: a change during the reload asks for another one, and so does mending a file that fails it.
         changes.watch(&document::files(self.file.as_deref(), &snapshot));
         let before = &self.snapshot.node;
@@ -78,11 +80,13 @@ impl Reloader {
             );
         }
         // Everything that can fail comes before anything changes.
+        let parts = registry::parts(&mut loaded, Some(&self.parts))?;
         let authority = crate::authority::open(&snapshot, None)?;
         let bound = admin.prepare(&snapshot).await?;
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
         admin.commit(bound);
-        self.registry.replace(registry);
+        self.identities.reload(parts.clone());
+        self.parts = Parts { files: FileRecords::default(), ..parts };
         self.authority.replace(authority);
         self.node.registry_changed().await;
         self.snapshot = snapshot;

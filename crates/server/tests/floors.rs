@@ -263,7 +263,7 @@ fn an_import_from_a_forbidden_floor_is_reported() {
         ("protocol", "mqtt/server/mod.rs", "use crate::http::Problem;"),
         ("protocol", "mqtt/server/mod.rs", "use super::super::{Transmit, http::{self}};"),
         ("protocol", "http.rs", "use crate::mqtt;"),
-        ("network", "shard/mod.rs", "use windrose_storage::FileRegistry as Registry;"),
+        ("network", "shard/mod.rs", "use windrose_storage::read_file as read;"),
         ("network", "shard/mod.rs", "use std::fs;"),
         ("storage", "registry.rs", "type Stream = tokio::net::TcpStream;"),
         ("control", "api.rs", "extern crate windrose_network;"),
@@ -289,7 +289,7 @@ fn what_is_allowed_is_not_reported() {
         ("protocol", "mqtt/mod.rs", "use super::Transmit; use crate::mqtt::codec; use http::HeaderMap;"),
         ("protocol", "http/mod.rs", "use http::StatusCode; use ::http::header;"),
         ("control", "serve.rs", "use tokio::net::TcpListener;"),
-        ("server", "compose.rs", "use windrose_network::Node; use windrose_storage::FileRegistry;"),
+        ("server", "compose.rs", "use windrose_network::Node; use windrose_storage::read_file;"),
     ];
     for (name, file, source) in cases {
         assert_eq!(source_faults(floor(name).unwrap(), file, source), Vec::<String>::new(), "{name}/{file}");

@@ -1,15 +1,15 @@
 //! The file of devices: who they are, whose they are, and how they prove it.
 
-use crate::certificates::{Certificates, Mark};
-use crate::file::{FileError, load};
-use crate::passwords;
-use crate::pre_shared_keys::{PreSharedKeys, read_key};
-use crate::reachable::reachable;
-use crate::scram;
-use std::collections::{BTreeMap, HashMap};
+use super::file::{FileError, load};
+use super::pre_shared_keys::read_key;
+use super::reachable::reachable;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use windrose_event::{Identity, Principal, Reachable};
+use windrose_event::{Identity, Principal, Reachable, Secret};
+use windrose_identity::{
+    Credential, CredentialSecret, Lookup, Record, Status, check_password_hash, check_scram_keys,
+};
 use windrose_policy::document::{At, Concealed, Located, Optional, Reading, Required};
 use windrose_policy::record;
 
@@ -77,16 +77,8 @@ record! {
 /// The devices that may connect.
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
-    /// Who they are; the other fields refer to them by index.
-    pub(crate) identities: Vec<Identity>,
-    /// Devices and hashes of passwords, by user name.
-    pub(crate) passwords: HashMap<Box<str>, (usize, Box<str>)>,
-    /// Devices and keys of SCRAM-SHA-256, by user name.
-    pub(crate) scram: HashMap<Box<str>, (usize, scram::Keys)>,
-    /// Devices by certificate.
-    pub(crate) certificates: Certificates,
-    /// Devices and keys, by the identity of a pre-shared key.
-    pub(crate) pre_shared_keys: PreSharedKeys,
+    /// Who they are, and how they prove it.
+    pub(crate) records: Vec<Record>,
     /// Devices that are servers.
     pub(crate) reachable: Vec<Arc<Reachable>>,
     /// The ids of the devices of each owner, in ascending order.
@@ -151,12 +143,20 @@ struct Loader<'f> {
     folder: &'f Path,
     devices: Devices,
     shared: Shared,
-    ids: HashMap<Arc<str>, usize>,
+    ids: HashSet<Arc<str>>,
+    /// What credentials are found by: each is one device's.
+    taken: HashMap<Lookup, usize>,
 }
 
 impl<'f> Loader<'f> {
     fn new(folder: &'f Path) -> Self {
-        Self { folder, devices: Devices::default(), shared: Shared::default(), ids: HashMap::new() }
+        Self {
+            folder,
+            devices: Devices::default(),
+            shared: Shared::default(),
+            ids: HashSet::new(),
+            taken: HashMap::new(),
+        }
     }
 
     fn devices(mut self, keys: DevicesKeys, reading: &mut Reading<'_>) -> Devices {
@@ -176,8 +176,7 @@ impl<'f> Loader<'f> {
         let at = id.at;
         let id: Arc<str> = id.value.into();
         let owner = keys.owner.get().map(|owner| self.shared.text(owner));
-        let index = self.devices.identities.len();
-        if self.ids.insert(id.clone(), index).is_some() {
+        if !self.ids.insert(id.clone()) {
             reading
                 .mistake(&at, format!("there is another device `{id}`"))
                 .help("put all credentials into one");
@@ -190,19 +189,15 @@ impl<'f> Loader<'f> {
         let principal = Principal::Device { id: id.clone(), owner };
         let identity = Identity { principal, groups, owned, proof: None };
         self.devices.reachable.extend(reachable(&identity, keys.coap, keys.resources, reading).map(Arc::new));
-        self.devices.identities.push(identity);
+        let Identity { principal, groups, owned, .. } = identity;
+        let credentials = Vec::new();
+        self.devices.records.push(Record { principal, groups, owned, status: Status::Active, credentials });
         for credential in keys.credentials.0.map(|list| list.value).unwrap_or_default() {
-            self.credential(&id, index, credential, reading);
+            self.credential(&id, credential, reading);
         }
     }
 
-    fn credential(
-        &mut self,
-        id: &str,
-        device: usize,
-        credential: Located<CredentialKeys>,
-        reading: &mut Reading<'_>,
-    ) {
+    fn credential(&mut self, id: &str, credential: Located<CredentialKeys>, reading: &mut Reading<'_>) {
         let Located { value: keys, at } = credential;
         let kinds = [
             keys.password_hash.at().is_some()
@@ -227,15 +222,15 @@ impl<'f> Loader<'f> {
             reading.mistake(&at, "a pre-shared key has `psk_identity` and `psk_file`");
         }
         if let Some(secret) = keys.scram_sha_256.0 {
-            self.scram(keys.username.0, id, device, &secret, reading);
+            self.scram(keys.username.0, id, &secret, reading);
         } else if let Some(hash) = keys.password_hash.0 {
-            self.password(keys.username.0, id, device, hash, reading);
+            self.password(keys.username.0, id, hash, reading);
         }
         if let Some(certificate) = keys.certificate.0 {
-            self.certificate(device, certificate, reading);
+            self.certificate(certificate, reading);
         }
         match (keys.psk_identity.0, keys.psk_file.0) {
-            (Some(identity), Some(file)) => self.pre_shared_key(device, identity, &file, reading),
+            (Some(identity), Some(file)) => self.pre_shared_key(identity, &file, reading),
             (None, None) => {}
             _ => {
                 let help = "write `psk_identity` and `psk_file`";
@@ -244,9 +239,21 @@ impl<'f> Loader<'f> {
         }
     }
 
+    /// Adds a credential to the device that is being read; `false`: it is found by what another's is.
+    fn add(&mut self, lookup: Lookup, secret: CredentialSecret) -> bool {
+        let device = self.devices.records.len();
+        let Some(record) = self.devices.records.last_mut() else { return false };
+        if self.taken.insert(lookup.clone(), device).is_some() {
+            return false;
+        }
+        let id = lookup.text().into();
+        let credential = Credential { id, lookup, secret, not_before: None, not_after: None, revoked: false };
+        record.credentials.push(credential);
+        true
+    }
+
     fn pre_shared_key(
         &mut self,
-        device: usize,
         identity: Located<String>,
         file: &Located<PathBuf>,
         reading: &mut Reading<'_>,
@@ -265,7 +272,7 @@ impl<'f> Loader<'f> {
         if identity.value.is_empty() || identity.value.len() > MAX_PSK_IDENTITY {
             let message = format!("the identity of a pre-shared key has from 1 to {MAX_PSK_IDENTITY} bytes");
             reading.mistake(&identity.at, message);
-        } else if !self.devices.pre_shared_keys.add(&identity.value, device, key) {
+        } else if !self.add(Lookup::Psk(identity.value.as_bytes().to_vec()), CredentialSecret::Psk(key)) {
             let message = format!("the identity `{}` is taken", identity.value.escape_debug());
             reading.mistake(&identity.at, message).help("an identity has one key: choose another identity");
         }
@@ -275,19 +282,18 @@ impl<'f> Loader<'f> {
         &mut self,
         username: Option<Located<String>>,
         id: &str,
-        device: usize,
         hash: Located<Concealed>,
         reading: &mut Reading<'_>,
     ) {
-        if let Err(error) = passwords::check(&hash.value.0) {
+        if let Err(error) = check_password_hash(&hash.value.0) {
             reading.mistake(&hash.at, error.to_string()).help("`windrose hash-password` prints one");
         }
         let (username, at) = match username {
             Some(username) => (username.value, username.at),
             None => (id.to_owned(), hash.at),
         };
-        let credential = (device, hash.value.0.into());
-        if self.devices.passwords.insert(username.as_str().into(), credential).is_some() {
+        let credential = CredentialSecret::PasswordHash(Secret::new(hash.value.0));
+        if !self.add(Lookup::Username(username.clone()), credential) {
             let message = format!("the user name `{}` is taken", username.escape_debug());
             reading.mistake(&at, message).help("a user name has one password: choose another user name");
         }
@@ -297,40 +303,37 @@ impl<'f> Loader<'f> {
         &mut self,
         username: Option<Located<String>>,
         id: &str,
-        device: usize,
         secret: &Located<Concealed>,
         reading: &mut Reading<'_>,
     ) {
-        let keys = match scram::Keys::read(&secret.value.0) {
-            Ok(keys) => keys,
-            Err(error) => {
-                let help = "`windrose hash-password --scram` prints some";
-                reading.mistake(&secret.at, error.to_string()).help(help);
-                return;
-            }
-        };
+        if let Err(error) = check_scram_keys(&secret.value.0) {
+            let help = "`windrose hash-password --scram` prints some";
+            reading.mistake(&secret.at, error.to_string()).help(help);
+            return;
+        }
         let (username, at) = match username {
             Some(username) => (username.value, username.at),
             None => (id.to_owned(), secret.at.clone()),
         };
-        if self.devices.scram.insert(username.as_str().into(), (device, keys)).is_some() {
+        let keys = CredentialSecret::ScramKeys(Secret::new(secret.value.0.clone()));
+        if !self.add(Lookup::Scram(username.clone()), keys) {
             let message = format!("the user name `{}` is taken", username.escape_debug());
             reading.mistake(&at, message).help("a user name has one password: choose another user name");
         }
     }
 
-    fn certificate(&mut self, device: usize, keys: Located<CertificateKeys>, reading: &mut Reading<'_>) {
+    fn certificate(&mut self, keys: Located<CertificateKeys>, reading: &mut Reading<'_>) {
         let Located { value: keys, at } = keys;
-        let mut marks: Vec<(Mark, At)> = Vec::new();
-        let mut text = |key: Optional<String>, mark: fn(String) -> Mark| {
+        let mut marks: Vec<(Lookup, At)> = Vec::new();
+        let mut text = |key: Optional<String>, mark: fn(String) -> Lookup| {
             marks.extend(key.0.map(|text| (mark(text.value), text.at)));
         };
-        text(keys.subject, |text| Mark::subject(&text));
-        text(keys.common_name, Mark::CommonName);
-        text(keys.san, Mark::AlternativeName);
+        text(keys.subject, |text| Lookup::subject(&text));
+        text(keys.common_name, Lookup::CommonName);
+        text(keys.san, Lookup::AlternativeName);
         if let Some(fingerprint) = keys.fingerprint.0 {
             match digest(&fingerprint.value) {
-                Some(digest) => marks.push((Mark::Fingerprint(digest), fingerprint.at)),
+                Some(digest) => marks.push((Lookup::Fingerprint(digest), fingerprint.at)),
                 None => {
                     let help = "`openssl x509 -in FILE -noout -fingerprint -sha256` prints one";
                     reading.mistake(&fingerprint.at, "this is not a SHA-256 in hex").help(help);
@@ -340,8 +343,13 @@ impl<'f> Loader<'f> {
         }
         match marks.pop() {
             Some((mark, at)) if marks.is_empty() => {
-                if !self.devices.certificates.add(mark, device) {
+                let device = self.devices.records.len();
+                let is_anothers = self.taken.get(&mark).is_some_and(|taken| *taken != device);
+                if is_anothers {
                     reading.mistake(&at, "this certificate is another device's");
+                } else {
+                    // Twice the same is of no harm.
+                    self.add(mark, CredentialSecret::None);
                 }
             }
             _ => {

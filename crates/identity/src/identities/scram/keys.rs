@@ -1,13 +1,14 @@
 //! What is kept of a password.
 
 use super::METHOD;
-use crate::passwords::PasswordError;
+use crate::identities::passwords::PasswordError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use windrose_event::Secret;
 
 /// Iterations of the keys that are made here (RFC 7677 §4 asks for 4,096 at least; OWASP for more).
-const ITERATIONS: u32 = 100_000;
+pub(crate) const ITERATIONS: u32 = 100_000;
 /// The fewest, and the most, that keys in the file may have: clients compute as many.
 const FEWEST: u32 = 4_096;
 const MOST: u32 = 10_000_000;
@@ -63,6 +64,11 @@ impl Keys {
         Self { iterations, salt: salt.into(), stored, server: hmac(&salted, &[b"Server Key"]) }
     }
 
+    /// Those that the registry keeps; `None`: what it keeps are none.
+    pub(crate) fn of_secret(secret: &Secret) -> Option<Self> {
+        std::str::from_utf8(secret.reveal()).ok().and_then(|text| Self::read(text).ok())
+    }
+
     fn written(&self) -> String {
         let [salt, stored, server] =
             [&self.salt[..], &self.stored, &self.server].map(|bytes| STANDARD.encode(bytes));
@@ -83,6 +89,14 @@ pub fn scram_keys(password: &[u8]) -> Result<String, PasswordError> {
     let salt = argon2::password_hash::try_generate_salt()
         .map_err(|error| PasswordError::of(format!("the system has no randomness: {error}")))?;
     Ok(Keys::of(password, &salt, ITERATIONS).written())
+}
+
+/// Checks that a text is keys of SCRAM-SHA-256, as [`scram_keys`] makes them.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_scram_keys(text: &str) -> Result<(), PasswordError> {
+    Keys::read(text).map(|_| ())
 }
 
 /// What SCRAM calls Hi: PBKDF2 (RFC 8018 §5.2) with HMAC-SHA-256.

@@ -1,6 +1,5 @@
 //! Pre-shared keys: the secret that a constrained thing and we both have, each in a file of its own.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -12,27 +11,6 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 8..=64;
 const STRONG_BYTES: usize = 16;
 /// The largest file that is read: a key in hex, and a line's end.
 const MAX_FILE_BYTES: u64 = 4 + 2 * 64 + 2;
-
-/// Devices and their keys, by identity (RFC 4279 §2).
-#[derive(Debug, Default)]
-pub(crate) struct PreSharedKeys(HashMap<Box<[u8]>, (usize, Secret)>);
-
-impl PreSharedKeys {
-    /// Adds a device's; `false` if the identity is taken.
-    pub(crate) fn add(&mut self, identity: &str, device: usize, key: Secret) -> bool {
-        self.0.insert(identity.as_bytes().into(), (device, key)).is_none()
-    }
-
-    /// Whose the identity is.
-    pub(crate) fn device(&self, identity: &[u8]) -> Option<usize> {
-        self.0.get(identity).map(|(device, _)| *device)
-    }
-
-    /// The key that goes with the identity.
-    pub(crate) fn key(&self, identity: &[u8]) -> Option<Secret> {
-        self.0.get(identity).map(|(_, key)| key.clone())
-    }
-}
 
 /// Reads a file that holds a key: its bytes, less one line's end at the end of the file, or `hex:` and the bytes in hex.
 ///

@@ -37,7 +37,10 @@ pub fn hash_password(password: &[u8]) -> Result<String, PasswordError> {
 }
 
 /// Checks that a text is a hash that can be verified at a bearable cost.
-pub(crate) fn check(text: &str) -> Result<(), PasswordError> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_password_hash(text: &str) -> Result<(), PasswordError> {
     let no_hash = |why: String| PasswordError(format!("this is not a hash of a password: {why}"));
     let hash = PasswordHash::new(text).map_err(|error| no_hash(error.to_string()))?;
     if hash.algorithm.as_str() != "argon2id" {
@@ -81,7 +84,7 @@ pub(crate) mod tests {
     fn a_password_fits_its_hash_and_no_other() {
         let hash = hash_password(b"correct horse").unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert_eq!(check(&hash), Ok(()));
+        assert_eq!(check_password_hash(&hash), Ok(()));
         assert!(verify(b"correct horse", &hash));
         assert!(!verify(b"correct horsf", &hash));
         assert_ne!(hash_password(b"correct horse").unwrap(), hash, "each has its own salt");
@@ -90,7 +93,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_hash_is_told() {
-        let why = |text: &str| check(text).unwrap_err().to_string();
+        let why = |text: &str| check_password_hash(text).unwrap_err().to_string();
         assert!(why("secret").starts_with("this is not a hash of a password"));
         assert!(why("$argon2i$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA").contains("`argon2i`"));
         assert!(why("$argon2id$v=19$m=8,t=1,p=1").contains("missing"));

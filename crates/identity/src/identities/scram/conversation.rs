@@ -6,15 +6,18 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use windrose_event::{Conversation, Identity, Refusal, RefusalCause, Secret, Step};
+use windrose_event::{Conversation, Refusal, RefusalCause, Secret, Step, Verdict};
 
 /// The longest message that is looked at.
 const LONGEST: usize = 4_096;
 
 /// Who has a user name, and what proves it. For an unknown one the keys of nobody, lest a guesser learn who is known.
 pub(crate) trait Knows: Send + Sync {
-    /// The keys; and who it is, if it is anybody.
-    fn keys(&self, username: &str) -> (Keys, Option<Identity>);
+    /// The keys, and what follows if the peer has them, or that nobody can be asked. May wait.
+    fn keys(&self, username: &str) -> Result<(Keys, Verdict), Refusal>;
+
+    /// Somebody had no keys, or wrong ones, for the user name.
+    fn failed(&self, username: &str);
 }
 
 /// One exchange.
@@ -36,7 +39,7 @@ enum State {
 struct Challenged {
     username: String,
     keys: Keys,
-    identity: Option<Identity>,
+    verdict: Verdict,
     /// What the client said first without its GS2 header, and what it was answered.
     said: String,
     /// What the last message repeats: the GS2 header, and the whole nonce.
@@ -51,30 +54,30 @@ impl Exchange {
     }
 
     /// `client-first-message`: the GS2 header, the name, the client's nonce.
-    fn first(&self, text: &str) -> Result<Challenged, String> {
+    fn first(&self, text: &str) -> Result<Challenged, Refusal> {
         let mut parts = text.splitn(3, ',');
         let (Some(binding), Some(authority), Some(bare)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("its first message has no GS2 header".to_owned());
+            return Err(bad("its first message has no GS2 header"));
         };
         if !matches!(binding, "n" | "y") {
-            return Err("it asks for channel binding, which was not offered".to_owned());
+            return Err(bad("it asks for channel binding, which was not offered"));
         }
         if !authority.is_empty() {
-            return Err("it wants to act for somebody else".to_owned());
+            return Err(bad("it wants to act for somebody else"));
         }
         let mut attributes = bare.split(',');
         let name = attributes.next().and_then(|name| name.strip_prefix("n="));
         let nonce = attributes.next().and_then(|nonce| nonce.strip_prefix("r="));
         let (Some(name), Some(nonce)) = (name, nonce.filter(|nonce| !nonce.is_empty())) else {
-            return Err("its first message has no name, or no nonce".to_owned());
+            return Err(bad("its first message has no name, or no nonce"));
         };
         let username = name.replace("=2C", ",").replace("=3D", "=");
-        let (keys, identity) = self.registry.keys(&username);
+        let (keys, verdict) = self.registry.keys(&username)?;
         let nonce = format!("{nonce}{}", self.nonce);
         let salt = STANDARD.encode(&keys.salt);
         let answer = format!("r={nonce},s={salt},i={}", keys.iterations);
         let said = format!("{bare},{answer}");
-        Ok(Challenged { username, keys, identity, said, header: format!("{binding},{authority},"), nonce })
+        Ok(Challenged { username, keys, verdict, said, header: format!("{binding},{authority},"), nonce })
     }
 }
 
@@ -102,12 +105,9 @@ impl Challenged {
         let mut key = hmac(&self.keys.stored, &whole);
         key.iter_mut().zip(proof).for_each(|(byte, proof)| *byte ^= proof);
         let is_right = Sha256::digest(key).as_slice().ct_eq(&self.keys.stored);
-        if !bool::from(is_right) || self.identity.is_none() {
+        if !bool::from(is_right) {
             let name: String = self.username.chars().take(100).collect();
-            return Err(match self.identity {
-                Some(_) => format!("the password for the user name {name:?} is wrong"),
-                None => format!("no device has keys of SCRAM-SHA-256 for the user name {name:?}"),
-            });
+            return Err(format!("the password for the user name {name:?} is wrong, or nobody has that name"));
         }
         Ok(format!("v={}", STANDARD.encode(hmac(&self.keys.server, &whole))))
     }
@@ -132,14 +132,17 @@ impl Conversation for Exchange {
                     self.state = State::Challenged(Box::new(challenged));
                     Step::Challenge(Some(answer))
                 }
-                Err(problem) => refused(problem),
+                Err(refusal) => Step::Refused(refusal),
             },
-            State::Challenged(challenged) => match (challenged.last(text), &challenged.identity) {
-                (Ok(signature), Some(identity)) => {
+            State::Challenged(challenged) => match (challenged.last(text), &challenged.verdict) {
+                (Ok(signature), Ok(identity)) => {
                     Step::Known { identity: identity.clone(), data: Some(signature.into()) }
                 }
-                (Err(problem), _) => refused(problem),
-                (Ok(_), None) => refused("nobody is known by that name".to_owned()),
+                (Ok(_), Err(refusal)) => Step::Refused(refusal.clone()),
+                (Err(problem), _) => {
+                    self.registry.failed(&challenged.username);
+                    refused(problem)
+                }
             },
             State::Over => refused("the exchange is over".to_owned()),
         }
@@ -150,20 +153,28 @@ fn refused(detail: String) -> Step {
     Step::Refused(Refusal { cause: RefusalCause::BadCredentials, detail })
 }
 
+fn bad(detail: &str) -> Refusal {
+    Refusal { cause: RefusalCause::BadCredentials, detail: detail.to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use windrose_event::Identity;
 
     /// The account of RFC 7677 §3.
     struct One;
 
     impl Knows for One {
-        fn keys(&self, username: &str) -> (Keys, Option<Identity>) {
+        fn keys(&self, username: &str) -> Result<(Keys, Verdict), Refusal> {
             let salt = STANDARD.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
             let keys = Keys::of(b"pencil", &salt, 4_096);
-            (keys, (username == "user").then(Identity::anonymous))
+            let verdict = if username == "user" { Ok(Identity::anonymous()) } else { Err(bad("nobody")) };
+            Ok((keys, verdict))
         }
+
+        fn failed(&self, _: &str) {}
     }
 
     fn exchange() -> Exchange {

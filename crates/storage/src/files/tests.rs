@@ -1,11 +1,58 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
-use crate::passwords::tests::cheap;
+use argon2::password_hash::PasswordHasher;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, Version};
 use bytes::Bytes;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
-use windrose_event::{CertificateClaim, Principal};
+use windrose_event::{CertificateClaim, Claim, Identity, Principal, RefusalCause, Registry, Secret, Verdict};
+use windrose_identity::{Identities, Parts};
+use windrose_policy::IdentityPolicy;
+
+/// A hash that costs next to nothing.
+fn cheap(password: &str) -> String {
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(8, 1, 1, None).unwrap());
+    let hash: PasswordHash = argon2.hash_password(password.as_bytes()).unwrap();
+    hash.to_string()
+}
+
+/// The node's registry, of these files alone.
+struct FileRegistry(Identities);
+
+impl FileRegistry {
+    fn parts(devices: Option<&Path>, keys: Option<&Path>, allow: bool) -> Result<Parts, RegistryError> {
+        let files = read_registry_files(devices, keys)?;
+        let policy = IdentityPolicy { allow_anonymous: allow, ..IdentityPolicy::default() };
+        Ok(Parts { policy, files, ..Parts::default() })
+    }
+
+    fn open(devices: Option<&Path>, keys: Option<&Path>, allow: bool) -> Result<Self, RegistryError> {
+        Ok(Self(Identities::new(Self::parts(devices, keys, allow)?)))
+    }
+
+    fn reload(&self, devices: Option<&Path>, keys: Option<&Path>, allow: bool) -> Result<(), RegistryError> {
+        self.0.reload(Self::parts(devices, keys, allow)?);
+        Ok(())
+    }
+
+    fn devices(&self) -> usize {
+        self.0.in_files().0
+    }
+
+    fn api_keys(&self) -> usize {
+        self.0.in_files().1
+    }
+}
+
+impl std::ops::Deref for FileRegistry {
+    type Target = Identities;
+    fn deref(&self) -> &Identities {
+        &self.0
+    }
+}
 
 /// A folder of a test's own, removed at its end.
 struct Folder(PathBuf);
@@ -119,8 +166,8 @@ fn a_password_tells_which_device_and_whose() {
     assert_eq!(identity.groups.iter().map(|group| &**group).collect::<Vec<_>>(), ["cars"]);
     assert!(identity.owned.is_empty());
     assert_eq!(
-        ask(&registry, &login("seven", "7")).unwrap(),
-        identity,
+        ask(&registry, &login("seven", "7")).unwrap().principal,
+        identity.principal,
         "another user name of the same device"
     );
     assert_eq!((registry.devices(), registry.api_keys()), (3, 2));
@@ -220,7 +267,7 @@ fn anonymous_is_for_those_who_bring_nothing() {
 #[test]
 fn a_real_hash_is_verified_and_costs_what_it_should() {
     let folder = Folder::new();
-    let hash = crate::hash_password(b"secret").unwrap();
+    let hash = windrose_identity::hash_password(b"secret").unwrap();
     let text = format!("devices: [{{id: a, credentials: [{{password_hash: \"{hash}\"}}]}}]");
     let registry = FileRegistry::open(Some(&folder.write("d.yaml", &text)), None, false).unwrap();
     let time = |claim: &Claim| {

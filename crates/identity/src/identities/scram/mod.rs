@@ -4,10 +4,12 @@
 
 mod conversation;
 mod keys;
+mod registry;
 
-pub(crate) use conversation::{Exchange, Knows};
-pub use keys::scram_keys;
+pub(crate) use conversation::Exchange;
 pub(crate) use keys::{Keys, hmac};
+pub use keys::{check_scram_keys, scram_keys};
+pub(crate) use registry::KeysOf;
 
 /// The method's name (RFC 7677 §3).
 pub(crate) const METHOD: &str = "SCRAM-SHA-256";
