@@ -43,6 +43,10 @@ enum Command {
         /// The document.
         file: PathBuf,
     },
+    /// Make a folder from which a node runs that things can enrol with: a document, an authority, a server's certificate.
+    ///
+    /// Nothing that is there already is written over. README.md tells what to do then.
+    Init(commands::init::Init),
     /// Make, renew and show an authority of one's own, for things to enrol with.
     Ca {
         #[command(subcommand)]
@@ -95,6 +99,10 @@ pub(crate) fn main() -> ExitCode {
                 loaded.snapshot.pools.len()
             )),
             Err(error) => fail(&error.render(std::io::stderr().is_terminal())),
+        },
+        Command::Init(init) => match commands::init::run(&init) {
+            Ok(text) => say(&text),
+            Err(error) => fail(&error),
         },
         Command::Ca { command } => match commands::ca::run(&command) {
             Ok(text) => say(&text),

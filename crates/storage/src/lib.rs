@@ -11,4 +11,4 @@ mod local_files;
 pub use authority::{AuthorityFile, AuthorityFolder};
 pub use files::{FileError, RegistryError, read_registry_files};
 pub use journal::{JournalError, open_journal};
-pub use local_files::{count_entries, read_file};
+pub use local_files::{count_entries, create_file, read_file};

@@ -1,7 +1,7 @@
 //! Files of the operator's that other floors need whole.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// The largest file that is read: documents, certificates and keys are far smaller.
@@ -18,6 +18,16 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
     }
     Ok(bytes)
+}
+
+/// Writes a new file of the operator's.
+///
+/// # Errors
+/// What the system says; that there is such a file already is an error, too.
+pub fn create_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
 }
 
 /// How many entries a folder has.
