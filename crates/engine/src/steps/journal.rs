@@ -49,8 +49,8 @@ impl Engine {
                 // subscribe that asked for them, and what waits for these is not overtaken either.
                 let in_order = match directive {
                     Directive::Accept(_) | Directive::Subscribed { .. } | Directive::Consuming { .. } => true,
-                    Directive::Deliver(delivery) => delivery.event.assurance != Assurance::ExactlyOnce,
-                    _ => false,
+                    // What may pass in its order and does not is not overtaken by what comes after it.
+                    _ => may_pass(directive, true),
                 };
                 if in_order && let Some(known) = known {
                     known.in_order_until = gate.last();

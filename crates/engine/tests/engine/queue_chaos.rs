@@ -243,6 +243,28 @@ impl World {
     }
 }
 
+#[test]
+fn what_one_sender_sends_to_a_durable_queue_stays_in_order() {
+    let mut world = World::new(true);
+    for step in [
+        Step::Consume { consumer: 0, shard: 2, limit: 3 },
+        Step::Publish { shard: 2, surely: true },
+        Step::Run,
+        Step::Publish { shard: 2, surely: true },
+        Step::Publish { shard: 1, surely: false },
+        Step::Carry(1, 2),
+        Step::Store,
+        Step::Publish { shard: 0, surely: false },
+        Step::Publish { shard: 1, surely: false },
+        Step::Run,
+        Step::Store,
+    ] {
+        // It looks at the order of what each consumer gets.
+        world.step(step);
+    }
+    assert_eq!(world.consumers[0].has.len(), 3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
     #[test]
