@@ -3,6 +3,7 @@
 //! A REST request is such code: it opens an exchange, says what the caller wants as intents, and awaits directives. The
 //! shard is the host; it knows an exchange as a connection whose directives go into an [`ExchangeQueue`].
 
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -36,6 +37,9 @@ pub trait ExchangeHost {
 
     /// Whether the node shuts down.
     fn is_draining(&self) -> bool;
+
+    /// The public keys of identity tokens, as a JWK Set (RFC 7517 §5), if the node signs any.
+    fn public_keys(&self) -> Option<Bytes>;
 }
 
 /// What the host pushes into and an [`Exchange`] reads from. Its bound is the host's to keep: past its own measure of

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use windrose_engine::{Input, Keeper, KeeperFigures, Kept, Seat, ShardId, ShardMessage, Tally};
 use windrose_event::{Address, Enrolment, IdentityChange, Registry};
+use windrose_identity::TokenSigner;
 use windrose_policy::{Listener, Snapshot};
 use windrose_protocol::coap::Sources;
 
@@ -48,6 +49,8 @@ pub struct NodeParts {
     pub registry: Arc<dyn Registry>,
     /// Gives out certificates.
     pub enrolment: Arc<dyn Enrolment>,
+    /// Signs identity tokens for pools that want them.
+    pub signer: Arc<TokenSigner>,
     /// Reads the files that the document names (certificates).
     pub read: FileReader,
     /// Drives jitter and identifiers: random bits, fresh at every start.
@@ -108,7 +111,7 @@ impl Node {
     /// Starts the shards and listens. Either everything that the document asks for works, or nothing is left running
     /// and every reason is returned.
     pub async fn start(parts: NodeParts) -> Result<Self, Vec<String>> {
-        let NodeParts { snapshot, registry, enrolment, read, seed, journal } = parts;
+        let NodeParts { snapshot, registry, enrolment, signer, read, seed, journal } = parts;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = snapshot.node.shards.unwrap_or(cores).clamp(1, 64);
         let count = u16::try_from(count).unwrap_or(64);
@@ -149,6 +152,7 @@ impl Node {
                 directory: Arc::clone(&directory),
                 registry: Arc::clone(&registry),
                 enrolment: Arc::clone(&enrolment),
+                signer: Arc::clone(&signer),
                 tls: Arc::clone(&tls),
                 read: Arc::clone(&read),
                 sources: Arc::clone(&sources),
@@ -383,6 +387,7 @@ struct ShardMaker {
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
     enrolment: Arc<dyn Enrolment>,
+    signer: Arc<TokenSigner>,
     tls: Arc<TlsTable>,
     read: FileReader,
     sources: Arc<Sources>,
@@ -428,6 +433,7 @@ fn run(make: ShardMaker, inbox: Inbox, commands: mpsc::Receiver<Command>) {
             directory: make.directory,
             registry: make.registry,
             enrolment: make.enrolment,
+            signer: make.signer,
             tls: make.tls,
             read: make.read,
             sources: make.sources,

@@ -10,6 +10,7 @@ use windrose_event::{
     Claim, Conversation, Identity, NoAuthority, Pending, Principal, Refusal, RefusalCause, Registry, Secret,
     Step, Text, Verdict,
 };
+use windrose_identity::TokenSigner;
 use windrose_network::{Node, NodeParts};
 use windrose_policy::compile;
 use windrose_protocol::mqtt::ReasonCode;
@@ -71,6 +72,7 @@ identity: {anonymous: allow}
         snapshot: Arc::new(snapshot),
         registry: Arc::new(TwoSteps),
         enrolment: Arc::new(NoAuthority),
+        signer: Arc::new(TokenSigner::new("windrose")),
         read,
         seed: 1,
         journal: None,

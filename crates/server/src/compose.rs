@@ -4,13 +4,14 @@ use crate::admin::Admin;
 use crate::document::{self, Loaded};
 use crate::registry;
 use crate::reload::{Changes, Reloader};
+use crate::token_keys;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use windrose_identity::Identities;
 use windrose_identity::authority::LiveAuthority;
+use windrose_identity::{Identities, TokenSigner};
 use windrose_network::{Journal, Node, NodeParts};
 use windrose_policy::Dtls;
 
@@ -37,11 +38,14 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
     let identities = Identities::new(parts.clone());
     let authority = Arc::new(LiveAuthority::new());
     authority.replace(crate::authority::open(&snapshot, None)?);
+    let signer = Arc::new(TokenSigner::new(&snapshot.node.name));
+    signer.replace(token_keys::prepare(&snapshot)?);
     let journal = open_journal(&snapshot.node)?;
     let node = Node::start(NodeParts {
         snapshot: Arc::clone(&snapshot),
         registry: Arc::new(identities.clone()),
         enrolment: Arc::clone(&authority) as _,
+        signer: Arc::clone(&signer),
         read: Arc::new(windrose_storage::read_file),
         seed: random_seed(),
         journal,
@@ -69,10 +73,19 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
     }
     tracing::info!(node = %snapshot.node.name, version = env!("CARGO_PKG_VERSION"), "ready");
 
-    let mut reloader =
-        Reloader::new(file, Arc::clone(&snapshot), identities, parts, authority, Arc::clone(&node));
+    let mut reloader = Reloader::new(
+        file,
+        Arc::clone(&snapshot),
+        identities,
+        parts,
+        authority,
+        Arc::clone(&signer),
+        Arc::clone(&node),
+    );
+    let mut look_at_keys = tokio::time::interval(token_keys::LOOK);
     loop {
         tokio::select! {
+            _ = look_at_keys.tick() => token_keys::rotate(reloader.snapshot(), &signer),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {

@@ -10,6 +10,7 @@ mod process;
 mod registry;
 mod reload;
 mod telemetry;
+mod token_keys;
 
 use std::process::ExitCode;
 

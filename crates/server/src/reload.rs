@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use windrose_identity::authority::LiveAuthority;
-use windrose_identity::{FileRecords, Identities, Parts};
+use windrose_identity::{FileRecords, Identities, Parts, TokenSigner};
 use windrose_network::Node;
 use windrose_policy::Snapshot;
 
@@ -24,6 +24,7 @@ pub(crate) struct Reloader {
     identities: Identities,
     parts: Parts,
     authority: Arc<LiveAuthority>,
+    signer: Arc<TokenSigner>,
     node: Arc<Node>,
 }
 
@@ -34,9 +35,10 @@ impl Reloader {
         identities: Identities,
         parts: Parts,
         authority: Arc<LiveAuthority>,
+        signer: Arc<TokenSigner>,
         node: Arc<Node>,
     ) -> Self {
-        Self { file, snapshot, identities, parts, authority, node }
+        Self { file, snapshot, identities, parts, authority, signer, node }
     }
 
     /// The document in force.
@@ -82,12 +84,21 @@ impl Reloader {
         // Everything that can fail comes before anything changes.
         let parts = registry::parts(&mut loaded, Some(&self.parts))?;
         let authority = crate::authority::open(&snapshot, None)?;
+        let token_keys = crate::token_keys::prepare(&snapshot)?;
         let bound = admin.prepare(&snapshot).await?;
+        // Before the pools that want tokens, and after those that no longer do.
+        let wants_tokens = token_keys.is_some();
+        if wants_tokens {
+            self.signer.replace(token_keys);
+        }
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
         admin.commit(bound);
         self.identities.reload(parts.clone());
         self.parts = Parts { files: FileRecords::default(), ..parts };
         self.authority.replace(authority);
+        if !wants_tokens {
+            self.signer.replace(None);
+        }
         self.node.registry_changed().await;
         self.snapshot = snapshot;
         Ok(())

@@ -7,8 +7,10 @@ mod authority;
 mod files;
 mod journal;
 mod local_files;
+mod token_keys;
 
 pub use authority::{AuthorityFile, AuthorityFolder};
 pub use files::{FileError, RegistryError, read_registry_files};
 pub use journal::{JournalError, open_journal};
 pub use local_files::{count_entries, create_file, read_file};
+pub use token_keys::TokenKeyFile;

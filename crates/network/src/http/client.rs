@@ -5,7 +5,8 @@ pub use super::tls::{ClientTlsError, load_client_tls};
 use super::flight::Flight;
 use super::http1::Buffers;
 use super::member::MemberClient;
-use crate::FileReader;
+use super::vouch::Vouching;
+use crate::{Clock, FileReader};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use windrose_engine::{Answer, Dispatch, DispatchId};
 use windrose_event::Outcome;
+use windrose_identity::TokenSigner;
 use windrose_policy::Pool;
 
 /// How often idle connections are looked at.
@@ -23,6 +25,9 @@ pub struct PoolClient {
     node: Arc<str>,
     /// Reads a pool's `ca`; a reload has checked the file before.
     read: FileReader,
+    /// Signs identity tokens for pools that want them.
+    signer: Arc<TokenSigner>,
+    clock: Clock,
     /// By the document's pools; a handful, found by their address in memory.
     pools: RefCell<Vec<PoolEntry>>,
     buffers: Rc<Buffers>,
@@ -35,11 +40,14 @@ struct PoolEntry {
 }
 
 impl PoolClient {
-    /// A client without connections. `node` is the node's name in the `source` of events; `read` reads the pools' `ca`.
-    pub fn new(node: Arc<str>, read: FileReader) -> Rc<Self> {
+    /// A client without connections. `node` is the node's name in the `source` of events; `read` reads the pools' `ca`; `signer` signs
+    /// identity tokens.
+    pub fn new(node: Arc<str>, read: FileReader, signer: Arc<TokenSigner>) -> Rc<Self> {
         Rc::new(Self {
             node,
             read,
+            signer,
+            clock: Clock::start(),
             pools: RefCell::default(),
             buffers: Buffers::new(),
             sweeping: Cell::new(false),
@@ -84,9 +92,10 @@ impl PoolClient {
                     tracing::warn!(pool = %pool.name, %error, "no event can be sent to the pool's https members");
                 }
                 let tls = tls.ok().flatten();
+                let vouching = Vouching::of(pool, &self.signer, self.clock);
                 let client = |member| {
                     let (node, buffers) = (Arc::clone(&self.node), Rc::clone(&self.buffers));
-                    MemberClient::new(node, pool, member, tls.clone(), buffers)
+                    MemberClient::new(node, pool, member, tls.clone(), buffers, vouching.clone())
                 };
                 let members = pool.members.iter().map(client).collect();
                 entries.push(PoolEntry { pool: Arc::clone(pool), members });

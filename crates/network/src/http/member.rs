@@ -7,6 +7,7 @@ use super::http1::{Buffers, Http1};
 use super::http2::Http2;
 use super::template::Template;
 use super::transport::Transport;
+use super::vouch::Vouching;
 use crate::notice::Notice;
 use rustls::ClientConfig;
 use slab::Slab;
@@ -68,6 +69,7 @@ impl MemberClient {
         member: &Member,
         tls: Option<Arc<ClientConfig>>,
         buffers: Rc<Buffers>,
+        vouching: Option<Rc<Vouching>>,
     ) -> Rc<Self> {
         let speaks = match (pool.http_version, member.tls) {
             (HttpVersion::Http2, _) => Speaks::Http2,
@@ -78,7 +80,7 @@ impl MemberClient {
             pool: Arc::clone(&pool.name),
             url: Arc::clone(&member.url),
             connector: Connector::new(pool, member, tls),
-            template: Template::new(node, pool, member),
+            template: Template::new(node, pool, member, vouching),
             buffers,
             connections: RefCell::default(),
             idle: RefCell::default(),

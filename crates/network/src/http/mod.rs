@@ -17,3 +17,4 @@ pub mod server;
 mod template;
 mod tls;
 mod transport;
+mod vouch;

@@ -1,9 +1,11 @@
 //! The parts of a request that are the same for every event sent to a member, made once.
 
+use super::vouch::Vouching;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http_body_util::Full;
+use std::rc::Rc;
 use std::sync::Arc;
 use windrose_event::Event;
 use windrose_policy::{CloudEventsMode, Member, Pool};
@@ -27,10 +29,12 @@ pub(super) struct Template {
     /// For HTTP/2: the whole URL, which scheme and authority are taken from, and headers.
     url: Uri,
     headers: HeaderMap,
+    /// Tells who published, if the document wants that.
+    vouching: Option<Rc<Vouching>>,
 }
 
 impl Template {
-    pub(super) fn new(node: Arc<str>, pool: &Pool, member: &Member) -> Self {
+    pub(super) fn new(node: Arc<str>, pool: &Pool, member: &Member, vouching: Option<Rc<Vouching>>) -> Self {
         let bracketed =
             if member.host.contains(':') { format!("[{}]", member.host) } else { member.host.to_string() };
         let default_port = if member.tls { 443 } else { 80 };
@@ -74,12 +78,16 @@ impl Template {
             trace,
             url: uri(&format!("{scheme}://{authority}{}", member.path)),
             headers,
+            vouching,
         }
     }
 
     /// Appends the head of a request of HTTP/1.1 to `out` and returns the body.
     pub(super) fn write(&self, events: &[Arc<Event>], out: &mut Vec<u8>) -> Bytes {
         out.extend_from_slice(&self.lines);
+        if let Some((name, value)) = self.vouching.as_ref().and_then(|vouching| vouching.header(events)) {
+            write_header(out, name, &value);
+        }
         let own = out.len();
         let body = match (self.mode, events) {
             (CloudEventsMode::Binary, [event]) => write_binary_lines(&self.node, event, out),
@@ -104,6 +112,9 @@ impl Template {
         let mut headers = HeaderMap::with_capacity(16 + self.headers.len());
         for (name, value) in &self.headers {
             headers.insert(name.clone(), value.clone());
+        }
+        if let Some((name, value)) = self.vouching.as_ref().and_then(|vouching| vouching.header(events)) {
+            headers.insert(name.clone(), value);
         }
         let body = match (self.mode, events) {
             (CloudEventsMode::Binary, [event]) => write_binary(&self.node, event, &mut headers),

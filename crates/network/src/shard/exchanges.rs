@@ -2,6 +2,7 @@
 
 use super::Shard;
 use crate::exchange::{ExchangeHost, ExchangeQueue};
+use bytes::Bytes;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -61,5 +62,9 @@ impl ExchangeHost for Host {
 
     fn is_draining(&self) -> bool {
         self.0.draining.get()
+    }
+
+    fn public_keys(&self) -> Option<Bytes> {
+        self.0.signer.public_keys()
     }
 }

@@ -43,6 +43,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use windrose_engine::{Batch, Engine, Input, Keeper, Kept, Notices, Seat, ShardId, Table, Tally};
 use windrose_event::{CloseCause, ConnectionId, Enrolment, Moment, Now, Registry};
+use windrose_identity::TokenSigner;
 use windrose_policy::{Listener, PoolProtocol, Protocol, Snapshot};
 use windrose_protocol::coap::{Sources, StreamConfig};
 use windrose_protocol::websocket::End;
@@ -76,6 +77,7 @@ pub(crate) struct Shard {
     directory: Arc<Directory>,
     registry: Arc<dyn Registry>,
     enrolment: Arc<dyn Enrolment>,
+    signer: Arc<TokenSigner>,
     client: Rc<PoolClient>,
     brokers: Rc<BrokerClient>,
     services: Rc<ServiceClient>,
@@ -128,6 +130,7 @@ pub(crate) struct ShardParts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) enrolment: Arc<dyn Enrolment>,
+    pub(crate) signer: Arc<TokenSigner>,
     pub(crate) tls: Arc<TlsTable>,
     pub(crate) read: FileReader,
     pub(crate) sources: Arc<Sources>,
@@ -139,7 +142,7 @@ pub(crate) struct ShardParts {
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Rc<Self> {
         let ShardParts { seat, seed, clock, snapshot, directory, registry, tls, read, sources, .. } = parts;
-        let ShardParts { enrolment, node_keys, links, keeper, .. } = parts;
+        let ShardParts { enrolment, signer, node_keys, links, keeper, .. } = parts;
         let engine = Engine::new(seat, Arc::clone(&snapshot), seed);
         let pump = Pump::new(engine, &snapshot);
         let settings = Settings::new(Arc::clone(&snapshot), seat.shards, registry.methods());
@@ -166,7 +169,8 @@ impl Shard {
             directory,
             registry,
             enrolment,
-            client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read)),
+            client: PoolClient::new(Arc::clone(&snapshot.node.name), Arc::clone(&read), Arc::clone(&signer)),
+            signer,
             brokers: BrokerClient::new(seat, clock, &snapshot, read),
             services: ServiceClient::new(clock, &snapshot),
             devices: Devices::new(seat, clock),

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windrose_engine::{Answer, Dispatch, DispatchId, ReplyForm};
 use windrose_event::{Cause, Details, Event, Outcome};
+use windrose_identity::TokenSigner;
 use windrose_network::http::client::PoolClient;
 use windrose_policy::Pool;
 
@@ -51,7 +52,11 @@ async fn outcome(client: &Rc<PoolClient>, pool: &Arc<Pool>) -> Outcome {
 }
 
 pub(crate) fn client() -> Rc<PoolClient> {
-    PoolClient::new("edge-1".into(), Arc::new(|_: &Path| Err(io::ErrorKind::NotFound.into())))
+    PoolClient::new(
+        "edge-1".into(),
+        Arc::new(|_: &Path| Err(io::ErrorKind::NotFound.into())),
+        Arc::new(TokenSigner::new("edge-1")),
+    )
 }
 
 fn unavailable() -> Outcome {

@@ -1,6 +1,7 @@
 //! A host of exchanges that answers as a test tells it to, and HTTP clients that talk to the listener on it.
 
 use crate::support::document;
+use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub(crate) struct TestHost {
     pub(crate) queues: RefCell<Vec<Rc<ExchangeQueue>>>,
     script: RefCell<Script>,
     pub(crate) draining: Cell<bool>,
+    /// The keys of identity tokens.
+    pub(crate) keys: RefCell<Option<Bytes>>,
     /// Who opened an exchange.
     pub(crate) claims: RefCell<Vec<Claim>>,
     /// What was published.
@@ -44,6 +47,7 @@ pub(crate) fn host(
         queues: RefCell::default(),
         script: RefCell::new(Box::new(script)),
         draining: Cell::new(false),
+        keys: RefCell::default(),
         claims: RefCell::default(),
         published: RefCell::default(),
         others: RefCell::default(),
@@ -103,6 +107,10 @@ impl ExchangeHost for TestHost {
 
     fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    fn public_keys(&self) -> Option<Bytes> {
+        self.keys.borrow().clone()
     }
 }
 

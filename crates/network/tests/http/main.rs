@@ -10,3 +10,4 @@ mod server;
 mod service;
 mod support;
 mod tls;
+mod vouch;

@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use windrose_event::Outcome;
+use windrose_identity::TokenSigner;
 use windrose_network::http::client::{PoolClient, load_client_tls};
 
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -38,7 +39,7 @@ fn trusting(authority: &Authority) -> Rc<PoolClient> {
         Some("ca.pem") => Ok(pem.clone().into_bytes()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    PoolClient::new("edge-1".into(), Arc::new(read))
+    PoolClient::new("edge-1".into(), Arc::new(read), Arc::new(TokenSigner::new("edge-1")))
 }
 
 /// A service behind TLS whose certificate says `name`; it answers 204.

@@ -96,6 +96,26 @@ pub fn openapi(version: &str) -> Value {
                     "responses": {"200": {"$ref": "#/components/responses/Description"}},
                 },
             },
+            "/.well-known/jwks.json": {
+                "get": {
+                    "operationId": "readPublicKeys",
+                    "summary": "The keys that identity tokens are signed with, as a JWK Set",
+                    "security": [],
+                    "responses": {
+                        "200": {"$ref": "#/components/responses/PublicKeys"},
+                        "404": {"$ref": "#/components/responses/NoKeys"},
+                    },
+                },
+                "head": {
+                    "operationId": "probePublicKeys",
+                    "summary": "Like GET, without the keys themselves",
+                    "security": [],
+                    "responses": {
+                        "200": {"$ref": "#/components/responses/PublicKeys"},
+                        "404": {"$ref": "#/components/responses/NoKeys"},
+                    },
+                },
+            },
         },
         "components": {
             "securitySchemes": {
@@ -267,6 +287,11 @@ fn all_responses() -> Value {
         "LastValue": last_value,
         "Reply": payload("The thing's answer with its attributes as headers."),
         "Description": {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "PublicKeys": {
+            "description": "A JWK Set (RFC 7517).",
+            "content": {"application/jwk-set+json": {"schema": {"type": "object"}}},
+        },
+        "NoKeys": problem("No pool of the document wants identity tokens."),
         "NoValue": problem("The address has no last value."),
         "Malformed": problem("The request, its address or its CloudEvent breaks a rule."),
         "Unauthorized": problem("Credentials are needed, or are not valid."),

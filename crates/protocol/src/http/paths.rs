@@ -17,19 +17,25 @@ pub enum Resource<'a> {
     Request(&'a str),
     /// `/v1/openapi.json`: the description of all this.
     OpenApi,
+    /// `/.well-known/jwks.json`: the keys that identity tokens are signed with (RFC 7517 §5).
+    PublicKeys,
 }
 
 impl<'a> Resource<'a> {
     /// Every resource, as the description names its path.
-    pub const ALL: [(&'static str, Resource<'static>); 4] = [
+    pub const ALL: [(&'static str, Resource<'static>); 5] = [
         ("/v1/events", Resource::Events),
         ("/v1/events/{address}", Resource::Event("")),
         ("/v1/requests/{address}", Resource::Request("")),
         ("/v1/openapi.json", Resource::OpenApi),
+        ("/.well-known/jwks.json", Resource::PublicKeys),
     ];
 
     /// The resource that a path names, if it names one.
     pub fn of(path: &'a str) -> Option<Self> {
+        if path == "/.well-known/jwks.json" {
+            return Some(Self::PublicKeys);
+        }
         let path = path.strip_prefix("/v1/")?;
         match path.split_once('/') {
             Some(("events", "")) | None if matches!(path, "events" | "events/") => Some(Self::Events),
@@ -45,7 +51,7 @@ impl<'a> Resource<'a> {
         match self {
             Self::Events | Self::Request(_) => "POST",
             Self::Event(_) => "GET, HEAD, POST, PUT, DELETE",
-            Self::OpenApi => "GET, HEAD",
+            Self::OpenApi | Self::PublicKeys => "GET, HEAD",
         }
     }
 }

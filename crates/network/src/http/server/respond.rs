@@ -65,6 +65,14 @@ pub(super) fn json(status: StatusCode, body: impl Into<Bytes>) -> Response<Conte
     response
 }
 
+/// Keys that others verify our signatures with. They are told a day before they sign: for a while others may remember them.
+pub(super) fn public_keys(keys: Bytes) -> Response<Content> {
+    let mut response = whole(StatusCode::OK, keys);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+}
+
 /// A problem.
 pub(super) fn problem(problem: &Problem) -> Response<Content> {
     let mut response = whole(problem.status, problem.body());

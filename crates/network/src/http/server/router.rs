@@ -29,16 +29,16 @@ pub(super) async fn answer(connection: Rc<Connection>, request: Request<Incoming
 
 async fn route(connection: &Connection, parts: &Parts, body: Incoming) -> Result<Response<Content>, Problem> {
     let Some(resource) = Resource::of(parts.uri.path()) else {
-        return Err(Problem::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is no such resource; /v1/openapi.json describes those that there are",
-        ));
+        return Err(not_found());
     };
     match (resource, &parts.method) {
         (Resource::OpenApi, &(Method::GET | Method::HEAD)) => {
             Ok(respond::json(StatusCode::OK, description()))
         }
+        (Resource::PublicKeys, &(Method::GET | Method::HEAD)) => match connection.host.public_keys() {
+            Some(keys) => Ok(respond::public_keys(keys)),
+            None => Err(not_found()),
+        },
         (Resource::Events, &Method::POST) => publish::post(connection, parts, body, None).await,
         (Resource::Event(path), &Method::POST) => {
             publish::post(connection, parts, body, Some(address(path)?)).await
@@ -52,6 +52,14 @@ async fn route(connection: &Connection, parts: &Parts, body: Incoming) -> Result
         (Resource::Request(path), &Method::POST) => ask::post(connection, parts, body, address(path)?).await,
         (resource, _) => Ok(respond::method_not_allowed(resource.methods())),
     }
+}
+
+fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "there is no such resource; /v1/openapi.json describes those that there are",
+    )
 }
 
 /// The address that a path names.
