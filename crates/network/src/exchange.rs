@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use windrose_event::{CloseCause, ConnectionId, Directive, Intent};
+use windrose_event::{CloseCause, ConnectionId, Directive, Enrolment, Intent};
 use windrose_policy::{Listener, Snapshot};
 
 /// A shard, as the code that drives exchanges sees it.
@@ -31,6 +31,9 @@ pub trait ExchangeHost {
 
     /// A transport of exchanges ended badly: counts it by its cause, and says what the problem was.
     fn ended_badly(&self, listener: &Listener, peer: SocketAddr, cause: &CloseCause, problem: &dyn Display);
+
+    /// The authority that things enrol with.
+    fn enrolment(&self) -> Arc<dyn Enrolment>;
 
     /// The document in force: its limits and the node's name.
     fn snapshot(&self) -> Arc<Snapshot>;

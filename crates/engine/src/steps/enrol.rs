@@ -9,7 +9,7 @@ use windrose_event::{
 
 impl Engine {
     /// Somebody asks the authority. What anybody may know needs no permission.
-    pub(crate) fn enrol(&mut self, _now: Now, id: ConnectionId, tag: Tag, request: Box<EnrolRequest>) {
+    pub(crate) fn enrol(&mut self, now: Now, id: ConnectionId, tag: Tag, request: Box<EnrolRequest>) {
         let Some(connection) = self.connections.get(id) else { return };
         let Stage::Open { origin, .. } = &connection.stage else { return };
         let by = origin.identity.clone();
@@ -20,7 +20,7 @@ impl Engine {
                 reason: "no rule lets it enrol",
                 detail: format!("{by} may not enrol: allow it with `may: [enrol]` in 'access'"),
             };
-            return self.direct(id, Directive::Enrolled { tag, result: Box::new(Err(refusal)) });
+            return self.enrolled(now, id, tag, Box::new(Err(refusal)));
         }
         self.outputs.push_back(Output::Enrol { connection: id, tag, by, request });
     }
@@ -28,13 +28,24 @@ impl Engine {
     /// The authority's answer.
     pub(crate) fn enrolled(
         &mut self,
-        _now: Now,
+        now: Now,
         id: ConnectionId,
         tag: Tag,
         result: Box<Result<Enrolled, EnrolRefusal>>,
     ) {
-        if self.connections.get(id).is_some() {
-            self.direct(id, Directive::Enrolled { tag, result });
+        let Some(connection) = self.connections.get(id) else { return };
+        if let (Stage::Open { origin, .. }, Err(refusal)) = (&connection.stage, &*result)
+            && let Some(suppressed) = self.notices.allow(now, refusal.cause.name())
+        {
+            tracing::warn!(
+                listener = &*origin.listener,
+                identity = %origin.identity,
+                cause = refusal.cause.name(),
+                detail = refusal.detail,
+                suppressed,
+                "no certificate was given out"
+            );
         }
+        self.direct(id, Directive::Enrolled { tag, result });
     }
 }

@@ -5,12 +5,12 @@ use super::{Endpoint, Peer, Pump};
 use std::sync::Arc;
 use windrose_event::{Claim, ConnectionId, Now};
 use windrose_policy::{Limits, Listener, Transport};
-use windrose_protocol::coap::{Framing, Stream, StreamConfig};
+use windrose_protocol::coap::{self, Framing, Stream, StreamConfig};
 
 /// What the document's limits mean to a machine of CoAP on a connection.
-pub fn stream_config(limits: &Limits, listener: &Listener) -> StreamConfig {
+pub fn stream_config(limits: &Limits, listener: &Listener, enrolment: bool) -> StreamConfig {
     StreamConfig {
-        server: Arc::new(coap_config(limits, listener, 1)),
+        server: Arc::new(coap::ServerConfig { enrolment, ..coap_config(limits, listener, 1) }),
         message_bytes: limits.packet_bytes,
         connect_timeout: limits.connect_timeout,
         idle: limits.keep_alive_max,

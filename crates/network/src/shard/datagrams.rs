@@ -74,7 +74,8 @@ impl Shard {
 
     fn coap_config(&self, snapshot: &Snapshot, listener: &Listener, udp: &UdpPort) -> Arc<ServerConfig> {
         let config = coap_config(&snapshot.limits, listener, self.shards());
-        Arc::new(ServerConfig { address: udp.only_address(), ..config })
+        let enrolment = snapshot.ca.is_some() && listener.dtls.is_some();
+        Arc::new(ServerConfig { address: udp.only_address(), enrolment, ..config })
     }
 
     /// Serves no longer what a document does not have any more, and the rest as it says now.

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use windrose_event::{CloseCause, ConnectionId, Intent};
+use windrose_event::{CloseCause, ConnectionId, Enrolment, Intent};
 use windrose_policy::{Listener, Snapshot};
 
 /// A shard that hosts exchanges.
@@ -54,6 +54,10 @@ impl ExchangeHost for Host {
             tracing::warn!(listener = %listener.name, %peer, cause = name, %problem, suppressed,
                 "an HTTP connection ended badly");
         }
+    }
+
+    fn enrolment(&self) -> Arc<dyn Enrolment> {
+        Arc::clone(&self.0.enrolment)
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -433,7 +433,9 @@ impl Shard {
     }
 
     fn stream_config(&self, listener: &Listener) -> Arc<StreamConfig> {
-        Arc::new(stream_config(&self.settings.borrow().snapshot.limits, listener))
+        let snapshot = self.snapshot();
+        let enrolment = snapshot.ca.is_some() && listener.tls.is_some();
+        Arc::new(stream_config(&snapshot.limits, listener, enrolment))
     }
 
     /// What the document in force says of a listener; of one that it has no more, what it said when it had it.

@@ -9,7 +9,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use windrose_event::{Accepted, Claim, CloseCause, ConnectionId, Directive, Intent, Outcome, Publication};
+use windrose_event::{
+    Accepted, Claim, CloseCause, ConnectionId, Directive, Enrolment, Intent, NoAuthority, Outcome,
+    Publication,
+};
 use windrose_network::exchange::{ExchangeHost, ExchangeQueue};
 use windrose_network::http::server::{ConnectionFacts, serve};
 use windrose_policy::{Listener, Snapshot};
@@ -100,6 +103,10 @@ impl ExchangeHost for TestHost {
     }
 
     fn ended_badly(&self, _: &Listener, _: SocketAddr, _: &CloseCause, _: &dyn Display) {}
+
+    fn enrolment(&self) -> Arc<dyn Enrolment> {
+        Arc::new(NoAuthority)
+    }
 
     fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)

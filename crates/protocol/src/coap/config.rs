@@ -32,6 +32,8 @@ pub struct ServerConfig {
     pub window: u16,
     /// How many observations an endpoint may have (RFC 7641 §4.1).
     pub observations_per_endpoint: u32,
+    /// Whether things may enrol by sessions of DTLS or TLS (RFC 9148).
+    pub enrolment: bool,
     /// How many bytes bodies may take that are sent or received block by block (RFC 7959).
     pub blocks_bytes: u64,
 }
@@ -52,6 +54,7 @@ impl ServerConfig {
             waiting: 1_024,
             window: 64,
             observations_per_endpoint: 64,
+            enrolment: false,
             blocks_bytes: 16 << 20,
         }
     }

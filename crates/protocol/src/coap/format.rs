@@ -14,6 +14,14 @@ pub const JSON: u16 = 50;
 pub const JSON_PATCH: u16 = 51;
 /// `application/merge-patch+json` (RFC 7396).
 pub const MERGE_PATCH: u16 = 52;
+/// `application/pkcs7-mime; smime-type=certs-only` (RFC 9148 §9.1).
+pub const CERTIFICATES: u16 = 281;
+/// `application/csrattrs`.
+pub const CSR_ATTRIBUTES: u16 = 285;
+/// `application/pkcs10`.
+pub const PKCS10: u16 = 286;
+/// `application/pkix-cert`.
+pub const CERTIFICATE: u16 = 287;
 
 /// What formats that have no row in [`FORMATS`] are called elsewhere: the media type that RFC 8075 §6.2 made for it, with
 /// the number as a parameter.
@@ -61,11 +69,11 @@ const FORMATS: [(u16, &str); 64] = [
     (271, "application/dots+cbor"),
     (272, "application/missing-blocks+cbor-seq"),
     (280, "application/pkcs7-mime; smime-type=server-generated-key"),
-    (281, "application/pkcs7-mime; smime-type=certs-only"),
+    (CERTIFICATES, "application/pkcs7-mime; smime-type=certs-only"),
     (284, "application/pkcs8"),
-    (285, "application/csrattrs"),
-    (286, "application/pkcs10"),
-    (287, "application/pkix-cert"),
+    (CSR_ATTRIBUTES, "application/csrattrs"),
+    (PKCS10, "application/pkcs10"),
+    (CERTIFICATE, "application/pkix-cert"),
     (290, "application/aif+cbor"),
     (291, "application/aif+json"),
     (310, "application/senml+xml"),

@@ -92,6 +92,21 @@ impl LinkQuery {
         self.write_link(&Link { target: "/rd", address: "rd", given: &given, format, size: None }, out);
     }
 
+    /// Appends the links to the authority (RFC 9148 §4.1), as far as they are wanted.
+    pub fn write_enrolment(&self, out: &mut String) {
+        for (name, resource_type, format) in [
+            ("crts", "ace.est.crts", Some(format::CERTIFICATES)),
+            ("sen", "ace.est.sen", Some(format::CERTIFICATES)),
+            ("sren", "ace.est.sren", Some(format::CERTIFICATES)),
+            ("att", "ace.est.att", Some(format::CSR_ATTRIBUTES)),
+        ] {
+            let given = [(Text::from_static("rt"), Text::from_static(resource_type))];
+            let target = format!("/.well-known/est/{name}");
+            let address = target.trim_start_matches('/');
+            self.write_link(&Link { target: &target, address, given: &given, format, size: None }, out);
+        }
+    }
+
     fn write_link(&self, link: &Link<'_>, out: &mut String) {
         if self.0.iter().all(|condition| link.meets(condition)) {
             link.write(out);

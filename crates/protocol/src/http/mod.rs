@@ -34,6 +34,7 @@ mod body;
 mod client;
 mod credentials;
 mod envelope;
+mod est;
 mod media;
 mod openapi;
 mod outcome;
@@ -51,6 +52,10 @@ pub use binary::{write_binary, write_binary_lines, write_content_type};
 pub use body::{Body, MAX_BATCH_EVENTS, Received, read_body};
 pub use client::{Ended, MAX_BODY, MAX_HEAD, Response, ResponseReader, Violation};
 pub use credentials::read_credentials;
+pub use est::{
+    AuthorityResource, MAX_AUTHORITY_BODY, read_certificate_request, read_status_question, refused,
+    write_enrolled,
+};
 pub use media::{BATCH, EVENT_STREAM, JSON, PROBLEM, STRUCTURED};
 pub use openapi::openapi;
 pub use outcome::read_outcome;

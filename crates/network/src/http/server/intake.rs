@@ -18,14 +18,23 @@ const BATCH: usize = 4 << 20;
 
 /// The whole body, within `limits.payload_bytes` (and what its format adds) and `limits.body_timeout`.
 pub(super) async fn read(connection: &Connection, parts: &Parts, body: Incoming) -> Result<Bytes, Problem> {
-    let snapshot = connection.host.snapshot();
-    let limit = body_limit(parts, snapshot.limits.payload_bytes as usize);
-    let time = snapshot.limits.body_timeout;
+    let limit = body_limit(parts, connection.host.snapshot().limits.payload_bytes as usize);
+    read_within(connection, body, limit, "; the limit is limits.payload_bytes").await
+}
+
+/// The whole body, within `limit` bytes and `limits.body_timeout`. `hint`: what may follow when it is larger.
+pub(super) async fn read_within(
+    connection: &Connection,
+    body: Incoming,
+    limit: usize,
+    hint: &'static str,
+) -> Result<Bytes, Problem> {
+    let time = connection.host.snapshot().limits.body_timeout;
     // A length that is claimed is believed only to refuse by it.
     if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
+        return Err(too_large(limit, hint));
     }
-    match timeout(time, collect(body, limit)).await {
+    match timeout(time, collect(body, limit, hint)).await {
         Ok(read) => read,
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -35,7 +44,7 @@ pub(super) async fn read(connection: &Connection, parts: &Parts, body: Incoming)
     }
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
+async fn collect(mut body: Incoming, limit: usize, hint: &'static str) -> Result<Bytes, Problem> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -45,7 +54,7 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
         let Ok(data) = frame.into_data() else { continue };
         let so_far = if rest.is_empty() { first.len() } else { rest.len() };
         if so_far + data.len() > limit {
-            return Err(too_large(limit));
+            return Err(too_large(limit, hint));
         }
         // Most bodies are one piece, which needs no copy.
         if first.is_empty() {
@@ -60,12 +69,8 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Problem> {
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-fn too_large(limit: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "too_large",
-        format!("the body may have {limit} bytes; the limit is limits.payload_bytes"),
-    )
+fn too_large(limit: usize, hint: &'static str) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body may have {limit} bytes{hint}"))
 }
 
 /// How many bytes a request's body may have.

@@ -4,6 +4,7 @@
 //! connection keeps the exchange for the next request.
 
 mod ask;
+mod authority;
 mod batch;
 mod caller;
 mod intake;

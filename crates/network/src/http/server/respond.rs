@@ -73,6 +73,23 @@ pub(super) fn public_keys(keys: Bytes) -> Response<Content> {
     response
 }
 
+/// What is of a media type of its own.
+pub(super) fn typed(media_type: &'static str, body: Bytes) -> Response<Content> {
+    let mut response = whole(StatusCode::OK, body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A problem, as a line of text: what shows what it got to a person (RFC 7030 §4.2.3).
+pub(super) fn problem_line(problem: &Problem) -> Response<Content> {
+    let line = problem.detail.as_deref().unwrap_or("it cannot be done");
+    let mut response = whole(problem.status, format!("{line}\n").into());
+    problem.write_headers(response.headers_mut());
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
 /// A problem.
 pub(super) fn problem(problem: &Problem) -> Response<Content> {
     let mut response = whole(problem.status, problem.body());

@@ -1,7 +1,7 @@
 //! From a request to what answers it.
 
 use super::respond::{self, Content};
-use super::{Connection, ask, publish, stream, value};
+use super::{Connection, ask, authority, publish, stream, value};
 use bytes::Bytes;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -9,7 +9,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::rc::Rc;
 use windrose_event::{Address, AddressError};
-use windrose_protocol::http::{EVENT_STREAM, Problem, Resource, openapi, read_path};
+use windrose_protocol::http::{AuthorityResource, EVENT_STREAM, Problem, Resource, openapi, read_path};
 
 /// Answers one request.
 pub(super) async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Response<Content> {
@@ -28,6 +28,11 @@ pub(super) async fn answer(connection: Rc<Connection>, request: Request<Incoming
 }
 
 async fn route(connection: &Connection, parts: &Parts, body: Incoming) -> Result<Response<Content>, Problem> {
+    if let Some(resource) = AuthorityResource::of(parts.uri.path())
+        && connection.has_authority()
+    {
+        return Ok(authority::answer(connection, parts, body, resource).await);
+    }
     let Some(resource) = Resource::of(parts.uri.path()) else {
         return Err(not_found());
     };

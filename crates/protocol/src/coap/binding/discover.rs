@@ -57,6 +57,11 @@ impl Binding {
         let filter = query.filter().ok_or_else(|| Response::new(Code::INTERNAL_SERVER_ERROR))?;
         let mut links = String::new();
         query.write_directory(&mut links);
+        if self.config.enrolment
+            && let Remote::Session(_) = remote
+        {
+            query.write_enrolment(&mut links);
+        }
         let listing = Listing { query, filter, links, questions: 0, block2: asked.block2, remote, key };
         let lane = self.lane(now, remote)?;
         self.list(now, lane, reply, Box::new(listing), None)

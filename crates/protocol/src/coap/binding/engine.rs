@@ -46,8 +46,12 @@ impl Binding {
                     self.respond(reply, response);
                 }
             }
-            // Nothing here asks the authority yet.
-            Directive::Enrolled { .. } => {}
+            Directive::Enrolled { tag, result } => {
+                let is_enrol = |pending: &Pending| matches!(pending, Pending::Enrol { .. });
+                if let Some(Pending::Enrol { reply, enrolling }) = self.answered(key, tag, is_enrol) {
+                    self.enrolled(now, reply, *enrolling, *result);
+                }
+            }
             Directive::Reply { tag, event } => {
                 let is_asked =
                     |pending: &Pending| matches!(pending, Pending::Ask { .. } | Pending::Abandoned);
@@ -214,6 +218,7 @@ impl Binding {
                 | Pending::Read { reply, .. }
                 | Pending::List { reply, .. }
                 | Pending::Ask { reply, .. }
+                | Pending::Enrol { reply, .. }
                 | Pending::Subscribe { reply, .. } => self.respond(reply, response.clone()),
                 Pending::Unsubscribe | Pending::Abandoned => {}
             }

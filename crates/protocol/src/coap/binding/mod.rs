@@ -11,6 +11,7 @@ mod assembly;
 mod body;
 mod discover;
 mod engine;
+mod est;
 mod lanes;
 mod observe;
 mod outcome;

@@ -23,6 +23,8 @@ pub(super) enum Pending {
     List { reply: Reply, listing: Box<Listing> },
     /// A thing is asked.
     Ask { reply: Reply, asking: Box<Asking> },
+    /// The authority is asked.
+    Enrol { reply: Reply, enrolling: Box<Enrolling> },
     /// The endpoint wants to observe.
     Subscribe { reply: Reply, observing: Box<Observing> },
     /// The endpoint observes no longer.
@@ -62,6 +64,16 @@ pub(super) struct Observing {
     pub(super) telling: Telling,
     /// What it is of, if it is of one address.
     pub(super) address: Option<Address>,
+}
+
+/// How the authority's answer is told.
+#[derive(Debug)]
+pub(super) struct Enrolling {
+    /// The content format.
+    pub(super) format: u16,
+    pub(super) block2: Option<Block>,
+    pub(super) remote: Remote,
+    pub(super) key: Key,
 }
 
 /// How a thing's answer is told.

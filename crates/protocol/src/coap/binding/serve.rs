@@ -1,6 +1,7 @@
 //! What each method does (`docs/coap-binding.md`, "Methods").
 
 use super::assembly::{Bounds, go_on};
+use super::est::Operation;
 use super::lanes::{SESSION_WINDOW, WINDOW};
 use super::pending::{Pending, Telling, Then};
 use super::reply::Reply;
@@ -34,6 +35,12 @@ impl Binding {
         if !self.bert && blocks.any(|block| block.exponent == 7) {
             // RFC 7959 §2.2.
             return Err(Response::diagnostic(Code::BAD_REQUEST, "the block size 7 is reserved"));
+        }
+        if self.config.enrolment
+            && let Remote::Session(_) = remote
+            && let Some(operation) = Operation::of(path)
+        {
+            return self.enrol(now, remote, reply, request, asked, operation);
         }
         match request.code {
             Code::GET if path == CORE => self.discover(now, remote, *reply, request, asked),
@@ -121,7 +128,7 @@ impl Binding {
     }
 
     /// A request's whole body. `None`: more of it must come, and that was said.
-    fn body(
+    pub(super) fn body(
         &mut self,
         now: Now,
         remote: Remote,

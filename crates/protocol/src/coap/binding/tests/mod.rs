@@ -4,6 +4,7 @@
 
 mod asking;
 mod blocks;
+mod est;
 mod lanes;
 mod links;
 mod observing;
@@ -19,8 +20,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Accepted, Address, Assurance, Claim, Delivery, Directive, Event, EventId, Filter, Identity, Intent, Now,
-    Open, Origin, Outcome, Publication, Publish, Rejection, SubscriptionRequest, Tag, Timestamp,
+    Accepted, Address, Assurance, Claim, Delivery, Directive, EnrolRequest, Event, EventId, Filter, Identity,
+    Intent, Now, Open, Origin, Outcome, Publication, Publish, Rejection, SubscriptionRequest, Tag, Timestamp,
 };
 
 /// A notification that was sent.
@@ -57,6 +58,8 @@ struct World {
     forbidden: Option<Rejection>,
     published: Vec<(Lane, Publish)>,
     requested: Vec<(Lane, Publish)>,
+    /// What the authority is asked.
+    enrolling: Vec<(Lane, Tag, EnrolRequest)>,
     /// Questions for lists.
     listed: u32,
     events: u32,
@@ -91,6 +94,7 @@ impl World {
             forbidden: None,
             published: Vec::new(),
             requested: Vec::new(),
+            enrolling: Vec::new(),
             listed: 0,
             events: 0,
             tags: 0,
@@ -192,6 +196,7 @@ impl World {
                 }
                 Directive::Settle { tag, outcome, heard: true }
             }
+            Intent::Enrol { tag, request } => return self.enrolling.push((lane, tag, *request)),
             Intent::Request(publish) => return self.requested.push((lane, publish)),
             Intent::Read { tag, address } => {
                 let value = self.values.get(address.as_str()).cloned();
