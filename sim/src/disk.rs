@@ -110,6 +110,7 @@ impl World {
                     | Step::Message { .. }
                     | Step::Located { .. }
                     | Step::Identified { .. }
+                    | Step::Changed { .. }
                     | Step::Takes { .. }
                     | Step::Answers { .. }
             )

@@ -17,6 +17,7 @@ pub mod link;
 mod network;
 mod node;
 pub mod oracle;
+mod outlaws;
 pub mod rng;
 pub mod scenario;
 mod seeded;

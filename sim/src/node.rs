@@ -144,6 +144,9 @@ impl World {
             return Err(Refusal { cause: RefusalCause::Unavailable, detail: "simulated".to_owned() });
         }
         let id = claim.session.clone().unwrap_or_else(|| "nameless".into());
+        if self.outlaws.is_revoked(&id) {
+            return Err(Refusal { cause: RefusalCause::Revoked, detail: "simulated".to_owned() });
+        }
         let principal = Principal::Device { id, owner: None };
         Ok(Identity { principal, ..Identity::anonymous() })
     }
@@ -175,6 +178,9 @@ impl World {
 
     /// A message to another shard leaves.
     fn tell(&mut self, from: usize, to: usize, message: ShardMessage) {
+        if let ShardMessage::Events(events) = &message {
+            events.iter().for_each(|forward| self.check_lawful(&forward.event));
+        }
         let (what, session, publications) = describe(&message);
         self.note(Note::Told { from: from as u16, to: to as u16, what, session, publications });
         let latency = self.rng.micros(0, self.conditions.shard_latency);
@@ -198,6 +204,7 @@ impl World {
     /// Events leave for a service, and what will become of them is decided.
     fn dispatch(&mut self, shard: usize, dispatch: Dispatch) {
         let Dispatch { id, pool, member, events, timeout, .. } = dispatch;
+        events.iter().for_each(|event| self.check_lawful(event));
         let number = pool.members.get(member).map_or(0, |member| member_number(&member.url));
         let named: Vec<_> =
             events.iter().filter_map(|event| Some((read_payload(&event.payload)?, event.id))).collect();

@@ -47,7 +47,7 @@ impl Scenario {
             documents: documents.into(),
             topics,
             clients: with_expiry(seed, clients),
-            conditions: with_journal(seed, conditions(rng)),
+            conditions: with_revocations(seed, with_journal(seed, conditions(rng))),
             chaos: rng.millis(2_000, 12_000),
             ending: if rng.chance(25) { Ending::AmidTraffic } else { Ending::InPeace },
         }
@@ -153,6 +153,13 @@ fn with_journal(seed: u64, conditions: Conditions) -> Conditions {
     Conditions { journal, crashes, ..conditions }
 }
 
+/// In a third of the worlds clients are revoked at times. Chance of its own, as [`with_journal`].
+fn with_revocations(seed: u64, conditions: Conditions) -> Conditions {
+    let mut rng = Rng::new(seed ^ 0x0e_4d);
+    let revocations = if rng.chance(33) { rng.between(5, 40) } else { 0 };
+    Conditions { revocations, ..conditions }
+}
+
 fn conditions(rng: &mut Rng) -> Conditions {
     Conditions {
         weather: Weather {
@@ -168,6 +175,7 @@ fn conditions(rng: &mut Rng) -> Conditions {
         moods: rng.between(0, 30),
         reloads: rng.pick(&[0, 0, 20]),
         crashes: 0,
+        revocations: 0,
         journal: false,
         registry_fails: rng.pick(&[0, 0, 10]),
         breaks: Vec::new(),

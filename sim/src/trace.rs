@@ -71,6 +71,10 @@ pub enum Note {
     Reloaded { shard: u16, document: usize },
     /// The services changed their mood.
     Mood(&'static str),
+    /// A client is not let in any more, or again.
+    Revoked { client: ClientId, revoked: bool },
+    /// A shard heard that a client is not let in any more.
+    Ended { client: ClientId, shard: u16 },
     /// From here on there are no faults.
     Calm,
     /// The node's process is killed, and starts again.
@@ -105,7 +109,13 @@ impl Note {
                         .as_deref()
                         .is_some_and(|name| clients.iter().any(|client| name == client.name()))
             }
-            Self::Reloaded { .. } | Self::Mood(_) | Self::Calm | Self::Crash | Self::Drain => true,
+            Self::Reloaded { .. }
+            | Self::Revoked { .. }
+            | Self::Ended { .. }
+            | Self::Mood(_)
+            | Self::Calm
+            | Self::Crash
+            | Self::Drain => true,
         }
     }
 }
@@ -164,6 +174,11 @@ impl fmt::Display for Note {
                 write!(f, "shard {shard} is told that {} was at {holder:?}", client.name())
             }
             Self::Reloaded { shard, document } => write!(f, "shard {shard} takes document {document}"),
+            Self::Revoked { client, revoked: true } => write!(f, "{} is revoked", client.name()),
+            Self::Revoked { client, revoked: false } => write!(f, "{} is let in again", client.name()),
+            Self::Ended { client, shard } => {
+                write!(f, "shard {shard} hears that {} is revoked", client.name())
+            }
             Self::Mood(mood) => write!(f, "the services are {mood}"),
             Self::Calm => f.write_str("no more faults"),
             Self::Crash => f.write_str("the node is killed and starts again"),

@@ -7,6 +7,7 @@ use crate::document::Document;
 use crate::link::{Notice, Pipe, Weather};
 use crate::node::Shard;
 use crate::oracle::Oracle;
+use crate::outlaws::Outlaws;
 use crate::rng::Rng;
 use crate::service::Mood;
 use crate::trace::{ClientId, LinkId, Note, PubId};
@@ -59,6 +60,15 @@ pub enum Step {
         /// What it says.
         verdict: Verdict,
     },
+    /// A shard hears that a client is not let in any more.
+    Changed {
+        /// Which shard.
+        shard: usize,
+        /// Who.
+        client: ClientId,
+    },
+    /// A client is let in again.
+    Reinstate(ClientId),
     /// A service has a dispatch's events.
     Takes {
         /// Of which shard.
@@ -151,6 +161,8 @@ pub struct Conditions {
     pub reloads: usize,
     /// Of a hundred faults, how many kill the node's process. Only a node that keeps a journal outlives that.
     pub crashes: usize,
+    /// Of a hundred faults, how many have a client revoked, for a while.
+    pub revocations: usize,
     /// Whether the node keeps a journal (`node.persistence`).
     pub journal: bool,
     /// Of a hundred claims, how many the registry cannot answer.
@@ -172,6 +184,7 @@ impl Conditions {
             moods: 0,
             reloads: 0,
             crashes: 0,
+            revocations: 0,
             journal: false,
             registry_fails: 0,
             breaks: Vec::new(),
@@ -197,6 +210,7 @@ pub struct World {
     pub(crate) shards: Vec<Shard>,
     pub(crate) directory: Directory,
     pub(crate) disk: Option<Disk>,
+    pub(crate) outlaws: Outlaws,
     pub(crate) links: Vec<Link>,
     /// How many connections each client has had.
     pub(crate) connections: BTreeMap<ClientId, usize>,
@@ -230,6 +244,7 @@ impl World {
             shards,
             directory: Directory::default(),
             disk: None,
+            outlaws: Outlaws::default(),
             links: Vec::new(),
             connections: BTreeMap::new(),
             moods: vec![Mood::Well; 8],
@@ -311,6 +326,8 @@ impl World {
             Step::Message { from, to } => self.message(from, to),
             Step::Located { shard, connection, holder } => self.located(shard, connection, holder),
             Step::Identified { shard, connection, verdict } => self.identified(shard, connection, verdict),
+            Step::Changed { shard, client } => self.changed(shard, client),
+            Step::Reinstate(client) => self.reinstate(client),
             Step::Takes { shard, dispatch } => self.takes(shard, dispatch),
             Step::Answers { shard, dispatch, answer } => self.answers(shard, dispatch, answer),
             Step::Reload(shard) => self.reload(shard),
@@ -362,9 +379,13 @@ impl World {
         }
         let next = self.rng.micros(0, self.conditions.fault_every);
         self.agenda.after(next, Step::Fault);
-        let Conditions { cuts, moods, reloads, crashes, .. } = self.conditions;
+        let Conditions { cuts, moods, reloads, crashes, revocations, .. } = self.conditions;
         if crashes > 0 && self.rng.chance(crashes) {
             return self.crash();
+        }
+        if revocations > 0 && self.rng.chance(revocations) {
+            let client = ClientId(self.rng.below(self.clients.len()) as u16);
+            return self.revoke(client);
         }
         let kind = self.rng.below(100);
         if kind < cuts {

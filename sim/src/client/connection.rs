@@ -23,6 +23,8 @@ pub(super) struct Connection {
     pub(super) may_have_ended: bool,
     /// Whether it begins a new session.
     clean: bool,
+    /// How often the client had been ended when it was opened.
+    ends: u32,
     /// Whether the client is about to hang up.
     pub(super) closes: bool,
     /// What came and is no whole packet yet.
@@ -72,6 +74,7 @@ impl Client {
             open: false,
             may_have_ended,
             clean,
+            ends: self.ends,
             closes: false,
             buffer: Vec::new(),
             out: Vec::new(),
@@ -148,7 +151,8 @@ impl Client {
             connection.closes = true;
             let unavailable =
                 [ReasonCode::SERVER_UNAVAILABLE, ReasonCode(3), ReasonCode::SERVER_SHUTTING_DOWN];
-            if !unavailable.contains(&connack.code) {
+            let banned = [ReasonCode::BANNED, ReasonCode(5)].contains(&connack.code) && self.ends > 0;
+            if !unavailable.contains(&connack.code) && !banned {
                 self.broken(cx, format!("CONNACK says {:#04x}", connack.code.0));
             }
             return;
@@ -157,6 +161,7 @@ impl Client {
         let told = connack.properties.as_ref().and_then(|properties| properties.receive_maximum);
         connection.room = told.map_or(usize::MAX, usize::from);
         let (clean, may_have_ended) = (connection.clean, connection.may_have_ended);
+        let ended_since = connection.ends != self.ends;
         match (self.profile.lasting, connack.session_present) {
             (_, true) if clean => return self.broken(cx, "a clean start found a session".into()),
             (true, false) if self.known && !may_have_ended => {
@@ -169,7 +174,7 @@ impl Client {
             (true, false) => self.subscribed = false,
             _ => {}
         }
-        (self.known, self.in_doubt) = (true, false);
+        (self.known, self.in_doubt) = (true, ended_since);
         if !self.subscribed && !self.profile.subscriptions.is_empty() {
             self.subscribe(cx);
         }
@@ -198,6 +203,9 @@ impl Client {
             return self.broken(cx, format!("SUBACK says {:?} to {wanted:?}", suback.codes));
         }
         self.subscribed = true;
+        if self.connection.as_ref().is_some_and(|connection| connection.ends != self.ends) {
+            return;
+        }
         let Profile { id, lasting, group, .. } = self.profile;
         for (filter, qos) in self.profile.subscriptions.clone() {
             cx.oracle.subscribed(id, filter, qos, lasting && qos != Assurance::AtMostOnce, group);
@@ -234,7 +242,8 @@ impl Client {
         }
         // An earlier connection of this client that came late takes the session over: that is the network's doing.
         let expected = code == ReasonCode::SESSION_TAKEN_OVER
-            || code == ReasonCode::SERVER_SHUTTING_DOWN && self.draining;
+            || code == ReasonCode::SERVER_SHUTTING_DOWN && self.draining
+            || code == ReasonCode::ADMINISTRATIVE_ACTION && self.ends > 0;
         if !expected {
             self.broken(cx, format!("the node says DISCONNECT {:#04x}", code.0));
         }

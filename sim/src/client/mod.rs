@@ -87,6 +87,8 @@ pub struct Client {
     left_at: Option<Moment>,
     /// A session that may have ended was asked for, and the answer was lost: nobody knows which one the node has.
     in_doubt: bool,
+    /// How often it was revoked.
+    ends: u32,
     subscribed: bool,
     connection: Option<Connection>,
     reconnects_at: Moment,
@@ -118,6 +120,7 @@ impl Client {
             known: false,
             left_at: None,
             in_doubt: false,
+            ends: 0,
             subscribed: false,
             connection: None,
             reconnects_at: Moment::from_micros(0),
@@ -149,6 +152,12 @@ impl Client {
     /// Its connection, if it has one.
     pub fn link(&self) -> Option<LinkId> {
         self.connection.as_ref().map(|connection| connection.link)
+    }
+
+    /// It is revoked: the node ends its session, and may say so. When it is let in again it begins a new one.
+    pub fn revoked(&mut self) {
+        self.ends += 1;
+        self.in_doubt = true;
     }
 
     /// What it wants written.
