@@ -2,8 +2,12 @@
 
 use crate::exchanges::text;
 use crate::harness::*;
+use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Arranged, Arrangement, Directive, Disposition, Open, Source};
+use windrose_event::{
+    Arranged, Arrangement, CloseReason, Directive, Disposition, Identity, Open, Principal, Source, Standing,
+    Subject,
+};
 
 const EVERY: [u16; 3] = [1, 2, 3];
 
@@ -140,4 +144,71 @@ fn what_a_canceled_consumer_kept_goes_back_when_it_is_canceled_once_more() {
         let canceled = |directive: &Directive| matches!(directive, Directive::Canceled { because: None, .. });
         assert_eq!(node.said(peer).iter().filter(|directive| canceled(directive)).count(), 2);
     }
+}
+
+/// A connection of AMQP of a device.
+fn device(node: &mut Node, shard: usize, id: &str, owner: &str) -> Peer {
+    let principal = Principal::Device { id: id.into(), owner: Some(owner.into()) };
+    node.identify_next(Identity { principal, ..Identity::anonymous() });
+    let peer = node.open(shard, Open { protocol: "amqp", session: None, ..open("") });
+    node.accepted(peer);
+    peer
+}
+
+#[test]
+fn whoever_is_ended_finds_nothing_of_what_was_kept_on_whatever_shard() {
+    for shards in EVERY {
+        for connected in [true, false] {
+            let mut node = Node::with_shards(shards, "");
+            let last = usize::from(shards) - 1;
+            let (car, other) = (device(&mut node, last, "7", "ann"), device(&mut node, 0, "8", "ann"));
+            for peer in [car, other] {
+                node.consume(peer, 1, kept("a", "mine", 60 * SECOND), 0).unwrap();
+            }
+            let sender = node.client_at(0, "sender");
+            node.publish_all(sender, "a", 0..2);
+            if !connected {
+                node.lose(car);
+            }
+            node.change(Subject::Device("7".into()), Standing::Ended);
+            let subscriptions: u64 = (0..=last).map(|shard| node.tally(shard).subscriptions).sum();
+            let queued: u64 = (0..=last).map(|shard| node.tally(shard).queued).sum();
+            assert_eq!((subscriptions, queued), (1, 2), "{shards} shards");
+            let car = device(&mut node, 0, "7", "ann");
+            assert!(!node.consume(car, 1, kept("a", "mine", SECOND), 9).unwrap().resumed);
+            node.lose(other);
+            let other = device(&mut node, last, "8", "ann");
+            assert!(node.consume(other, 1, kept("a", "mine", SECOND), 9).unwrap().resumed);
+        }
+    }
+}
+
+#[test]
+fn what_was_kept_for_a_device_of_one_owner_is_not_brought_to_that_of_another() {
+    let mut node = Node::new("");
+    let car = device(&mut node, 0, "7", "ann");
+    node.consume(car, 1, kept("a", "mine", 60 * SECOND), 0).unwrap();
+    let sender = node.client("sender");
+    node.publish_all(sender, "a", 0..2);
+    node.lose(car);
+    let car = device(&mut node, 0, "7", "bob");
+    node.consume(car, 1, kept("a", "mine", SECOND), 9).unwrap();
+    assert!(node.brought(car).is_empty());
+    node.publish_all(sender, "a", 2..3);
+    assert_eq!(node.brought(car), ["2"]);
+}
+
+#[test]
+fn a_connection_that_loses_something_is_closed_and_one_that_wins_stays() {
+    let mut node = Node::new("");
+    let car = device(&mut node, 0, "7", "ann");
+    let with = |groups: &[&str]| {
+        let principal = Principal::Device { id: "7".into(), owner: Some("ann".into()) };
+        let groups = groups.iter().map(|group| Arc::from(*group)).collect();
+        Standing::Is(Box::new(Identity { principal, groups, ..Identity::anonymous() }))
+    };
+    node.change(Subject::Device("7".into()), with(&["fleet", "trucks"]));
+    assert!(node.said(car).is_empty());
+    node.change(Subject::Device("7".into()), with(&["trucks"]));
+    assert!(matches!(node.said(car)[..], [Directive::Close(CloseReason::NotPermitted)]));
 }

@@ -325,3 +325,22 @@ fn events_that_are_under_way_when_their_sender_is_ended_are_settled_and_nothing_
     node.intent(car, Intent::Release { tag: Tag(1) });
     assert!(node.said(car).is_empty(), "it is gone");
 }
+
+#[test]
+fn what_was_ended_does_not_come_back_after_a_crash() {
+    let mut node = Node::durable(2, "");
+    for (shard, id) in [(0, "car-1"), (1, "car-2")] {
+        let car = come(&mut node, shard, &device(id, "ann"), lasting(id));
+        node.subscribe(car, "all/#", Q1);
+        node.lose(car);
+    }
+    let sender = node.client("sender");
+    node.publish(sender, 1, "all/x", "x", Q1);
+    node.change(subject("car-1"), Standing::Ended);
+    node.crash();
+    assert_eq!(node.tally(0).sessions + node.tally(1).sessions, 1);
+    node.identify_next(device("car-2", "ann"));
+    let other = node.open(0, lasting("car-2"));
+    assert!(node.accepted(other).resumed);
+    assert_eq!(node.payloads(other), ["x"]);
+}
