@@ -15,6 +15,7 @@ pub mod documents;
 pub mod fleet;
 pub mod folder;
 pub mod http;
+pub mod issuer;
 pub mod libcoap;
 pub mod mosquitto;
 pub mod mqtt;
