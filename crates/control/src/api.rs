@@ -38,7 +38,15 @@ async fn metrics<N: NodeView>(State(node): State<Arc<N>>) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "the shards did not tell their counts in time\n")
             .into_response();
     };
-    match exposition(node.version(), &tallies, node.reloads(), node.process(), node.journal()) {
+    let shown = exposition(
+        node.version(),
+        &tallies,
+        node.reloads(),
+        node.process(),
+        node.journal(),
+        node.identities(),
+    );
+    match shown {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written as text");
@@ -49,7 +57,10 @@ async fn metrics<N: NodeView>(State(node): State<Arc<N>>) -> Response {
 
 async fn readyz<N: NodeView>(State(node): State<Arc<N>>) -> Response {
     let (status, body) = match node.readiness() {
-        Ok(()) => (StatusCode::OK, json!({"ready": true})),
+        Ok(()) => match node.notes() {
+            notes if notes.is_empty() => (StatusCode::OK, json!({"ready": true})),
+            notes => (StatusCode::OK, json!({"ready": true, "notes": notes})),
+        },
         Err(reasons) => (StatusCode::SERVICE_UNAVAILABLE, json!({"ready": false, "reasons": reasons})),
     };
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()

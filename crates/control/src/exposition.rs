@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use std::fmt;
 use windrose_engine::{Histogram, KeeperFigures, Tally};
 use windrose_event::{Outcome, metrics};
+use windrose_identity::IdentityFigures;
 
 /// The media type of [`exposition`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -51,6 +52,7 @@ pub fn exposition(
     reloads: Reloads,
     process: Option<ProcessFacts>,
     journal: Option<KeeperFigures>,
+    identities: Option<IdentityFigures>,
 ) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape {
@@ -59,6 +61,7 @@ pub fn exposition(
         reloads,
         process,
         journal,
+        identities,
     }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
@@ -73,6 +76,7 @@ struct Scrape {
     reloads: Reloads,
     process: Option<ProcessFacts>,
     journal: Option<KeeperFigures>,
+    identities: Option<IdentityFigures>,
 }
 
 impl Collector for Scrape {
@@ -86,6 +90,7 @@ impl Collector for Scrape {
         self.sockets(&mut page)?;
         self.node(&mut page)?;
         self.journal(&mut page)?;
+        self.identities(&mut page)?;
         self.process(&mut page)
     }
 }
@@ -266,6 +271,46 @@ impl Scrape {
         page.gauge(metrics::JOURNAL_HELD, "Answers and deliveries that wait until records are stored", held)?;
         page.gauge(metrics::JOURNAL_BYTES, "Bytes of the journal's file", journal.file_bytes)?;
         page.gauge(metrics::JOURNAL_SKIPPED, "Entries that could not be read at the start", journal.skipped)
+    }
+
+    /// How the registry is asked. No device and no owner is ever a label.
+    fn identities(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Some(figures) = self.identities else { return Ok(()) };
+        let answers = [
+            ("hit", figures.hits),
+            ("negative", figures.negatives),
+            ("stale", figures.stale),
+            ("miss", figures.misses),
+        ];
+        if figures.has_database {
+            page.counters(
+                metrics::IDENTITY_LOOKUPS,
+                "Questions to the registry's database, and what answered them",
+                answers.into_iter().map(|(result, count)| ([("result", result)], count)),
+            )?;
+            page.gauge(metrics::IDENTITY_AWAY, "1: the registry's database is away", figures.away.into())?;
+            page.gauge(metrics::IDENTITY_REMEMBERED, "Records that are remembered", figures.remembered)?;
+        }
+        page.counter(
+            metrics::IDENTITY_PASSWORDS,
+            "Passwords verified by argon2id",
+            figures.passwords_verified,
+        )?;
+        page.gauge(
+            metrics::IDENTITY_PASSWORDS_WAITING,
+            "Passwords that wait to be verified",
+            figures.passwords_waiting,
+        )?;
+        page.counter(
+            metrics::IDENTITY_THROTTLED,
+            "Claims that the guard did not look at",
+            figures.throttled,
+        )?;
+        page.counter(
+            metrics::IDENTITY_BLOCKS,
+            "How often the guard began to block an address or a name",
+            figures.blocks,
+        )
     }
 
     fn process(&self, page: &mut Page<'_>) -> fmt::Result {

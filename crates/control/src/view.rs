@@ -1,6 +1,7 @@
 //! What the admin API needs of the node: the seam that the server fills.
 
 use windrose_engine::{KeeperFigures, Tally};
+use windrose_identity::IdentityFigures;
 
 /// The node, as far as its operator sees it.
 pub trait NodeView: Send + Sync + 'static {
@@ -9,6 +10,16 @@ pub trait NodeView: Send + Sync + 'static {
 
     /// Whether the node takes new connections; otherwise a sentence for each reason why it does not.
     fn readiness(&self) -> Result<(), Vec<String>>;
+
+    /// What the operator should know although the node takes new connections: a sentence each.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How the registry is asked.
+    fn identities(&self) -> Option<IdentityFigures> {
+        None
+    }
 
     /// The program's version, such as `0.1.0`.
     fn version(&self) -> &str;

@@ -92,6 +92,21 @@ pub const ACKNOWLEDGE_SECONDS: &str = "windrose_acknowledge_seconds";
 pub const POOL_SECONDS: &str = "windrose_pool_seconds";
 /// Reloads of the document, by `outcome`: `accepted`, or `refused` because of a mistake.
 pub const RELOADS: &str = "windrose_reloads";
+/// Questions to the registry's database, by `result`: `hit`, `negative` (nobody is known by that) and `stale` (the database
+/// is away) were answered from memory, `miss` went to the database.
+pub const IDENTITY_LOOKUPS: &str = "windrose_identity_lookups";
+/// Whether the registry's database is away.
+pub const IDENTITY_AWAY: &str = "windrose_identity_database_away";
+/// Records of the registry's database that are remembered.
+pub const IDENTITY_REMEMBERED: &str = "windrose_identity_remembered_records";
+/// Passwords verified by argon2id.
+pub const IDENTITY_PASSWORDS: &str = "windrose_identity_passwords_verified";
+/// Passwords that wait to be verified.
+pub const IDENTITY_PASSWORDS_WAITING: &str = "windrose_identity_passwords_waiting";
+/// Claims that the guard did not look at.
+pub const IDENTITY_THROTTLED: &str = "windrose_identity_throttled";
+/// How often the guard began to block an address or a name.
+pub const IDENTITY_BLOCKS: &str = "windrose_identity_blocks";
 /// Records that the journal has stored.
 pub const JOURNAL_RECORDS: &str = "windrose_journal_records";
 /// Commits of the journal to disk.

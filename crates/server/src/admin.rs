@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use windrose_control::{NodeView, ProcessFacts, Reloads};
 use windrose_engine::{KeeperFigures, Tally};
+use windrose_identity::{Identities, IdentityFigures};
 use windrose_network::{Node, bind_admin};
 use windrose_policy::Snapshot;
 
@@ -34,9 +35,10 @@ pub(crate) enum Prepared {
 }
 
 impl Admin {
-    pub(crate) fn new(node: Arc<Node>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, identities: Identities) -> Self {
         let view = View {
             node,
+            identities,
             draining: AtomicBool::new(false),
             reloads: AtomicU64::new(0),
             reloads_refused: AtomicU64::new(0),
@@ -88,6 +90,7 @@ impl Admin {
 
 struct View {
     node: Arc<Node>,
+    identities: Identities,
     draining: AtomicBool,
     reloads: AtomicU64,
     reloads_refused: AtomicU64,
@@ -108,6 +111,21 @@ impl NodeView for View {
             ]);
         }
         Ok(())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.identities.figures().away {
+            notes.push(
+                "the registry's database is away: devices that are remembered may connect, others are refused"
+                    .to_owned(),
+            );
+        }
+        notes
+    }
+
+    fn identities(&self) -> Option<IdentityFigures> {
+        Some(self.identities.figures())
     }
 
     fn version(&self) -> &str {

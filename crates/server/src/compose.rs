@@ -2,7 +2,7 @@
 
 use crate::admin::Admin;
 use crate::document::{self, Loaded};
-use crate::registry;
+use crate::registry::{self, Sources};
 use crate::reload::{Changes, Reloader};
 use crate::token_keys;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
+use windrose_identity::TokenSigner;
 use windrose_identity::authority::LiveAuthority;
-use windrose_identity::{Identities, TokenSigner};
 use windrose_network::{Journal, Node, NodeParts};
 use windrose_policy::Dtls;
 
@@ -34,10 +34,10 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
 
     let snapshot = Arc::clone(&loaded.snapshot);
     let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
-    let parts = registry::parts(&mut loaded, None)?;
-    let identities = Identities::new(parts.clone());
+    let mut sources = Sources::open(&mut loaded, None)?;
+    let identities = sources.identities();
     let authority = Arc::new(LiveAuthority::new());
-    authority.replace(crate::authority::open(&snapshot, None)?);
+    authority.replace(crate::authority::open(&snapshot, sources.directory())?);
     let signer = Arc::new(TokenSigner::new(&snapshot.node.name));
     signer.replace(token_keys::prepare(&snapshot)?);
     let journal = open_journal(&snapshot.node)?;
@@ -52,7 +52,7 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
     let following = tokio::spawn(registry::follow(identities.clone(), Arc::clone(&node)));
-    let mut admin = Admin::new(Arc::clone(&node));
+    let mut admin = Admin::new(Arc::clone(&node), identities.clone());
     let prepared = admin.prepare(&snapshot).await?;
     admin.commit(prepared);
 
@@ -77,7 +77,7 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
         file,
         Arc::clone(&snapshot),
         identities,
-        parts,
+        sources,
         authority,
         Arc::clone(&signer),
         Arc::clone(&node),

@@ -67,9 +67,7 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
 /// Every file whose change may change the document's meaning.
 pub(crate) fn files(document: Option<&Path>, snapshot: &Snapshot) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = document.map(Path::to_owned).into_iter().collect();
-    files.extend(snapshot.identity.devices.clone());
-    files.extend(snapshot.identity.api_keys.clone());
-    files.extend(snapshot.identity.certificates.iter().map(|authority| authority.ca.clone()));
+    files.extend(crate::registry::files(snapshot));
     files.extend(crate::authority::files(snapshot));
     for profile in snapshot.tls.values() {
         for pair in &profile.certificates {

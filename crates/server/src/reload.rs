@@ -1,7 +1,8 @@
 //! Reloading: a new document takes force whole or not at all, and no connection notices.
 
 use crate::admin::Admin;
-use crate::{document, registry};
+use crate::document;
+use crate::registry::Sources;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use windrose_identity::authority::LiveAuthority;
-use windrose_identity::{FileRecords, Identities, Parts, TokenSigner};
+use windrose_identity::{Identities, TokenSigner};
 use windrose_network::Node;
 use windrose_policy::Snapshot;
 
@@ -22,7 +23,7 @@ pub(crate) struct Reloader {
     file: Option<PathBuf>,
     snapshot: Arc<Snapshot>,
     identities: Identities,
-    parts: Parts,
+    sources: Sources,
     authority: Arc<LiveAuthority>,
     signer: Arc<TokenSigner>,
     node: Arc<Node>,
@@ -33,12 +34,12 @@ impl Reloader {
         file: Option<PathBuf>,
         snapshot: Arc<Snapshot>,
         identities: Identities,
-        parts: Parts,
+        sources: Sources,
         authority: Arc<LiveAuthority>,
         signer: Arc<TokenSigner>,
         node: Arc<Node>,
     ) -> Self {
-        Self { file, snapshot, identities, parts, authority, signer, node }
+        Self { file, snapshot, identities, sources, authority, signer, node }
     }
 
     /// The document in force.
@@ -82,8 +83,8 @@ impl Reloader {
             );
         }
         // Everything that can fail comes before anything changes.
-        let parts = registry::parts(&mut loaded, Some(&self.parts))?;
-        let authority = crate::authority::open(&snapshot, None)?;
+        let mut sources = Sources::open(&mut loaded, Some(&self.sources))?;
+        let authority = crate::authority::open(&snapshot, sources.directory())?;
         let token_keys = crate::token_keys::prepare(&snapshot)?;
         let bound = admin.prepare(&snapshot).await?;
         // Before the pools that want tokens, and after those that no longer do.
@@ -93,8 +94,8 @@ impl Reloader {
         }
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
         admin.commit(bound);
-        self.identities.reload(parts.clone());
-        self.parts = Parts { files: FileRecords::default(), ..parts };
+        sources.put_into_force(&self.identities);
+        self.sources = sources;
         self.authority.replace(authority);
         if !wants_tokens {
             self.signer.replace(None);

@@ -68,10 +68,46 @@ const FIGURES: KeeperFigures = KeeperFigures {
     failed: false,
 };
 
+const ASKED: IdentityFigures = IdentityFigures {
+    has_database: true,
+    away: true,
+    hits: 11,
+    negatives: 12,
+    stale: 13,
+    misses: 14,
+    remembered: 15,
+    passwords_verified: 16,
+    passwords_waiting: 17,
+    throttled: 18,
+    blocks: 19,
+};
+
+#[test]
+fn it_is_told_how_the_registry_is_asked() {
+    let text = exposition("0.1.0", &[tally()], RELOADS, None, None, Some(ASKED)).unwrap();
+    for line in [
+        r#"windrose_identity_lookups_total{result="hit"} 11"#,
+        r#"windrose_identity_lookups_total{result="negative"} 12"#,
+        r#"windrose_identity_lookups_total{result="stale"} 13"#,
+        r#"windrose_identity_lookups_total{result="miss"} 14"#,
+        "windrose_identity_database_away 1",
+        "windrose_identity_remembered_records 15",
+        "windrose_identity_passwords_verified_total 16",
+        "windrose_identity_passwords_waiting 17",
+        "windrose_identity_throttled_total 18",
+        "windrose_identity_blocks_total 19",
+    ] {
+        assert!(text.lines().any(|shown| shown == line), "{line}\nis not in\n{text}");
+    }
+    let files_only = IdentityFigures { has_database: false, ..ASKED };
+    let text = exposition("0.1.0", &[tally()], RELOADS, None, None, Some(files_only)).unwrap();
+    assert!(!text.contains("windrose_identity_database_away"), "{text}");
+}
+
 #[test]
 fn a_journal_is_told_where_there_is_one() {
     let stored = Tally { unstored: 5, held: 3, ..tally() };
-    let text = exposition("0.1.0", &[stored.clone(), stored], RELOADS, None, Some(FIGURES)).unwrap();
+    let text = exposition("0.1.0", &[stored.clone(), stored], RELOADS, None, Some(FIGURES), None).unwrap();
     let expected = [
         ("windrose_journal_records_total", "100"),
         ("windrose_journal_commits_total", "4"),
@@ -85,7 +121,7 @@ fn a_journal_is_told_where_there_is_one() {
     for (series, expected) in expected {
         assert_eq!(value(&text, series), Some(expected), "{series}");
     }
-    let without = exposition("0.1.0", &[tally()], RELOADS, None, None).unwrap();
+    let without = exposition("0.1.0", &[tally()], RELOADS, None, None, None).unwrap();
     assert!(!without.contains("journal"));
 }
 
@@ -97,13 +133,13 @@ fn value<'t>(text: &'t str, series: &str) -> Option<&'t str> {
 #[test]
 fn a_small_tally_reads_as_written_here() {
     let process = ProcessFacts { resident_bytes: 4096, cpu_seconds: 1.5, open_fds: 7, start_seconds: 100.0 };
-    let text = exposition("0.1.0", &[tally()], RELOADS, Some(process), None).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, Some(process), None, None).unwrap();
     assert_eq!(text, include_str!("tests/small.txt"));
 }
 
 #[test]
 fn shards_add_up_except_for_what_each_of_them_holds_whole() {
-    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], RELOADS, None, None).unwrap();
+    let text = exposition("0.1.0", &[tally(), tally(), Tally::default()], RELOADS, None, None, None).unwrap();
     let events = r#"windrose_events_in_total{listener="mqtt",protocol="mqtt"}"#;
     assert_eq!(value(&text, events), Some("20"));
     let refused = r#"windrose_connections_refused_total{listener="mqtt",cause="bad_credentials"}"#;
@@ -119,7 +155,7 @@ fn sockets_of_datagrams_are_told_where_there_are_some() {
     let counts = vec![("windrose_coap_datagrams", "in", 5), ("windrose_coap_requests", "", 3)];
     let socket = SocketTally { listener: "coap".into(), counts };
     let told = Tally { sockets: vec![socket], ..tally() };
-    let text = exposition("0.1.0", &[told.clone(), told], RELOADS, None, None).unwrap();
+    let text = exposition("0.1.0", &[told.clone(), told], RELOADS, None, None, None).unwrap();
     let datagrams = r#"windrose_coap_datagrams_total{listener="coap",direction="in"}"#;
     assert_eq!(value(&text, datagrams), Some("10"));
     assert_eq!(value(&text, r#"windrose_coap_requests_total{listener="coap"}"#), Some("6"));
@@ -130,7 +166,7 @@ fn sockets_of_datagrams_are_told_where_there_are_some() {
 fn names_from_the_document_cannot_break_the_text() {
     let mut hostile = tally();
     hostile.routes[0].name = "a\"} 1\nwindrose_forged 1 \\".into();
-    let text = exposition("0.1.0", &[hostile], RELOADS, None, None).unwrap();
+    let text = exposition("0.1.0", &[hostile], RELOADS, None, None, None).unwrap();
     let line = r#"windrose_route_events_total{route="a\"} 1\nwindrose_forged 1 \\",outcome="accepted"} 7"#;
     assert!(text.lines().any(|found| found == line), "{text}");
     assert!(!text.lines().any(|found| found.starts_with("windrose_forged")));
@@ -138,9 +174,15 @@ fn names_from_the_document_cannot_break_the_text() {
 
 #[test]
 fn the_text_keeps_the_rules_that_a_linter_would_check() {
-    let text =
-        exposition("0.1.0", &[tally(), tally()], RELOADS, Some(ProcessFacts::default()), Some(FIGURES))
-            .unwrap();
+    let text = exposition(
+        "0.1.0",
+        &[tally(), tally()],
+        RELOADS,
+        Some(ProcessFacts::default()),
+        Some(FIGURES),
+        Some(ASKED),
+    )
+    .unwrap();
     assert!(text.ends_with("# EOF\n"));
     let (mut kinds, mut helped, mut series) = (HashMap::new(), HashSet::new(), HashSet::new());
     let mut family = "";
@@ -176,7 +218,7 @@ fn the_text_keeps_the_rules_that_a_linter_would_check() {
 
 #[test]
 fn buckets_never_fall_and_end_at_the_count() {
-    let text = exposition("0.1.0", &[tally()], RELOADS, None, None).unwrap();
+    let text = exposition("0.1.0", &[tally()], RELOADS, None, None, None).unwrap();
     let buckets: Vec<u64> = text
         .lines()
         .filter(|line| line.starts_with("windrose_pool_seconds_bucket"))

@@ -272,9 +272,12 @@ impl Inner {
 
     /// The refusal of whoever the guard blocks.
     pub(super) fn blocked(&self, claim: &Claim, name: Option<&str>) -> Option<Refusal> {
-        if !self.memory.guard.blocks(claim.peer, name, Instant::now()) {
+        let (policy, now) = (self.force.load().parts.policy.guard.clone(), Instant::now());
+        if !self.memory.guard.blocked(claim.peer, name, &policy, now).is_any() {
             return None;
         }
+        // Counted, so that nobody goes on guessing what is remembered.
+        self.memory.guard.failed(claim.peer, None, &policy, now);
         self.memory.throttled();
         Some(Refusal {
             cause: RefusalCause::Throttled,

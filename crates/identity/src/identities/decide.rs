@@ -210,8 +210,7 @@ impl Case<'_> {
             return self.unknown_name(claim, username, password);
         };
         for (credential, hash) in &of_name {
-            let proof = self.memory.verified.proof(username, password.reveal(), hash.reveal());
-            if proof.is_some_and(|proof| self.memory.verified.knows(&proof)) {
+            if self.was_right(claim, username, password, hash) {
                 return self.admit(record, credential, None, false);
             }
         }
@@ -226,6 +225,26 @@ impl Case<'_> {
         match right.and_then(|index| of_name.get(index)) {
             Some((credential, _)) => self.admit(record, credential, None, false),
             None => Err(bad(format!("the password for the user name {:?} is wrong", name()))),
+        }
+    }
+
+    /// Whether the password was right of late; where the guard blocks, as far as it lets that count.
+    fn was_right(&self, claim: &Claim, username: &str, password: &Secret, hash: &Secret) -> bool {
+        let verified = &self.memory.verified;
+        let Some(proof) = verified.proof(username, password.reveal(), hash.reveal()) else { return false };
+        if !verified.knows(&proof) {
+            return false;
+        }
+        let from_there = claim.peer.and_then(|peer| verified.from(&proof, peer.ip()));
+        let blocked =
+            self.memory.guard.blocked(claim.peer, Some(username), &self.force.parts.policy.guard, self.now);
+        match from_there {
+            Some(from_there) if blocked.address => !blocked.wholly && verified.knows(&from_there),
+            Some(from_there) => {
+                verified.remember(from_there);
+                true
+            }
+            None => true,
         }
     }
 

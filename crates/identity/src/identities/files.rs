@@ -20,6 +20,11 @@ pub struct FileRecords {
 }
 
 impl FileRecords {
+    /// The record of a device, an owner or a service.
+    pub fn record(&self, subject: &Subject) -> Option<&Record> {
+        self.records.iter().find(|record| record.subject().as_ref() == Some(subject))
+    }
+
     /// How many devices there are.
     pub fn devices(&self) -> usize {
         self.records.iter().filter(|record| matches!(record.subject(), Some(Subject::Device(_)))).count()

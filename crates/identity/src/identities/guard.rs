@@ -1,9 +1,10 @@
 //! The guard: who tries wrong credentials time and again is not looked at for a while.
 //!
 //! Wrong attempts are counted by the address that they come from (of IPv6 the /64, which is one subscriber's) and by the name
-//! that they are for. While either is blocked, nothing is looked at that would take work; what is known to be right
-//! without any (a certificate, a password that was right of late) is let in all the same, so that a guesser shuts nobody out
-//! who was here before.
+//! that they are for. While either is blocked, nothing is looked at that would take work. What a handshake proved is let in
+//! all the same, and so is a password that was right of late: for a blocked name from anywhere, so that a guesser shuts
+//! nobody out who was here before; from a blocked address only if it was right from there before, and only as long as not
+//! ever more is tried from there, so that what is remembered does not make guessing cheap.
 
 use crate::generations::Generations;
 use std::hash::{BuildHasher, RandomState};
@@ -15,6 +16,28 @@ use windrose_policy as policy;
 
 /// Addresses and names whose wrong attempts are counted, at most.
 const MOST: usize = 100_000;
+
+/// Attempts from a blocked address, as a multiple of those that led to its block, after which what is remembered counts no
+/// more.
+const PATIENCE: u32 = 10;
+
+/// What is blocked of a claim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Blocked {
+    /// Its address.
+    pub(super) address: bool,
+    /// Its address, from which ever more is tried.
+    pub(super) wholly: bool,
+    /// Its name.
+    pub(super) name: bool,
+}
+
+impl Blocked {
+    /// Whether anything is.
+    pub(super) fn is_any(self) -> bool {
+        self.address || self.name
+    }
+}
 
 /// Counts wrong attempts.
 pub(super) struct Guard {
@@ -40,16 +63,29 @@ impl Guard {
         }
     }
 
-    /// Whether attempts from there, or for that name, are not looked at now.
-    pub(super) fn blocks(&self, peer: Option<SocketAddr>, name: Option<&str>, now: Instant) -> bool {
+    /// What is blocked of attempts from there, for that name.
+    pub(super) fn blocked(
+        &self,
+        peer: Option<SocketAddr>,
+        name: Option<&str>,
+        policy: &policy::Guard,
+        now: Instant,
+    ) -> Blocked {
         if self.blocks.load(Ordering::Relaxed) == 0 {
-            return false;
+            return Blocked::default();
         }
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.keys(peer, name)
-            .into_iter()
-            .flatten()
-            .any(|key| counts.get(&key).is_some_and(|count| count.blocked.is_some_and(|until| now < until)))
+        let mut count = |key: Option<u64>| {
+            let count = counts.get(&key?)?;
+            count.blocked.is_some_and(|until| now < until).then_some(count.failures)
+        };
+        let [address, name] = self.keys(peer, name).map(&mut count);
+        let most = policy.failures.saturating_mul(PATIENCE);
+        Blocked {
+            address: address.is_some(),
+            wholly: address.is_some_and(|tried| tried >= most),
+            name: name.is_some(),
+        }
     }
 
     /// A wrong attempt. Tells whether that begins a block.
@@ -108,6 +144,10 @@ mod tests {
         policy::Guard { failures: 3, within: Duration::from_secs(60), block: Duration::from_secs(30) }
     }
 
+    fn blocks(guard: &Guard, peer: Option<SocketAddr>, name: Option<&str>, now: Instant) -> bool {
+        guard.blocked(peer, name, &policy(), now).is_any()
+    }
+
     fn from(address: &str) -> Option<SocketAddr> {
         Some(SocketAddr::new(address.parse().unwrap(), 1))
     }
@@ -117,13 +157,13 @@ mod tests {
         let (guard, start) = (Guard::new(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         for (seconds, name) in [(0, "a"), (1, "b"), (2, "c")] {
-            assert!(!guard.blocks(from("10.0.0.1"), Some(name), after(seconds)));
+            assert!(!blocks(&guard, from("10.0.0.1"), Some(name), after(seconds)));
             guard.failed(from("10.0.0.1"), Some(name), &policy(), after(seconds));
         }
-        assert!(guard.blocks(from("10.0.0.1"), Some("d"), after(3)), "whatever name it tries");
-        assert!(guard.blocks(from("::ffff:10.0.0.1"), None, after(3)), "the same address");
-        assert!(!guard.blocks(from("10.0.0.2"), Some("a"), after(3)));
-        assert!(!guard.blocks(from("10.0.0.1"), Some("d"), after(33)), "it ends");
+        assert!(blocks(&guard, from("10.0.0.1"), Some("d"), after(3)), "whatever name it tries");
+        assert!(blocks(&guard, from("::ffff:10.0.0.1"), None, after(3)), "the same address");
+        assert!(!blocks(&guard, from("10.0.0.2"), Some("a"), after(3)));
+        assert!(!blocks(&guard, from("10.0.0.1"), Some("d"), after(33)), "it ends");
     }
 
     #[test]
@@ -132,8 +172,8 @@ mod tests {
         for number in 0..3 {
             guard.failed(from(&format!("10.0.0.{number}")), Some("victim"), &policy(), now);
         }
-        assert!(guard.blocks(from("10.0.1.1"), Some("victim"), now));
-        assert!(!guard.blocks(from("10.0.0.1"), Some("other"), now));
+        assert!(blocks(&guard, from("10.0.1.1"), Some("victim"), now));
+        assert!(!blocks(&guard, from("10.0.0.1"), Some("other"), now));
     }
 
     #[test]
@@ -142,8 +182,19 @@ mod tests {
         for number in 0..3 {
             guard.failed(from(&format!("2001:db8::{number}")), None, &policy(), now);
         }
-        assert!(guard.blocks(from("2001:db8::ffff"), None, now));
-        assert!(!guard.blocks(from("2001:db8:0:1::1"), None, now));
+        assert!(blocks(&guard, from("2001:db8::ffff"), None, now));
+        assert!(!blocks(&guard, from("2001:db8:0:1::1"), None, now));
+    }
+
+    #[test]
+    fn an_address_that_goes_on_is_blocked_wholly() {
+        let (guard, now) = (Guard::new(), Instant::now());
+        for number in 0..40 {
+            guard.failed(from("10.0.0.1"), None, &policy(), now);
+            let blocked = guard.blocked(from("10.0.0.1"), None, &policy(), now);
+            assert_eq!(blocked.address, number >= 2, "{number}");
+            assert_eq!(blocked.wholly, number >= 32, "{number}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use crate::generations::Generations;
 use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,18 @@ impl Verified {
         for part in [username.as_bytes(), password, hash] {
             digest.update(part.len().to_le_bytes());
             digest.update(part);
+        }
+        digest.finalize().first_chunk().copied()
+    }
+
+    /// The same proof, brought from an address.
+    pub(super) fn from(&self, proof: &Proof, peer: IpAddr) -> Option<Proof> {
+        let mut digest = Sha256::new_with_prefix(self.key?);
+        digest.update(b"from");
+        digest.update(proof);
+        match peer.to_canonical() {
+            IpAddr::V4(address) => digest.update(address.octets()),
+            IpAddr::V6(address) => digest.update(address.octets().get(..8).unwrap_or_default()),
         }
         digest.finalize().first_chunk().copied()
     }
