@@ -6,19 +6,23 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, Signer};
 use rustls::{CertificateError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use windrose_event::{Secret, Timestamp};
+use windrose_event::{CertificateClaim, Secret, Timestamp};
+use windrose_identity::{Above, Anchors};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// What a listener of DTLS has: asked anew by each handshake, so that a reload takes effect with the next one.
 pub trait Credentials: Send + Sync {
-    /// The pre-shared key of an identity, if anybody has it. Must not wait.
-    fn psk(&self, identity: &[u8]) -> Option<Secret>;
+    /// The pre-shared key of an identity, if that takes no wait; `None`: the driver is [asked](super::Output::Key).
+    fn psk(&self, identity: &[u8]) -> Option<Option<Secret>>;
 
     /// The certificates. `None`: clients come with pre-shared keys only.
     fn profile(&self) -> Option<Arc<Profile>>;
 }
+
+/// Certificates between clients' and authorities that are remembered.
+const MOST_INTERMEDIATES: usize = 64;
 
 /// A server's certificates, each with the names that it is for.
 pub type NamedCertificates = Vec<(Vec<String>, Arc<CertifiedKey>)>;
@@ -30,6 +34,10 @@ pub struct Profile {
     certificates: NamedCertificates,
     /// Verifies clients' certificates, if they are asked for any.
     clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// What they are verified against.
+    authorities: Arc<Anchors>,
+    /// Others that were found above clients' certificates: tickets name them.
+    intermediates: Mutex<Vec<Above>>,
     /// Whether a client has to have one.
     required: bool,
     /// Stands for both in tickets.
@@ -51,18 +59,19 @@ pub(super) fn client_schemes() -> impl Iterator<Item = u16> {
 }
 
 impl Profile {
-    /// From a server's certificates, what verifies those of clients, whether a client has to have one, and what changes
-    /// whenever either of the latter does.
+    /// From a server's certificates, what verifies those of clients, and against which authorities, whether a client has to
+    /// have one, and what changes whenever any of these does.
     pub fn new(
         certificates: NamedCertificates,
         clients: Option<Arc<dyn ClientCertVerifier>>,
+        authorities: Arc<Anchors>,
         required: bool,
         trust: [u8; 32],
     ) -> Self {
         let ours: Vec<SignatureScheme> = SCHEMES.iter().take(2).map(|(scheme, _)| *scheme).collect();
         let mut certificates = certificates;
         certificates.retain(|(_, certified)| certified.key.choose_scheme(&ours).is_some());
-        Self { certificates, clients, required, trust }
+        Self { certificates, clients, authorities, intermediates: Mutex::default(), required, trust }
     }
 
     /// Whether there is a certificate that DTLS can use.
@@ -73,6 +82,32 @@ impl Profile {
     /// What a ticket relies on.
     pub(super) fn trust(&self) -> &[u8; 32] {
         &self.trust
+    }
+
+    /// What a client's chain says of it, once it is verified. What stands above it can be [found](Self::find_above) from now on.
+    pub(super) fn claim(&self, chain: &[CertificateDer<'static>]) -> Option<CertificateClaim> {
+        let claim = crate::tls::chain_claim(chain, &self.authorities)?;
+        for (digest, der) in claim.issuers.iter().zip(&claim.chain) {
+            if self.authorities.iter().all(|above| above.digest != *digest) {
+                let mut known = self.intermediates.lock().unwrap_or_else(PoisonError::into_inner);
+                if known.iter().all(|above| above.digest != *digest) {
+                    if known.len() >= MOST_INTERMEDIATES {
+                        known.remove(0);
+                    }
+                    known.push(Above { digest: *digest, der: der.clone() });
+                }
+            }
+        }
+        Some(claim)
+    }
+
+    /// The certificates that a ticket names, if all of them are known.
+    pub(super) fn find_above(&self, digests: &[[u8; 32]]) -> Option<Vec<Above>> {
+        let others = self.intermediates.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |digest: &[u8; 32]| {
+            self.authorities.iter().chain(&*others).find(|above| above.digest == *digest).cloned()
+        };
+        digests.iter().map(find).collect()
     }
 
     /// Whether clients are asked for certificates.

@@ -35,7 +35,8 @@ impl HalfOpen {
 
     /// Sends it again, but not for ever; whether it did.
     pub(super) fn repeat(&mut self, outbox: &mut Outbox) -> bool {
-        if self.repeats >= MAX_REPEATS {
+        // While a key is looked for, it is our turn to speak and nothing was lost.
+        if self.repeats >= MAX_REPEATS || self.handshake.asks().is_some() {
             return false;
         }
         self.repeats += 1;

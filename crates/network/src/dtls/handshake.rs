@@ -16,7 +16,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::rand;
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
-use windrose_event::{Text, Timestamp};
+use windrose_event::{CertificateClaim, Secret, Text, Timestamp};
 
 /// The largest message of a client that is not asked for a certificate: an identity of a key and a point fit.
 const MAX_PLAIN_MESSAGE: usize = 1024;
@@ -54,7 +54,13 @@ pub(super) struct Handshake {
     private: Option<PrivateKey>,
     profile: Option<Arc<Profile>>,
     chain: Vec<CertificateDer<'static>>,
+    /// What the chain says, once it is verified.
+    claim: Option<CertificateClaim>,
     identity: Option<Text>,
+    /// The identity's key, if it has one.
+    psk: Option<Secret>,
+    /// What goes on once the driver has found out the key.
+    asking: Option<Asking>,
     master: Option<Master>,
     /// The client would like a ticket.
     wants_ticket: bool,
@@ -68,6 +74,13 @@ pub(super) struct Handshake {
     early: Option<(Position, Vec<u8>)>,
 }
 
+/// A key exchange that waits for a key.
+struct Asking {
+    identity: Vec<u8>,
+    /// The client's share of Diffie-Hellman, if the suite has that.
+    public: Option<Vec<u8>>,
+}
+
 /// What a datagram did to a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -75,6 +88,8 @@ pub(super) enum Progress {
     Waiting,
     /// The client repeats what was answered: the answer was lost.
     Repeated,
+    /// A key is to be found out: see [`Handshake::asks`].
+    Asks,
     /// The client has proved what it claims; the last flight is to be sent.
     Done,
 }
@@ -82,7 +97,7 @@ pub(super) enum Progress {
 /// Who the handshake proved to be there.
 pub(super) struct Proof {
     pub(super) identity: Option<Text>,
-    pub(super) certificate: Option<CertificateDer<'static>>,
+    pub(super) certificate: Option<CertificateClaim>,
 }
 
 impl Handshake {
@@ -98,8 +113,8 @@ impl Handshake {
             let detail = format!("it speaks version {:02x?} of DTLS at most, older than 1.2", hello.version);
             return Err(Failure::new(Alert::PROTOCOL_VERSION, "version", detail));
         }
-        if let Some(resumed) = resumable(now, heard, credentials, node) {
-            return Self::resume(heard, resumed);
+        if let Some((resumed, claim)) = resumable(now, heard, credentials, node) {
+            return Self::resume(heard, resumed, claim);
         }
         let Choice { suite, group, signing, profile } = choose(hello, credentials)?;
         let mut handshake = Self::new(heard, suite)?;
@@ -165,7 +180,10 @@ impl Handshake {
             private: None,
             profile: None,
             chain: Vec::new(),
+            claim: None,
             identity: None,
+            psk: None,
+            asking: None,
             master: None,
             wants_ticket: false,
             resumed: false,
@@ -178,7 +196,7 @@ impl Handshake {
     }
 
     /// Goes on from a ticket: one flight each, ours first (RFC 5077 §3.1).
-    fn resume(heard: &Heard<'_>, resumed: Resumed) -> Result<Self, Failure> {
+    fn resume(heard: &Heard<'_>, resumed: Resumed, claim: Option<CertificateClaim>) -> Result<Self, Failure> {
         let hello = &heard.hello;
         let mut handshake = Self::new(heard, resumed.suite)?;
         let server_random = handshake.server_random;
@@ -189,7 +207,7 @@ impl Handshake {
         handshake.resumed = true;
         handshake.expected = Expected::Finished;
         handshake.identity = resumed.identity;
-        handshake.chain.extend(resumed.certificate);
+        handshake.claim = claim;
         Ok(handshake)
     }
 
@@ -228,18 +246,64 @@ impl Handshake {
             1 => self.handle_protected(position, payload)?,
             _ => false,
         };
+        // Nothing was lost while a key is looked for.
+        if self.asking.is_some() {
+            return Ok(Progress::Waiting);
+        }
+        match self.handle_messages(now, credentials, node)? {
+            Progress::Waiting if repeated => Ok(Progress::Repeated),
+            progress => Ok(progress),
+        }
+    }
+
+    /// Takes what is there whole and in order.
+    fn handle_messages(
+        &mut self,
+        now: Timestamp,
+        credentials: &dyn Credentials,
+        node: &NodeKeys,
+    ) -> Result<Progress, Failure> {
         while let Some((message, sequence, body)) = self.assembly.pop() {
             self.handle_message(now, message, sequence, &body, credentials, node)?;
             if message == kind::FINISHED {
                 return Ok(Progress::Done);
             }
-            if message == kind::CLIENT_KEY_EXCHANGE
-                && let Some((position, mut payload)) = self.early.take()
-            {
-                self.handle_protected(position, &mut payload)?;
+            if self.asking.is_some() {
+                return Ok(Progress::Asks);
+            }
+            if message == kind::CLIENT_KEY_EXCHANGE {
+                self.handle_early()?;
             }
         }
-        Ok(if repeated { Progress::Repeated } else { Progress::Waiting })
+        Ok(Progress::Waiting)
+    }
+
+    /// The identity whose key it waits for.
+    pub(super) fn asks(&self) -> Option<&[u8]> {
+        self.asking.as_ref().map(|asking| &asking.identity[..])
+    }
+
+    /// Takes the key that it waits for; `None`: nobody has that identity.
+    pub(super) fn handle_key(
+        &mut self,
+        now: Timestamp,
+        known: Option<Secret>,
+        credentials: &dyn Credentials,
+        node: &NodeKeys,
+    ) -> Result<Progress, Failure> {
+        let Some(Asking { identity, public }) = self.asking.take() else { return Ok(Progress::Waiting) };
+        let psk = self.key_of(&identity, known)?;
+        self.exchange_keys(Some(&psk), public.as_deref())?;
+        self.handle_early()?;
+        self.handle_messages(now, credentials, node)
+    }
+
+    /// Takes what overtook the keys, now that they are there.
+    fn handle_early(&mut self) -> Result<(), Failure> {
+        if let Some((position, mut payload)) = self.early.take() {
+            self.handle_protected(position, &mut payload)?;
+        }
+        Ok(())
     }
 
     /// Takes a record under the new keys; whether it repeats an earlier one.
@@ -299,7 +363,7 @@ impl Handshake {
                     return Ok(());
                 }
                 if self.wants_ticket {
-                    self.give_ticket(now, credentials, node);
+                    self.give_ticket(now, node);
                 }
                 self.finish()
             }
@@ -327,6 +391,7 @@ impl Handshake {
             }
         } else {
             profile.verify_chain(&self.chain, now)?;
+            self.claim = profile.claim(&self.chain);
         }
         self.expected = Expected::KeyExchange;
         Ok(())
@@ -336,14 +401,34 @@ impl Handshake {
     fn handle_key_exchange(&mut self, body: &[u8], credentials: &dyn Credentials) -> Result<(), Failure> {
         let malformed = || Failure::malformed("key exchange");
         let mut from = Reader::new(body);
-        let psk = if self.suite.exchange.has_psk() {
-            let identity = from.vec16().ok_or_else(malformed)?;
-            Some(self.find_psk(identity, credentials)?)
-        } else {
-            None
+        let identity = match self.suite.exchange.has_psk() {
+            true => Some(from.vec16().ok_or_else(malformed)?),
+            false => None,
         };
-        let shared = if self.suite.exchange.is_ephemeral() {
-            let public = from.vec8().ok_or_else(malformed)?;
+        let public = match self.suite.exchange.is_ephemeral() {
+            true => Some(from.vec8().ok_or_else(malformed)?),
+            false => None,
+        };
+        if !from.is_empty() {
+            return Err(malformed());
+        }
+        let psk = match identity {
+            Some(identity) => match credentials.psk(identity) {
+                Some(known) => Some(self.key_of(identity, known)?),
+                None => {
+                    let (identity, public) = (identity.to_vec(), public.map(<[u8]>::to_vec));
+                    self.asking = Some(Asking { identity, public });
+                    return Ok(());
+                }
+            },
+            None => None,
+        };
+        self.exchange_keys(psk.as_deref(), public)
+    }
+
+    /// Both sides have what their keys come from.
+    fn exchange_keys(&mut self, psk: Option<&[u8]>, public: Option<&[u8]>) -> Result<(), Failure> {
+        let shared = if let Some(public) = public {
             let private = self.private.take().ok_or_else(|| Failure::internal("agree on a secret"))?;
             let bad = || {
                 let detail = "its share of Diffie-Hellman is not a point of the curve";
@@ -354,10 +439,7 @@ impl Handshake {
         } else {
             None
         };
-        if !from.is_empty() {
-            return Err(malformed());
-        }
-        let premaster = match (&psk, &shared) {
+        let premaster = match (psk, &shared) {
             (Some(psk), shared) => psk_premaster(shared.as_deref(), psk),
             (None, Some(shared)) => shared.clone(),
             (None, None) => return Err(Failure::internal("agree on a secret")),
@@ -381,13 +463,13 @@ impl Handshake {
     }
 
     /// The key of an identity; for an unknown one, a key that nobody has.
-    fn find_psk(&mut self, identity: &[u8], credentials: &dyn Credentials) -> Result<Vec<u8>, Failure> {
-        let known = credentials.psk(identity);
+    fn key_of(&mut self, identity: &[u8], known: Option<Secret>) -> Result<Vec<u8>, Failure> {
         let text = Text::copy_from_utf8(identity).ok();
         let said = || Text::from(shortened(&identity.escape_ascii().to_string()).as_str());
         let is_known = known.is_some() && text.is_some();
         self.identity = Some(text.unwrap_or_else(said));
-        match known.filter(|_| is_known) {
+        self.psk = known.filter(|_| is_known);
+        match &self.psk {
             Some(key) => Ok(key.reveal().to_vec()),
             None => {
                 let mut key = vec![0; NOBODYS_KEY_BYTES];
@@ -438,16 +520,16 @@ impl Handshake {
     }
 
     /// Adds the ticket that was promised, or the word that there is none after all (RFC 5077 §3.3).
-    fn give_ticket(&mut self, now: Timestamp, credentials: &dyn Credentials, node: &NodeKeys) {
+    fn give_ticket(&mut self, now: Timestamp, node: &NodeKeys) {
         let ticket = || {
-            let key = self.identity.as_ref().map(|identity| credentials.psk(identity.as_str().as_bytes()));
-            let proof = match (&self.identity, &key) {
-                (Some(identity), Some(Some(key))) => {
-                    Proven::Psk { identity: identity.as_str(), key: key.reveal() }
-                }
-                (None, _) => {
-                    Proven::Certificate { der: self.chain.first(), trust: self.profile.as_ref()?.trust() }
-                }
+            let above = self.claim.as_ref().map(|claim| &claim.issuers[..]).unwrap_or_default();
+            let proof = match (&self.identity, &self.psk) {
+                (Some(identity), Some(key)) => Proven::Psk { identity: identity.as_str(), key: key.reveal() },
+                (None, _) => Proven::Certificate {
+                    der: self.chain.first(),
+                    above,
+                    trust: self.profile.as_ref()?.trust(),
+                },
                 _ => return None,
             };
             let from = Resumable {
@@ -474,10 +556,7 @@ impl Handshake {
 
     /// Who is there. Only after [`Progress::Done`].
     pub(super) fn proof(&mut self) -> Proof {
-        Proof {
-            identity: self.identity.take(),
-            certificate: std::mem::take(&mut self.chain).into_iter().next(),
-        }
+        Proof { identity: self.identity.take(), certificate: self.claim.take() }
     }
 }
 
@@ -488,20 +567,28 @@ fn resumable(
     heard: &Heard<'_>,
     credentials: &dyn Credentials,
     node: &NodeKeys,
-) -> Option<Resumed> {
+) -> Option<(Resumed, Option<CertificateClaim>)> {
     let hello = &heard.hello;
     let ticket = hello.extensions.ticket.filter(|ticket| !ticket.is_empty())?;
     let resumed = node.open(now, ticket)?;
     let is_alike = resumed.extended == hello.extensions.extended_master_secret
         && numbers(hello.suites).any(|code| code == resumed.suite.code);
+    let mut claim = None;
     let holds = match &resumed.identity {
         Some(identity) => {
-            let key = credentials.psk(identity.as_str().as_bytes())?;
+            // Where the key has to be looked for, it is looked for in a whole handshake.
+            let key = credentials.psk(identity.as_str().as_bytes())??;
             node.still_holds(&resumed, key.reveal())
         }
-        None => node.still_holds(&resumed, credentials.profile()?.trust()),
+        None => {
+            let profile = credentials.profile()?;
+            if let Some(certificate) = &resumed.certificate {
+                claim = Some(crate::tls::resumed_claim(certificate, profile.find_above(&resumed.above)?)?);
+            }
+            node.still_holds(&resumed, profile.trust())
+        }
     };
-    (is_alike && holds).then_some(resumed)
+    (is_alike && holds).then_some((resumed, claim))
 }
 
 /// The body of a CertificateRequest (RFC 5246 §7.4.4): certificates of ECDSA or RSA, of any authority.

@@ -6,14 +6,14 @@ use super::half_open::{HalfOpen, HalfOpens};
 use super::handshake::{Handshake, Progress};
 use super::hello::{Heard, Unheard};
 use super::message::{Alert, Failure};
-use super::outbox::{Outbox, Output, Route};
+use super::outbox::{KeyQuestion, Outbox, Output, Route};
 use super::record::{Position, Record, VERSION, kind, put_header, split_record};
 use super::sessions::Sessions;
 use super::tickets::NodeKeys;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use windrose_event::{Claim, Moment, Now};
+use windrose_event::{Claim, Moment, Now, Secret, Subject};
 use windrose_protocol::coap::SessionId;
 
 /// So many clients that were asked to show their address and did not are worth a word.
@@ -202,14 +202,33 @@ impl Dtls {
     /// A record of a handshake on its way.
     fn handle_handshake(&mut self, now: Now, route: Route, position: Position, payload: &mut [u8]) {
         let Some(half) = self.half_open.get(&route) else { return };
-        match half.handshake.handle_record(
-            now.wall,
-            position,
-            payload,
-            &*self.config.credentials,
-            &self.config.keys,
-        ) {
+        let (credentials, keys) = (&*self.config.credentials, &self.config.keys);
+        let progress = half.handshake.handle_record(now.wall, position, payload, credentials, keys);
+        self.go_on(now, route, progress);
+    }
+
+    /// Takes the key that a handshake [asked](Output::Key) for; `None`: nobody has that identity, which it learns as one with
+    /// a wrong key does (RFC 4279 §2).
+    pub fn handle_key(&mut self, now: Now, question: KeyQuestion, known: Option<Secret>) {
+        let KeyQuestion { route, random } = question;
+        let Some(half) = self.half_open.get(&route).filter(|half| half.client_random == random) else {
+            return;
+        };
+        let (credentials, keys) = (&*self.config.credentials, &self.config.keys);
+        let progress = half.handshake.handle_key(now.wall, known, credentials, keys);
+        self.go_on(now, route, progress);
+    }
+
+    fn go_on(&mut self, now: Now, route: Route, progress: Result<Progress, Failure>) {
+        let Some(half) = self.half_open.get(&route) else { return };
+        match progress {
             Ok(Progress::Waiting) => {}
+            Ok(Progress::Asks) => {
+                if let Some(identity) = half.handshake.asks() {
+                    let question = KeyQuestion { route, random: half.client_random };
+                    self.outbox.key(question, identity);
+                }
+            }
             Ok(Progress::Repeated) => self.counts.repeated += u64::from(half.repeat(&mut self.outbox)),
             Ok(Progress::Done) => {
                 if let Some(half) = self.half_open.remove(&route) {
@@ -256,7 +275,7 @@ impl Dtls {
         tracing::debug!(peer = %route.peer, suite, "a session of DTLS");
         let claim = Claim {
             psk_identity: proof.identity,
-            certificate: proof.certificate.and_then(|der| crate::tls::certificate_claim(&der)).map(Arc::new),
+            certificate: proof.certificate.map(Arc::new),
             listener: Arc::clone(&self.config.listener),
             peer: Some(route.peer),
             ..Claim::default()
@@ -342,9 +361,21 @@ impl Dtls {
         }
     }
 
+    /// It is known who is there: the session ends when one of these does.
+    pub fn recognise(&mut self, session: SessionId, subjects: &[Subject]) {
+        self.sessions.recognise(session, subjects);
+    }
+
     /// Ends a session, with a word to the peer.
-    pub fn close(&mut self, session: SessionId) {
-        self.close_for(session, "closed");
+    pub fn close(&mut self, session: SessionId, cause: &'static str) {
+        self.close_for(session, cause);
+    }
+
+    /// Ends the sessions of somebody, with a word to each.
+    pub fn revoke(&mut self, subject: &Subject) {
+        for session in self.sessions.of(subject) {
+            self.close_for(session, "revoked");
+        }
     }
 
     /// Ends all sessions, with a word to each peer.

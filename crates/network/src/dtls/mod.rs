@@ -34,5 +34,5 @@ mod tests;
 pub use counts::Counts;
 pub use credentials::{Credentials, NamedCertificates, Profile};
 pub use machine::{Dtls, DtlsConfig, DtlsLimits};
-pub use outbox::Output;
+pub use outbox::{KeyQuestion, Output};
 pub use tickets::NodeKeys;

@@ -37,6 +37,13 @@ pub enum Output<'a> {
         /// What.
         bytes: &'a [u8],
     },
+    /// Find out the pre-shared key of an identity, and [hand it in](super::Dtls::handle_key).
+    Key {
+        /// Who asks.
+        question: KeyQuestion,
+        /// The identity.
+        identity: Box<[u8]>,
+    },
     /// A session began: this is who is there.
     Opened {
         /// The session.
@@ -67,8 +74,17 @@ pub enum Output<'a> {
     },
 }
 
+/// A handshake that waits for a key.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyQuestion {
+    pub(super) route: Route,
+    /// Of the client: tells its handshakes apart.
+    pub(super) random: [u8; 32],
+}
+
 #[derive(Debug)]
 enum Queued {
+    Key(Box<(KeyQuestion, Box<[u8]>)>),
     Datagram(Route, Range<usize>),
     Plain(SessionId, Range<usize>),
     Opened(SessionId, Box<Claim>),
@@ -99,6 +115,10 @@ impl Outbox {
             Queued::Datagram(Route { peer, local }, range) => {
                 Output::Datagram { peer, local, bytes: bytes(range) }
             }
+            Queued::Key(asked) => {
+                let (question, identity) = *asked;
+                Output::Key { question, identity }
+            }
             Queued::Plain(session, range) => Output::Plain { session, bytes: bytes(range) },
             Queued::Opened(session, claim) => Output::Opened { session, claim },
             Queued::Closed(session) => Output::Closed { session },
@@ -116,6 +136,10 @@ impl Outbox {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.queue.push_back(Queued::Plain(session, start..self.bytes.len()));
+    }
+
+    pub(super) fn key(&mut self, question: KeyQuestion, identity: &[u8]) {
+        self.queue.push_back(Queued::Key(Box::new((question, identity.into()))));
     }
 
     pub(super) fn opened(&mut self, session: SessionId, claim: Box<Claim>) {

@@ -6,9 +6,11 @@ use super::message::Alert;
 use super::outbox::{Outbox, Route};
 use super::record::{self, Position, Window};
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::BuildHasher;
 use std::time::Duration;
-use windrose_event::Moment;
+use windrose_event::{Moment, Subject};
 use windrose_protocol::coap::SessionId;
 
 /// How often the last flight of a handshake is sent again: whoever repeats the question has the keys, but may be a replay.
@@ -28,6 +30,8 @@ pub(super) struct Session {
     numbers: Numbers,
     /// When it last said something genuine.
     heard: Moment,
+    /// Marks of whom it is of, once that is known.
+    who: Box<[u64]>,
     /// Our last flight, until the client shows that it has it.
     last: Option<Box<(Flight, u8)>>,
 }
@@ -88,6 +92,9 @@ pub(super) struct Sessions {
     idle: VecDeque<(Moment, SessionId)>,
     longest_idle: Duration,
     next_serial: u32,
+    /// Sessions by marks of whom they are of: digests with keys of our own. Should two be alike, one session too many ends.
+    by_who: BTreeSet<(u64, u32)>,
+    marks: RandomState,
 }
 
 impl Sessions {
@@ -98,6 +105,8 @@ impl Sessions {
             idle: VecDeque::new(),
             longest_idle,
             next_serial: 0,
+            by_who: BTreeSet::new(),
+            marks: RandomState::new(),
         }
     }
 
@@ -135,7 +144,16 @@ impl Sessions {
         let id = SessionId(u64::from(self.next_serial) << 32 | u64::from(place));
         self.next_serial = self.next_serial.wrapping_add(1);
         let last = Some(Box::new((last, 0)));
-        entry.insert(Box::new(Session { id, route, keys, window, numbers, heard: now, last }));
+        entry.insert(Box::new(Session {
+            id,
+            route,
+            keys,
+            window,
+            numbers,
+            heard: now,
+            who: Box::default(),
+            last,
+        }));
         self.by_route.insert(route, place);
         self.idle.push_back((now + self.longest_idle, id));
         Some(id)
@@ -144,7 +162,32 @@ impl Sessions {
     pub(super) fn remove(&mut self, id: SessionId) -> Option<Box<Session>> {
         let session = self.all.get(index(id)).filter(|session| session.id == id)?;
         self.by_route.remove(&session.route);
+        if let Ok(place) = u32::try_from(index(id)) {
+            for mark in &session.who {
+                self.by_who.remove(&(*mark, place));
+            }
+        }
         self.all.try_remove(index(id))
+    }
+
+    /// It is known whom a session is of.
+    pub(super) fn recognise(&mut self, id: SessionId, subjects: &[Subject]) {
+        let Ok(place) = u32::try_from(index(id)) else { return };
+        let who: Box<[u64]> = subjects.iter().map(|subject| self.marks.hash_one(subject)).collect();
+        let Some(session) = self.get(id) else { return };
+        let before = std::mem::replace(&mut session.who, who.clone());
+        for mark in &before {
+            self.by_who.remove(&(*mark, place));
+        }
+        self.by_who.extend(who.iter().map(|mark| (*mark, place)));
+    }
+
+    /// The sessions of somebody.
+    pub(super) fn of(&self, subject: &Subject) -> Vec<SessionId> {
+        let mark = self.marks.hash_one(subject);
+        let places = self.by_who.range((mark, 0)..=(mark, u32::MAX));
+        let session = |place: u32| self.all.get(usize::try_from(place).ok()?).map(|session| session.id);
+        places.filter_map(|(_, place)| session(*place)).collect()
     }
 
     pub(super) fn next_timeout(&self) -> Option<Moment> {

@@ -16,7 +16,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// How long a ticket is good for: a thing that wakes up once a day keeps its session.
 const LIFETIME: Duration = Duration::from_secs(25 * 3600);
-/// The largest certificate that goes into a ticket; whoever has a larger one gets none. The client's first words, with the
+/// The largest certificate, with the digests of those above it, that goes into a ticket; whoever has a larger one gets none. The client's first words, with the
 /// ticket in them, have to fit into one datagram.
 const MAX_CERTIFICATE: usize = 700;
 
@@ -60,8 +60,9 @@ pub(super) struct Resumable<'a> {
 pub(super) enum Proven<'a> {
     /// A pre-shared key: the identity still has to have this one.
     Psk { identity: &'a str, key: &'a [u8] },
-    /// A certificate, or none: the listener still has to trust the same authorities, and to want the same.
-    Certificate { der: Option<&'a CertificateDer<'static>>, trust: &'a [u8; 32] },
+    /// A certificate, or none, with the digests of those above it: the listener still has to trust the same authorities, and to
+    /// want the same.
+    Certificate { der: Option<&'a CertificateDer<'static>>, above: &'a [[u8; 32]], trust: &'a [u8; 32] },
 }
 
 /// What a ticket holds, once it proved to be ours and in time.
@@ -71,6 +72,8 @@ pub(super) struct Resumed {
     pub(super) master: Master,
     pub(super) identity: Option<Text>,
     pub(super) certificate: Option<CertificateDer<'static>>,
+    /// Digests of the certificates above it.
+    pub(super) above: Vec<[u8; 32]>,
     /// What [`NodeKeys::still_holds`] looks at.
     mark: [u8; 32],
 }
@@ -79,19 +82,20 @@ impl NodeKeys {
     /// A NewSessionTicket message (RFC 5077 §3.3), if there can be one.
     pub(super) fn ticket(&self, now: Timestamp, sequence: u16, from: &Resumable<'_>) -> Option<Vec<u8>> {
         let end = now + LIFETIME;
-        let (identity, certificate, mark) = match &from.proof {
-            Proven::Psk { identity, key } => (identity.as_bytes(), None, self.mark(key)),
-            Proven::Certificate { der, trust } => (&[][..], *der, self.mark(&trust[..])),
+        let (identity, certificate, above, mark) = match &from.proof {
+            Proven::Psk { identity, key } => (identity.as_bytes(), None, &[][..], self.mark(key)),
+            Proven::Certificate { der, above, trust } => (&[][..], *der, *above, self.mark(&trust[..])),
         };
         let end = match certificate {
             Some(certificate) => end.min(last_moment(certificate)?),
             None => end,
         };
         let certificate = certificate.map(AsRef::as_ref).unwrap_or_default();
-        if certificate.len() > MAX_CERTIFICATE {
+        let above = above.as_flattened();
+        if certificate.len() + above.len() > MAX_CERTIFICATE {
             return None;
         }
-        let mut plain = Vec::with_capacity(128 + identity.len() + certificate.len());
+        let mut plain = Vec::with_capacity(128 + identity.len() + certificate.len() + above.len());
         plain.extend_from_slice(&end.as_micros().to_be_bytes());
         plain.extend_from_slice(&from.suite.code.to_be_bytes());
         plain.push(u8::from(from.extended));
@@ -99,6 +103,7 @@ impl NodeKeys {
         plain.extend_from_slice(&mark);
         put_vec16(&mut plain, identity);
         put_vec16(&mut plain, certificate);
+        put_vec16(&mut plain, above);
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let unique = Nonce::assume_unique_for_key(nonce);
@@ -122,14 +127,23 @@ impl NodeKeys {
         let extended = from.u8()? == 1;
         let master = Master::from_bytes(from.take(MASTER_BYTES)?)?;
         let mark = from.array()?;
-        let (identity, certificate) = (from.vec16()?, from.vec16()?);
+        let (identity, certificate, above) = (from.vec16()?, from.vec16()?, from.vec16()?);
+        let (above, _) = above.as_chunks::<32>();
         let identity = match identity {
             [] => None,
             identity => Some(Text::copy_from_utf8(identity).ok()?),
         };
         let certificate = (!certificate.is_empty()).then(|| CertificateDer::from(certificate.to_vec()));
         let suite = *SUITES.iter().find(|suite| suite.code == code)?;
-        (now < end).then_some(Resumed { suite, extended, master, identity, certificate, mark })
+        (now < end).then_some(Resumed {
+            suite,
+            extended,
+            master,
+            identity,
+            certificate,
+            above: above.to_vec(),
+            mark,
+        })
     }
 
     /// Whether what the ticket's first handshake relied on (the key, or what is trusted) is as it was.

@@ -107,7 +107,12 @@ impl Shard {
         u16::try_from(self.links.len()).unwrap_or(u16::MAX)
     }
 
-    fn port(&self, id: SocketId) -> Option<Rc<Port>> {
+    /// All sockets of datagrams.
+    pub(super) fn ports(&self) -> Vec<Rc<Port>> {
+        self.doors.borrow().iter().map(|door| Rc::clone(&door.port)).collect()
+    }
+
+    pub(super) fn port(&self, id: SocketId) -> Option<Rc<Port>> {
         self.doors.borrow().iter().find(|door| door.port.id == id).map(|door| Rc::clone(&door.port))
     }
 

@@ -24,5 +24,7 @@ impl Shard {
     /// What is known of some is not as it was.
     pub(crate) fn identities_changed(self: &Rc<Self>, changes: &std::sync::Arc<[IdentityChange]>) {
         self.input(Input::IdentitiesChanged(std::sync::Arc::clone(changes)));
+        // After the engine: what it has to say to somebody still goes by the session.
+        self.end_sessions(changes);
     }
 }

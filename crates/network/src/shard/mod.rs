@@ -11,6 +11,7 @@ mod exchanges;
 mod handshakes;
 mod identify;
 mod link;
+mod recognise;
 mod secured;
 mod socket;
 mod timer;
@@ -94,6 +95,10 @@ pub(crate) struct Shard {
     doorstep: Cell<usize>,
     /// Claims, and steps of conversations, that wait for the registry.
     identifying: Cell<usize>,
+    /// Keys that are being looked for.
+    keys_sought: Cell<usize>,
+    /// Counts changes of what is known of somebody.
+    standing: Cell<u64>,
     /// Conversations whose peer is to answer: at most one for each connection.
     talks: RefCell<HashMap<ConnectionId, Talk>>,
     pub(crate) handshakes: RefCell<Handshakes>,
@@ -183,6 +188,8 @@ impl Shard {
             draining: Cell::new(false),
             doorstep: Cell::new(0),
             identifying: Cell::new(0),
+            keys_sought: Cell::new(0),
+            standing: Cell::new(0),
             talks: RefCell::default(),
             handshakes: RefCell::new(Handshakes::default()),
             notices: RefCell::new(Notices::default()),

@@ -2,14 +2,15 @@
 
 use super::Shard;
 use super::datagrams::Port;
-use crate::dtls::{self, Credentials, DtlsConfig, DtlsLimits, Output, Profile};
+use crate::dtls::{self, Credentials, DtlsConfig, DtlsLimits, KeyQuestion, Output, Profile};
+use crate::pump::SocketId;
 use crate::tls::TlsTable;
 use crate::udp::Arrivals;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use windrose_event::{Moment, Now, Registry, Secret, metrics};
+use windrose_event::{Claim, Moment, Now, Registry, Secret, metrics};
 use windrose_policy::{Dtls, Listener, Snapshot};
 use windrose_protocol::coap::{Remote, Server, SessionId};
 
@@ -23,6 +24,10 @@ pub(super) struct Secured {
     sealed: Vec<u8>,
     /// What is to be told once the machines have been.
     mishaps: Vec<(SocketAddr, &'static str, Cow<'static, str>)>,
+    /// Keys that are to be looked for then.
+    questions: Vec<(KeyQuestion, Box<[u8]>)>,
+    /// Sessions that have begun, whose somebody is to be found out then.
+    opened: Vec<(SessionId, Box<Claim>)>,
 }
 
 /// What a listener proves itself with, as the document in force and the registry have it.
@@ -34,8 +39,8 @@ struct ListenerCredentials {
 }
 
 impl Credentials for ListenerCredentials {
-    fn psk(&self, identity: &[u8]) -> Option<Secret> {
-        self.registry.psk_at_once(identity).flatten()
+    fn psk(&self, identity: &[u8]) -> Option<Option<Secret>> {
+        self.registry.psk_at_once(identity)
     }
 
     fn profile(&self) -> Option<Arc<Profile>> {
@@ -44,6 +49,11 @@ impl Credentials for ListenerCredentials {
 }
 
 impl Secured {
+    /// Its machine, within [`Shard::with_secured`].
+    pub(super) fn dtls(&mut self) -> &mut dtls::Dtls {
+        &mut self.dtls
+    }
+
     pub(super) fn next_timeout(&self) -> Option<Moment> {
         self.dtls.next_timeout()
     }
@@ -85,7 +95,11 @@ impl Secured {
                 Output::Plain { session, bytes } => {
                     machine.handle_datagram(now, Remote::Session(session), bytes);
                 }
-                Output::Opened { session, claim } => machine.handle_session(now, session, *claim),
+                Output::Key { question, identity } => self.questions.push((question, identity)),
+                Output::Opened { session, claim } => {
+                    self.opened.push((session, claim.clone()));
+                    machine.handle_session(now, session, *claim);
+                }
                 Output::Closed { session } => machine.handle_session_end(now, session),
                 Output::Mishap { peer, cause, detail } => self.mishaps.push((peer, cause, detail)),
             }
@@ -114,7 +128,13 @@ impl Shard {
             keys: Arc::clone(&self.node_keys),
             limits: self.dtls_limits(&self.snapshot()),
         };
-        Secured { dtls: dtls::Dtls::new(config), sealed: Vec::new(), mishaps: Vec::new() }
+        Secured {
+            dtls: dtls::Dtls::new(config),
+            sealed: Vec::new(),
+            mishaps: Vec::new(),
+            questions: Vec::new(),
+            opened: Vec::new(),
+        }
     }
 
     /// What the document's limits mean to one of so many shards.
@@ -193,8 +213,19 @@ impl Shard {
         });
     }
 
-    /// Changes both machines, and has the engine hear of it. `change` returns the bytes that came in and went out.
-    fn mutate(
+    /// Changes the machine of a socket that is secured, if it is still there.
+    pub(super) fn with_secured(self: &Rc<Self>, socket: SocketId, change: impl FnOnce(&mut Secured, Now)) {
+        let Some(port) = self.port(socket) else { return };
+        let Some(secured) = &port.secured else { return };
+        let now = self.now();
+        self.mutate(now, &port, &mut secured.borrow_mut(), |secured, machine| {
+            change(secured, now);
+            (0, secured.drain(now, &port, machine))
+        });
+        self.act(now);
+    }
+
+    fn mutate_core(
         &self,
         now: Now,
         port: &Port,
@@ -202,11 +233,30 @@ impl Shard {
         change: impl FnOnce(&mut Secured, &mut Server) -> (u64, u64),
     ) {
         let mut bytes = (0, 0);
-        {
-            let mut core = self.core.borrow_mut();
-            core.pump.mutate_socket(now, port.id, |machine| bytes = change(secured, machine));
-            core.bytes_in += bytes.0;
-            core.bytes_out += bytes.1;
+        let mut core = self.core.borrow_mut();
+        core.pump.mutate_socket(now, port.id, |machine| bytes = change(secured, machine));
+        core.bytes_in += bytes.0;
+        core.bytes_out += bytes.1;
+    }
+
+    /// Changes both machines, and has the engine hear of it. `change` returns the bytes that came in and went out.
+    fn mutate(
+        self: &Rc<Self>,
+        now: Now,
+        port: &Port,
+        secured: &mut Secured,
+        change: impl FnOnce(&mut Secured, &mut Server) -> (u64, u64),
+    ) {
+        self.mutate_core(now, port, secured, change);
+        for (question, identity) in std::mem::take(&mut secured.questions) {
+            self.look_for_key(port.id, question, &identity);
+        }
+        if !secured.opened.is_empty() {
+            for (session, claim) in std::mem::take(&mut secured.opened) {
+                self.recognise(port.id, secured, session, claim);
+            }
+            // Whoever is not let in is told.
+            self.mutate_core(now, port, secured, |secured, machine| (0, secured.drain(now, port, machine)));
         }
         for (peer, cause, detail) in secured.mishaps.drain(..) {
             self.tell_mishap(port.id, Remote::udp(peer), cause, &detail);

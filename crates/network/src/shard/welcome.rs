@@ -9,7 +9,7 @@ use super::candidates::Candidates;
 use super::early::{Early, Transport};
 use super::upgrade::{Choice, choose};
 use crate::http::server::{ConnectionFacts, serve};
-use crate::tls::{Agreed, certificate_claim, read_hello, refuse_name, shake_hands};
+use crate::tls::{Agreed, Chosen, certificate_claim, chain_claim, read_hello, refuse_name, shake_hands};
 use rustls_pki_types::CertificateDer;
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::StartHandshake;
 use windrose_event::{CertificateClaim, Claim};
+use windrose_identity::Anchors;
 use windrose_policy::{Listener, Protocol};
 use windrose_protocol::proxy;
 use windrose_protocol::websocket::WebSocket;
@@ -140,7 +141,7 @@ impl Visitor {
             Agreed::Nothing
         };
         let entry = candidates.first().tls.as_deref().unwrap_or_default();
-        let Some(config) = self.shard.tls.server(entry, &hello, agreed) else {
+        let Some(Chosen { config, authorities }) = self.shard.tls.server(entry, &hello, agreed) else {
             self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };
@@ -159,7 +160,7 @@ impl Visitor {
                 }
             };
             let Some(tls) = self.shaken(&candidates, shaken) else { return };
-            self.recognise(tls.peer_certificates());
+            self.recognise(tls.peer_certificates(), &authorities);
             let claim = claim(listener, self.peer, self.certificate);
             drop(self.guest);
             self.shard.enter(stream.secured_by(tls), &mut [], None, Arc::clone(listener), claim);
@@ -168,16 +169,16 @@ impl Visitor {
         let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
         let shaken = tokio::time::timeout_at(deadline, handshake).await;
         let Some(stream) = self.shaken(&candidates, shaken) else { return };
-        self.recognise(stream.get_ref().1.peer_certificates());
+        self.recognise(stream.get_ref().1.peer_certificates(), &authorities);
         self.enter(candidates, Early::new(stream)).await;
     }
 
     /// Takes note of the client's certificate. What a proxy tells of a client comes first: the certificate of this TLS
     /// would be the proxy's own.
-    fn recognise(&mut self, certificates: Option<&[CertificateDer<'_>]>) {
+    fn recognise(&mut self, certificates: Option<&[CertificateDer<'_>]>, authorities: &Anchors) {
         if self.certificate.is_none() {
-            let own = certificates.and_then(<[_]>::first);
-            self.certificate = own.and_then(|leaf| certificate_claim(leaf)).map(Arc::new);
+            let own = certificates.and_then(|chain| chain_claim(chain, authorities));
+            self.certificate = own.map(Arc::new);
         }
     }
 

@@ -1,15 +1,34 @@
 //! What a client's certificate says of it.
 
 use bytes::Bytes;
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use windrose_event::{CertificateClaim, Timestamp};
+use windrose_identity::{Above, Anchors};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-/// Reads a certificate that TLS has verified. `None` if it cannot be read after all.
+/// Reads a certificate that was verified elsewhere: what stands above it is not known. `None` if it cannot be read.
 pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
+    read(der, |_| Vec::new())
+}
+
+/// Reads the first of a chain of certificates that TLS has verified against these authorities. The same chain gives the same
+/// claim, in a resumed session, too.
+pub(crate) fn chain_claim(chain: &[CertificateDer<'_>], authorities: &Anchors) -> Option<CertificateClaim> {
+    let (leaf, rest) = chain.split_first()?;
+    read(leaf, |leaf| authorities.above(leaf, rest.iter().map(AsRef::as_ref)))
+}
+
+/// Reads a certificate that these verified.
+pub(crate) fn resumed_claim(der: &[u8], above: Vec<Above>) -> Option<CertificateClaim> {
+    read(der, |_| above)
+}
+
+fn read(der: &[u8], above: impl FnOnce(&X509Certificate<'_>) -> Vec<Above>) -> Option<CertificateClaim> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let above = above(&certificate);
     let subject = certificate.subject();
     let common_name =
         subject.iter_common_name().next().and_then(|name| name.as_str().ok()).map(str::to_owned);
@@ -19,8 +38,8 @@ pub fn certificate_claim(der: &[u8]) -> Option<CertificateClaim> {
         alternative_names: names(&certificate, true),
         fingerprint: Some(Sha256::digest(der).into()),
         issued: Some((copied(certificate.issuer().as_raw()), copied(certificate.raw_serial()))),
-        issuers: Vec::new(),
-        chain: Vec::new(),
+        issuers: above.iter().map(|above| above.digest).collect(),
+        chain: above.into_iter().map(|above| above.der).collect(),
         responder: responder(&certificate),
         not_before: moment(certificate.validity().not_before),
         not_after: moment(certificate.validity().not_after),

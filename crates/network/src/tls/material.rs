@@ -1,9 +1,11 @@
 //! Certificates by name: loaded whole or not at all, chosen by SNI, replaced without touching connections.
 
 use super::certificate::dns_names;
+use super::clients::Clients;
 use super::suites::{prefers_chacha, provider};
 use crate::dtls::Profile;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +19,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use windrose_identity::Anchors;
 use windrose_policy::{ClientCertificate, Snapshot, TlsProfile, TlsVersion};
 
 /// Why a `tls` entry cannot be used: which entry, which file, and what is wrong with it.
@@ -53,6 +56,8 @@ struct Entry {
     /// Sessions may be resumed only among configurations that trust the same client authorities.
     trust: [u8; 32],
     ticketer: Arc<dyn ProducesTickets>,
+    /// The authorities that clients' certificates are verified against.
+    authorities: Arc<Anchors>,
     /// The same for DTLS.
     dtls: Arc<Profile>,
 }
@@ -88,20 +93,29 @@ impl Configs {
     }
 }
 
+/// What serves one client.
+pub struct Chosen {
+    /// How TLS goes.
+    pub config: Arc<ServerConfig>,
+    /// What its certificate is verified against.
+    pub authorities: Arc<Anchors>,
+}
+
 /// A table's next content: made whole first, so that a bad file changes nothing.
 pub struct TlsTableUpdate(BTreeMap<Arc<str>, Entry>);
 
 impl TlsTable {
     /// The configuration of an entry for a client that says this, and how ALPN goes (RFC 7301).
-    pub fn server(&self, name: &str, hello: &ClientHello<'_>, agreed: Agreed) -> Option<Arc<ServerConfig>> {
+    pub fn server(&self, name: &str, hello: &ClientHello<'_>, agreed: Agreed) -> Option<Chosen> {
         let entries = self.entries.load();
         let entry = entries.get(name)?;
         let configs = if prefers_chacha(hello.cipher_suites()) { &entry.theirs } else { &entry.ours };
-        Some(Arc::clone(match agreed {
+        let config = Arc::clone(match agreed {
             Agreed::Nothing => &configs.plain,
             Agreed::Http => &configs.http,
             Agreed::Coap => &configs.coap,
-        }))
+        });
+        Some(Chosen { config, authorities: Arc::clone(&entry.authorities) })
     }
 
     /// An entry's certificates for DTLS, and what it asks of clients'.
@@ -172,14 +186,17 @@ fn entry(
 
     let mut trust = Sha256::new();
     let mut clients: Option<Arc<dyn ClientCertVerifier>> = None;
+    let mut authorities = Arc::new(Anchors::default());
     let builder = match &profile.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
             let pem = load(path)?;
             trust.update(&pem);
             let mut roots = RootCertStore::empty();
+            let mut ders = Vec::new();
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| fail(path, format!("is not PEM: {error}")))?;
+                ders.push(Bytes::copy_from_slice(&certificate));
                 roots
                     .add(certificate)
                     .map_err(|error| fail(path, format!("holds no usable authority: {error}")))?;
@@ -191,6 +208,8 @@ fn entry(
                 ClientCertificate::Optional => verifier.allow_unauthenticated(),
             };
             let verifier = verifier.build().map_err(|error| fail(path, error.to_string()))?;
+            let verifier: Arc<dyn ClientCertVerifier> = Arc::new(Clients(verifier));
+            authorities = Arc::new(Anchors::new(ders));
             clients = Some(Arc::clone(&verifier));
             builder.with_client_cert_verifier(verifier)
         }
@@ -203,7 +222,13 @@ fn entry(
         None => Ticketer::new().map_err(|error| fail(&nowhere, format!("no session tickets: {error}")))?,
     };
     let is_required = profile.client_certificate == ClientCertificate::Required;
-    let dtls = Arc::new(Profile::new(resolver.certificates.clone(), clients, is_required, trust));
+    let dtls = Arc::new(Profile::new(
+        resolver.certificates.clone(),
+        clients,
+        Arc::clone(&authorities),
+        is_required,
+        trust,
+    ));
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.
@@ -213,6 +238,7 @@ fn entry(
         theirs: Configs::new(config, false),
         trust,
         ticketer,
+        authorities,
         dtls,
     })
 }

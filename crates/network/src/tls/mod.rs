@@ -2,11 +2,13 @@
 //! certificate says.
 
 mod certificate;
+mod clients;
 mod handshake;
 mod material;
 mod suites;
 
 pub use certificate::certificate_claim;
+pub(crate) use certificate::{chain_claim, resumed_claim};
 pub(crate) use handshake::{read_hello, refuse_name, shake_hands};
 pub(crate) use material::covers;
-pub use material::{Agreed, TlsError, TlsTable, TlsTableUpdate};
+pub use material::{Agreed, Chosen, TlsError, TlsTable, TlsTableUpdate};

@@ -2,6 +2,7 @@
 //! The machine against clients, datagram by datagram.
 
 mod hellos;
+mod keys;
 mod network;
 mod resumption;
 mod sessions;
@@ -18,8 +19,21 @@ use windrose_protocol::coap::SessionId;
 struct OneMeter(&'static [u8]);
 
 impl Credentials for OneMeter {
-    fn psk(&self, identity: &[u8]) -> Option<Secret> {
-        (identity == b"meter-1").then(|| Secret::new(self.0.to_vec()))
+    fn psk(&self, identity: &[u8]) -> Option<Option<Secret>> {
+        Some((identity == b"meter-1").then(|| Secret::new(self.0.to_vec())))
+    }
+
+    fn profile(&self) -> Option<Arc<Profile>> {
+        None
+    }
+}
+
+/// Knows nobody at once.
+struct Slow;
+
+impl Credentials for Slow {
+    fn psk(&self, _: &[u8]) -> Option<Option<Secret>> {
+        None
     }
 
     fn profile(&self) -> Option<Arc<Profile>> {
@@ -41,6 +55,7 @@ enum Said {
     Opened(SessionId, Box<Claim>),
     Plain(SessionId, Vec<u8>),
     Closed(SessionId),
+    Asks(KeyQuestion, Box<[u8]>),
     Mishap(&'static str),
 }
 
@@ -55,6 +70,15 @@ impl Server {
     }
 
     fn with(key: &'static [u8]) -> Self {
+        Self::knowing(Arc::new(OneMeter(key)))
+    }
+
+    /// Its keys have to be looked for.
+    fn slow() -> Self {
+        Self::knowing(Arc::new(Slow))
+    }
+
+    fn knowing(credentials: Arc<dyn Credentials>) -> Self {
         let limits = DtlsLimits {
             sessions: 3,
             half_open: 4,
@@ -63,7 +87,7 @@ impl Server {
         };
         let dtls = Dtls::new(DtlsConfig {
             listener: "coaps".into(),
-            credentials: Arc::new(OneMeter(key)),
+            credentials,
             keys: Arc::new(NodeKeys::new(&[7; 32])),
             limits,
         });
@@ -78,6 +102,7 @@ impl Server {
                 Output::Opened { session, claim } => Said::Opened(session, claim),
                 Output::Plain { session, bytes } => Said::Plain(session, bytes.to_vec()),
                 Output::Closed { session } => Said::Closed(session),
+                Output::Key { question, identity } => Said::Asks(question, identity),
                 Output::Mishap { cause, .. } => Said::Mishap(cause),
             });
         }
