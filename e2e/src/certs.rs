@@ -56,6 +56,24 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// A client's certificate that says what it must not: `change` changes what a good one says.
+    pub fn odd_client(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Pair {
+        let mut params = params(name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        change(&mut params);
+        self.sign(&params)
+    }
+
+    /// An authority below this one.
+    pub fn below(&self, name: &str) -> Authority {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = key();
+        let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
+        Authority { issuer: Issuer::new(params, key), certificate }
+    }
+
     fn sign(&self, params: &CertificateParams) -> Pair {
         let key = key();
         let certificate = params.signed_by(&key, &self.issuer).expect("the authority signs");

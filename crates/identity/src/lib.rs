@@ -46,6 +46,6 @@ pub use lookup::Lookup;
 pub use name::is_name;
 pub use record::{Changes, CodePurpose, Credential, CredentialSecret, Noted, Record, Status, subject_of};
 pub use records::{Asked, Found, Records, RecordsError};
-pub use revocation::{RevocationLists, Revocations};
+pub use revocation::{RevocationLists, Revocations, StatusQuestion};
 pub use tokens::{Issuers, looks_like_token};
 pub use vouched::{Fetchers, Vouched};

@@ -5,7 +5,7 @@ use crate::http::client::load_client_tls;
 use crate::listen::{BindError, Listening};
 use crate::shard::{Candidates, Inbox, Link, Place, Shard, ShardParts, accept, candidates, links};
 use crate::sys::keep_told;
-use crate::tls::TlsTable;
+use crate::tls::{TlsTable, keep_stapled};
 use crate::{Clock, Directory};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -80,6 +80,8 @@ pub struct Node {
     changing: tokio::sync::Mutex<()>,
     /// How often the node tells its state (`node.sys_interval`).
     sys_interval: watch::Sender<Duration>,
+    /// Shows clients its authority's word about the node's certificates.
+    stapling: Mutex<Option<AbortHandle>>,
     /// What is listened on, by the document's address.
     bound: Mutex<BTreeMap<Place, Bound>>,
 }
@@ -174,6 +176,7 @@ impl Node {
             keeper,
             changing: tokio::sync::Mutex::default(),
             sys_interval,
+            stapling: Mutex::default(),
             bound: Mutex::default(),
         };
         node.recovered().await;
@@ -181,6 +184,10 @@ impl Node {
             Ok(()) => {
                 node.registry_changed().await;
                 tokio::spawn(keep_told(node.way(), told));
+                *node.stapling.lock().unwrap_or_else(PoisonError::into_inner) = Some(
+                    tokio::spawn(keep_stapled(Arc::clone(&node.tls), enrolment, move || clock.now().wall))
+                        .abort_handle(),
+                );
                 Ok(node)
             }
             Err(errors) => {
@@ -324,6 +331,9 @@ impl Node {
 
     /// Ends the shards' threads. What is still open is cut.
     pub async fn stop(&self) {
+        if let Some(stapling) = self.stapling.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            stapling.abort();
+        }
         for shard in &self.shards {
             let _ = shard.commands.send(Command::Stop).await;
         }

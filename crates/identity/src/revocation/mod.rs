@@ -5,12 +5,14 @@
 
 mod lists;
 mod ocsp;
+mod question;
 mod responders;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use lists::RevocationLists;
+pub use question::StatusQuestion;
 
 use crate::Fetch;
 use arc_swap::ArcSwap;

@@ -167,7 +167,11 @@ impl Profile {
                 },
                 _ => Alert::BAD_CERTIFICATE,
             };
-            Failure::new(alert, "bad_certificate", format!("its certificate is refused: {error}"))
+            Failure::new(
+                alert,
+                "bad_certificate",
+                format!("its certificate is refused: {error}; it is of {}", crate::tls::whose(leaf)),
+            )
         })
     }
 }

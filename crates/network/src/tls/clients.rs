@@ -6,6 +6,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
 };
+use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 use x509_parser::extensions::GeneralName;
@@ -45,6 +46,24 @@ impl fmt::Display for Unusable {
 }
 
 impl std::error::Error for Unusable {}
+
+thread_local! {
+    /// Whose certificate was refused last: what rustls says of a failed handshake does not name it.
+    static REFUSED: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// Whose certificate was refused on this thread since the last time.
+pub(super) fn take_refused() -> Option<String> {
+    REFUSED.take()
+}
+
+/// A certificate for the log, which it must not fill.
+pub(crate) fn whose(der: &[u8]) -> String {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return "somebody".to_owned() };
+    let name = |name: String| name.escape_debug().take(200).collect::<String>();
+    let (subject, issuer) = (certificate.subject().to_string(), certificate.issuer().to_string());
+    format!("\"{}\", issued by \"{}\"", name(subject), name(issuer))
+}
 
 fn check(der: &[u8]) -> Result<(), Unusable> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Unusable::Unreadable)?;
@@ -99,11 +118,14 @@ impl ClientCertVerifier for Clients {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.0.verify_client_cert(leaf, rest, now)?;
-        match check(leaf) {
+        let checked = self.0.verify_client_cert(leaf, rest, now).and_then(|verified| match check(leaf) {
             Ok(()) => Ok(verified),
             Err(why) => Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))),
+        });
+        if checked.is_err() {
+            REFUSED.set(Some(whose(leaf)));
         }
+        checked
     }
 
     fn verify_tls12_signature(

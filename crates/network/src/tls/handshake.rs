@@ -1,5 +1,6 @@
 //! The server's side of a TLS handshake: the first words are read before it is decided who answers them.
 
+use super::clients::take_refused;
 use rustls::ServerConnection;
 use rustls::server::{Accepted, Acceptor};
 use std::io;
@@ -57,9 +58,15 @@ pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
         let mut bytes = room.as_slice();
         while !bytes.is_empty() {
             connection.read_tls(&mut bytes)?;
+            // Of an earlier handshake, perhaps.
+            take_refused();
             if let Err(error) = connection.process_new_packets() {
+                let error = match take_refused() {
+                    Some(whose) => io::Error::other(format!("{error}; the certificate is of {whose}")),
+                    None => io::Error::new(io::ErrorKind::InvalidData, error),
+                };
                 let _ = write_all(stream, connection, &mut room).await;
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                return Err(error);
             }
         }
     }

@@ -2,8 +2,9 @@
 
 use super::certificate::dns_names;
 use super::clients::Clients;
+use super::staple::Stapled;
 use super::suites::{prefers_chacha, provider};
-use crate::dtls::Profile;
+use crate::dtls::{NamedCertificates, Profile};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rustls::RootCertStore;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::sync::Notify;
 use windrose_identity::Anchors;
 use windrose_policy::{ClientCertificate, Snapshot, TlsProfile, TlsVersion};
 
@@ -45,6 +47,7 @@ impl std::error::Error for TlsError {}
 #[derive(Default)]
 pub struct TlsTable {
     entries: ArcSwap<BTreeMap<Arc<str>, Entry>>,
+    changed: Notify,
 }
 
 #[derive(Clone)]
@@ -56,6 +59,8 @@ struct Entry {
     /// Sessions may be resumed only among configurations that trust the same client authorities.
     trust: [u8; 32],
     ticketer: Arc<dyn ProducesTickets>,
+    /// Our own certificates.
+    certificates: Vec<Arc<Stapled>>,
     /// The authorities that clients' certificates are verified against.
     authorities: Arc<Anchors>,
     /// The same for DTLS.
@@ -144,6 +149,17 @@ impl TlsTable {
     /// From now on, new handshakes use the update.
     pub fn apply(&self, update: TlsTableUpdate) {
         self.entries.store(Arc::new(update.0));
+        self.changed.notify_one();
+    }
+
+    /// All certificates of ours.
+    pub(super) fn stapled(&self) -> Vec<Arc<Stapled>> {
+        self.entries.load().values().flat_map(|entry| entry.certificates.iter().cloned()).collect()
+    }
+
+    /// Waits until there are others.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
     }
 }
 
@@ -159,6 +175,7 @@ fn entry(
     let provider = Arc::new(provider());
 
     let mut resolver = BySni::default();
+    let mut named = NamedCertificates::new();
     for files in &profile.certificates {
         let chain = CertificateDer::pem_slice_iter(&load(&files.certificate)?)
             .collect::<Result<Vec<_>, _>>()
@@ -172,7 +189,9 @@ fn entry(
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| {
             fail(&files.key, format!("does not go with {}: {error}", files.certificate.display()))
         })?;
-        resolver.certificates.push((names, Arc::new(certified)));
+        let certified = Arc::new(certified);
+        named.push((names.clone(), Arc::clone(&certified)));
+        resolver.certificates.push((names, Arc::new(Stapled::new(certified))));
     }
 
     let versions: &[_] = match profile.min_version {
@@ -222,13 +241,8 @@ fn entry(
         None => Ticketer::new().map_err(|error| fail(&nowhere, format!("no session tickets: {error}")))?,
     };
     let is_required = profile.client_certificate == ClientCertificate::Required;
-    let dtls = Arc::new(Profile::new(
-        resolver.certificates.clone(),
-        clients,
-        Arc::clone(&authorities),
-        is_required,
-        trust,
-    ));
+    let dtls = Arc::new(Profile::new(named, clients, Arc::clone(&authorities), is_required, trust));
+    let certificates = resolver.certificates.iter().map(|(_, certificate)| Arc::clone(certificate)).collect();
     let mut config = builder.with_cert_resolver(Arc::new(resolver));
     config.ticketer = Arc::clone(&ticketer);
     // One ticket is all that a thing with one connection uses.
@@ -238,6 +252,7 @@ fn entry(
         theirs: Configs::new(config, false),
         trust,
         ticketer,
+        certificates,
         authorities,
         dtls,
     })
@@ -246,7 +261,7 @@ fn entry(
 /// Chooses a certificate by the name the client asks for; the first one is for those that ask for none known.
 #[derive(Debug, Default)]
 struct BySni {
-    certificates: Vec<(Vec<String>, Arc<CertifiedKey>)>,
+    certificates: Vec<(Vec<String>, Arc<Stapled>)>,
 }
 
 impl ResolvesServerCert for BySni {
@@ -255,7 +270,7 @@ impl ResolvesServerCert for BySni {
         let named = asked.and_then(|asked| {
             self.certificates.iter().find(|(names, _)| names.iter().any(|name| covers(name, asked)))
         });
-        named.or(self.certificates.first()).map(|(_, certified)| Arc::clone(certified))
+        named.or(self.certificates.first()).map(|(_, certificate)| certificate.current())
     }
 }
 
