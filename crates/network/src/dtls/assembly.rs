@@ -36,6 +36,11 @@ impl Assembly {
         self.most = most;
     }
 
+    /// Whether a fragment is of the message that is due, and that is larger than any may be.
+    pub(super) fn is_too_large(&self, fragment: &Fragment<'_>) -> bool {
+        fragment.sequence == self.due && fragment.length > self.most
+    }
+
     /// Takes a fragment. What cannot belong to what is there is dropped; a repeated message is told by `true`, so that the
     /// flight that answered it can be repeated too.
     pub(super) fn push(&mut self, fragment: &Fragment<'_>) -> bool {

@@ -236,6 +236,13 @@ impl Handshake {
                 let mut repeated = false;
                 while !from.is_empty() {
                     let Some(fragment) = Fragment::read(&mut from) else { break };
+                    if self.assembly.is_too_large(&fragment) {
+                        let detail = format!(
+                            "it sends a handshake message of {} bytes, more than any may have: a certificate, most likely",
+                            fragment.length
+                        );
+                        return Err(Failure::new(Alert::DECODE_ERROR, "too_large", detail));
+                    }
                     // A Finished in plain is nobody's.
                     if fragment.kind != kind::FINISHED {
                         repeated |= self.assembly.push(&fragment);

@@ -22,7 +22,6 @@ const LONGEST_NAME: usize = 1024;
 pub(super) struct Clients(pub(super) Arc<dyn ClientCertVerifier>);
 
 /// Why a certificate cannot be worked with.
-#[derive(Debug)]
 enum Unusable {
     Unreadable,
     NamesUnreadable,
@@ -42,6 +41,13 @@ impl fmt::Display for Unusable {
             Self::BadName => f.write_str("it has a name with control characters in it"),
             Self::NoSignatures => f.write_str("its key usage does not allow signatures"),
         }
+    }
+}
+
+/// As rustls tells it to the log.
+impl fmt::Debug for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
