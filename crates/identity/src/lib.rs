@@ -12,6 +12,7 @@ mod directory;
 mod directory_json;
 mod distinguished;
 mod fetch;
+mod generated;
 mod generations;
 mod hook;
 mod identities;
@@ -36,6 +37,7 @@ pub use directory::{
 };
 pub use directory_json::{read_rfc3339, rfc3339};
 pub use fetch::{Fetch, FetchRequest, Fetched};
+pub use generated::new_secret;
 pub use hook::Hook;
 pub use identities::{
     EnrolledCa, FileRecords, Identities, IdentityFigures, Parts, PasswordError, check_password_hash,

@@ -31,6 +31,18 @@ impl Lookup {
         Self::Subject(crate::distinguished::comparable(text))
     }
 
+    /// A certificate's, from a file in PEM (the first one in it) or DER.
+    pub fn certificate(file: &[u8]) -> Option<Self> {
+        use rustls_pki_types::CertificateDer;
+        use rustls_pki_types::pem::PemObject;
+        let der = match CertificateDer::from_pem_slice(file) {
+            Ok(der) => der,
+            Err(_) => CertificateDer::from(file),
+        };
+        let (rest, _) = x509_parser::parse_x509_certificate(&der).ok()?;
+        rest.is_empty().then(|| Self::Fingerprint(Sha256::digest(&der).into()))
+    }
+
     /// An API key's.
     pub fn api_key(key: &[u8]) -> Self {
         Self::ApiKey(Sha256::digest(key).into())
@@ -58,6 +70,31 @@ impl Lookup {
             Self::Code(digest) => format!("code:{}", hex(digest)),
         }
     }
+
+    /// Reads what [`Lookup::text`] writes.
+    pub fn read(text: &str) -> Option<Self> {
+        let (kind, rest) = text.split_once(':')?;
+        let digest = || <[u8; 32]>::try_from(unhex(rest)?).ok();
+        Some(match kind {
+            "user" => Self::Username(rest.to_owned()),
+            "scram" => Self::Scram(rest.to_owned()),
+            "subject" => Self::Subject(rest.to_owned()),
+            "cn" => Self::CommonName(rest.to_owned()),
+            "san" => Self::AlternativeName(rest.to_owned()),
+            "sha256" => Self::Fingerprint(digest()?),
+            "psk" => Self::Psk(unhex(rest)?),
+            "key" => Self::ApiKey(digest()?),
+            "code" => Self::Code(digest()?),
+            _ => return None,
+        })
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(nibble(*high)? << 4 | nibble(*low)?));
+    rest.is_empty().then(|| bytes.collect()).flatten()
 }
 
 /// In hexadecimal, in lower case.

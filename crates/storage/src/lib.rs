@@ -7,10 +7,15 @@ mod authority;
 mod files;
 mod journal;
 mod local_files;
+mod records;
 mod token_keys;
 
 pub use authority::{AuthorityFile, AuthorityFolder};
 pub use files::{FileError, RegistryError, read_registry_files};
 pub use journal::{JournalError, open_journal};
 pub use local_files::{count_entries, create_file, read_file};
+pub use records::{
+    Existing, ExportReport, ImportFormat, ImportOptions, ImportProgress, ImportReport, REGISTRY_SCHEMA,
+    RegistryDatabase, open_registry,
+};
 pub use token_keys::TokenKeyFile;

@@ -1,0 +1,123 @@
+//! Connections: SQLite and PostgreSQL behind one pool of sqlx's, and one text of SQL for both.
+
+use sqlx::AnyPool;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use std::fmt::Write;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+use windrose_identity::RecordsError;
+use windrose_policy::RegistryLocation;
+
+/// How long somebody waits for a connection before the database counts as away.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// Readers at once. SQLite has a thread for each.
+const READERS: u32 = 4;
+
+/// What every connection to SQLite is told: readers do not wait for a writer (WAL), and what was answered is on the disk (FULL):
+/// a revocation or a used code must not come undone when the power goes. Writing is rare enough for that.
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
+                       PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA mmap_size = 1073741824; \
+                       PRAGMA journal_size_limit = 67108864;";
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The connections to a database.
+#[derive(Clone, Debug)]
+pub(super) struct Pools {
+    pub(super) dialect: Dialect,
+    /// For reading.
+    pub(super) read: AnyPool,
+    /// For writing: one after the other in SQLite.
+    pub(super) write: AnyPool,
+}
+
+impl Pools {
+    /// Connects.
+    pub(super) async fn connect(location: &RegistryLocation) -> Result<Self, RecordsError> {
+        sqlx::any::install_default_drivers();
+        match location {
+            RegistryLocation::Sqlite(path) => {
+                let url = prepare_file(path)?;
+                let pool = |most| {
+                    AnyPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE).after_connect(
+                        |connection, _| {
+                            Box::pin(async move {
+                                use sqlx::Executor;
+                                connection.execute(sqlx::raw_sql(PRAGMAS)).await.map(|_| ())
+                            })
+                        },
+                    )
+                };
+                let write = pool(1).connect_with(options(&url)?).await.map_err(error)?;
+                let read = pool(READERS).connect_with(options(&url)?).await.map_err(error)?;
+                Ok(Self { dialect: Dialect::Sqlite, read, write })
+            }
+            RegistryLocation::Postgres(url) => {
+                let pool = AnyPoolOptions::new().max_connections(2 * READERS).acquire_timeout(ACQUIRE);
+                let pool = pool.connect_with(options(&url.0)?).await.map_err(error)?;
+                Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
+            }
+        }
+    }
+
+    /// Closes all connections.
+    pub(super) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+fn options(url: &str) -> Result<AnyConnectOptions, RecordsError> {
+    // The error of a URL might repeat it, and there can be a password in it.
+    let options = url.parse::<AnyConnectOptions>();
+    let options = options.map_err(|_| RecordsError::Invalid("its URL cannot be read".to_owned()))?;
+    Ok(sqlx::ConnectOptions::disable_statement_logging(options))
+}
+
+/// Makes the file, for its owner's eyes only, and answers its URL.
+fn prepare_file(path: &Path) -> Result<String, RecordsError> {
+    let failed = |error: std::io::Error| RecordsError::Unavailable(error.to_string());
+    let path = std::path::absolute(path).map_err(failed)?;
+    let file =
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            file = %path.display(),
+            mode = format!("{:o}", mode & 0o777),
+            "others on this machine can read the registry's file: chmod 600 it"
+        );
+    }
+    let mut url = "sqlite://".to_owned();
+    for byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    Ok(url)
+}
+
+/// What went wrong in the database, in our words.
+pub(super) fn error(error: sqlx::Error) -> RecordsError {
+    match &error {
+        sqlx::Error::PoolTimedOut => {
+            RecordsError::Unavailable(format!("no connection to it within {} seconds", ACQUIRE.as_secs()))
+        }
+        sqlx::Error::PoolClosed => RecordsError::Unavailable("it is being closed".to_owned()),
+        sqlx::Error::Database(problem) if problem.is_unique_violation() => {
+            RecordsError::Conflict(format!("there is another one of that name: {}", problem.message()))
+        }
+        sqlx::Error::Database(problem) => RecordsError::Unavailable(problem.message().to_owned()),
+        _ => RecordsError::Unavailable(error.to_string()),
+    }
+}
