@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use windrose_identity::Kind;
 use windrose_network::samples;
 
 /// Windrose: the Event Delivery Controller for the Internet of Things.
@@ -52,6 +53,14 @@ enum Command {
         #[command(subcommand)]
         command: commands::ca::Command,
     },
+    /// Add, show and revoke devices, change whose they are, and make one-time codes.
+    Device(commands::device::Family),
+    /// Add, show and revoke owners of devices.
+    Owner(commands::owner::Family),
+    /// Add, show and revoke services.
+    Service(commands::owner::Family),
+    /// Take devices in and write them out by the thousand.
+    Registry(commands::registry::Family),
     /// Print the JSON Schema of the document.
     Schema,
     /// Print the version.
@@ -108,6 +117,10 @@ pub(crate) fn main() -> ExitCode {
             Ok(text) => say(&text),
             Err(error) => fail(&error),
         },
+        Command::Device(family) => done(commands::device::run(&family)),
+        Command::Owner(family) => done(commands::owner::run(Kind::Owner, &family)),
+        Command::Service(family) => done(commands::owner::run(Kind::Service, &family)),
+        Command::Registry(family) => done(commands::registry::run(&family)),
         Command::Schema => match serde_json::to_string_pretty(&windrose_policy::schema()) {
             Ok(schema) => say(&format!("{schema}\n")),
             Err(error) => fail(&error.to_string()),
@@ -148,6 +161,13 @@ fn hash_password(scram: bool) -> ExitCode {
     match hash(&password) {
         Ok(hash) => say(&format!("{hash}\n")),
         Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn done(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => say(&text),
+        Err(error) => fail(&error),
     }
 }
 

@@ -35,8 +35,8 @@ impl LoadError {
     }
 }
 
-/// Reads and checks a document, or the built-in one, and the files of devices and keys that it names.
-pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
+/// Reads and checks a document, or the built-in one, and no file that it names.
+pub(crate) fn compile(file: Option<&Path>) -> Result<Snapshot, LoadError> {
     let (name, text, base) = match file {
         None => ("quickstart.yaml (built in)".to_owned(), QUICKSTART.to_owned(), PathBuf::from(".")),
         Some(path) => {
@@ -51,6 +51,12 @@ pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
     let environment = |name: &str| std::env::var(name).ok();
     let mut snapshot = windrose_policy::compile(&name, &text, &environment).map_err(LoadError::Mistakes)?;
     snapshot.resolve_paths(&base);
+    Ok(snapshot)
+}
+
+/// Reads and checks a document, or the built-in one, and the files of devices and keys that it names.
+pub(crate) fn load(file: Option<&Path>) -> Result<Loaded, LoadError> {
+    let snapshot = compile(file)?;
     let identity = &snapshot.identity;
     let files =
         windrose_storage::read_registry_files(identity.devices.as_deref(), identity.api_keys.as_deref())

@@ -106,7 +106,10 @@ fn run_add(desk: &Desk, kind: Kind, add: &Add) -> Result<String, String> {
     let Add { id, what, name, secret, generate, not_before, not_after } = add;
     let needs_secret = what.password || what.scram || what.psk || what.api_key;
     if !needs_secret && (*generate || secret.is_some() || name.is_some()) {
-        return Err("a certificate has no secret and no name here: leave --secret, --generate and --name out".to_owned());
+        return Err(
+            "a certificate has no secret and no name here: leave --secret, --generate and --name out"
+                .to_owned(),
+        );
     }
     let made = match (needs_secret, secret, generate) {
         (false, ..) => None,
@@ -164,7 +167,8 @@ fn certificate(what: &What) -> Result<Lookup, String> {
     if let Some(file) = &what.certificate {
         let bytes = windrose_storage::read_file(file)
             .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
-        return Lookup::certificate(&bytes).ok_or_else(|| format!("{}: this is no certificate", file.display()));
+        return Lookup::certificate(&bytes)
+            .ok_or_else(|| format!("{}: this is no certificate", file.display()));
     }
     if let Some(digits) = &what.fingerprint {
         let digits = digits.replace(':', "").to_ascii_lowercase();

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use windrose_event::{Secret, Timestamp};
-use windrose_identity::{Act, Asked, Details, Directory, Kind, Listing, Records, StatusFilter, Summary, read_rfc3339};
+use windrose_identity::{
+    Act, Asked, Details, Directory, Kind, Listing, Records, StatusFilter, Summary, read_rfc3339,
+};
 use windrose_storage::RegistryDatabase;
 
 /// Bytes of a secret that is read from a file or from standard input.
@@ -33,7 +35,8 @@ pub(super) struct Desk {
 
 impl Desk {
     pub(super) fn open(place: &Place) -> Result<Self, String> {
-        let snapshot = crate::document::compile(Some(&place.document)).map_err(|error| error.render(false))?.0;
+        let snapshot =
+            crate::document::compile(Some(&place.document)).map_err(|error| error.render(false))?;
         let Some(location) = &snapshot.identity.registry else {
             return Err(format!(
                 "{}: it names no registry: add `identity: {{registry: \"sqlite:registry.db\"}}`",
@@ -84,12 +87,20 @@ impl Desk {
             return Ok(all.iter().map(|summary| format!("{}\n", summary.json())).collect());
         }
         let rows = all.iter().map(|one| {
-            [one.id.to_string(), one.owner.as_deref().unwrap_or("-").to_owned(), one.status.name().to_owned(), one.groups.join(" ")]
+            [
+                one.id.to_string(),
+                one.owner.as_deref().unwrap_or("-").to_owned(),
+                one.status.name().to_owned(),
+                one.groups.join(" "),
+            ]
         });
         Ok(if kind == Kind::Device {
             table(["DEVICE", "OWNER", "STATUS", "GROUPS"], rows)
         } else {
-            table([&kind.name().to_uppercase(), "STATUS", "GROUPS"], rows.map(|[id, _, status, groups]| [id, status, groups]))
+            table(
+                [&kind.name().to_uppercase(), "STATUS", "GROUPS"],
+                rows.map(|[id, _, status, groups]| [id, status, groups]),
+            )
         })
     }
 }
@@ -155,7 +166,14 @@ fn describe(details: &Details) -> String {
             _ => String::new(),
         };
         let name = one.name.clone().unwrap_or_else(|| "-".to_owned());
-        [one.id.to_string(), one.kind.name().to_owned(), name, time(one.not_before), time(one.not_after), state]
+        [
+            one.id.to_string(),
+            one.kind.name().to_owned(),
+            name,
+            time(one.not_before),
+            time(one.not_after),
+            state,
+        ]
     });
     text.push('\n');
     text + &table(["CREDENTIAL", "KIND", "NAME", "FROM", "UNTIL", ""], rows)
@@ -222,4 +240,3 @@ pub(super) fn read_secret(file: &Path) -> Result<Secret, String> {
         _ => Err(format!("{}: a secret has {MOST_SECRET} bytes at most", file.display())),
     }
 }
-

@@ -174,7 +174,8 @@ pub(crate) fn run(family: &Family) -> Result<String, String> {
             }
             let mut done = String::new();
             if !groups.is_empty() {
-                let groups = groups.iter().filter(|group| !group.is_empty()).map(|group| group.as_str().into());
+                let groups =
+                    groups.iter().filter(|group| !group.is_empty()).map(|group| group.as_str().into());
                 let act = Act::SetGroups { subject: subject(id), groups: groups.collect() };
                 done = desk.act(act, format!("device {id} is set"))?;
             }

@@ -132,7 +132,8 @@ fn format_of(format: Option<Format>, file: &Path) -> ImportFormat {
 
 fn import(desk: &Desk, file: &Path, format: ImportFormat, options: &ImportOptions) -> Result<String, String> {
     let bar = ProgressBar::no_length();
-    let style = |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style("{msg} {human_pos}"));
     let mut progress = |progress| match progress {
         ImportProgress::Checked(lines) => {
@@ -208,7 +209,11 @@ fn export(desk: &Desk, file: &Path, format: ImportFormat, secrets: bool) -> Resu
     let report = report.map_err(|error| failed(&error))?;
     let mut said = format!("{} lines written\n", report.lines);
     if report.left_out > 0 {
-        let why = if secrets { "revoked, one-time codes, or more than the format holds" } else { "secrets, above all: `--secrets` writes them, too" };
+        let why = if secrets {
+            "revoked, one-time codes, or more than the format holds"
+        } else {
+            "secrets, above all: `--secrets` writes them, too"
+        };
         let _ = writeln!(said, "{} credentials left out ({why})", report.left_out);
     }
     let _ = std::io::stderr().lock().write_all(said.as_bytes());

@@ -46,6 +46,7 @@ impl Pools {
         match location {
             RegistryLocation::Sqlite(path) => {
                 let url = prepare_file(path)?;
+                try_once(&url, Some(PRAGMAS)).await?;
                 let pool = |most| {
                     AnyPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE).after_connect(
                         |connection, _| {
@@ -61,6 +62,7 @@ impl Pools {
                 Ok(Self { dialect: Dialect::Sqlite, read, write })
             }
             RegistryLocation::Postgres(url) => {
+                try_once(&url.0, None).await?;
                 let pool = AnyPoolOptions::new().max_connections(2 * READERS).acquire_timeout(ACQUIRE);
                 let pool = pool.connect_with(options(&url.0)?).await.map_err(error)?;
                 Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
@@ -73,6 +75,18 @@ impl Pools {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Connects once: a pool would try again and again, and say no more than that it took too long.
+async fn try_once(url: &str, statements: Option<&'static str>) -> Result<(), RecordsError> {
+    use sqlx::{ConnectOptions, Connection, Executor};
+    let options = options(url)?;
+    let connect = tokio::time::timeout(ACQUIRE, options.connect());
+    let mut connection = connect.await.map_err(|_| error(sqlx::Error::PoolTimedOut))?.map_err(error)?;
+    if let Some(statements) = statements {
+        connection.execute(sqlx::raw_sql(statements)).await.map_err(error)?;
+    }
+    connection.close().await.map_err(error)
 }
 
 fn options(url: &str) -> Result<AnyConnectOptions, RecordsError> {

@@ -35,6 +35,9 @@ pub use schema::REGISTRY_SCHEMA;
 /// How long an answer may take before the database counts as away.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How long it may take to close all connections: one that hangs must not keep the program.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// The open registry. Closed when it is dropped.
 #[derive(Debug)]
 pub struct RegistryDatabase {
@@ -62,7 +65,7 @@ pub fn open_registry(location: &RegistryLocation) -> Result<Arc<RegistryDatabase
                     let _ = opened.send(Ok(pools.clone()));
                     // Ends when the registry is dropped.
                     let _ = stopped.await;
-                    pools.close().await;
+                    let _ = tokio::time::timeout(CLOSE, pools.close()).await;
                 }
                 Err(error) => {
                     let _ = opened.send(Err(error));

@@ -193,7 +193,7 @@ fn a_later_schema_is_refused() {
     let folder = Folder::new();
     let location = RegistryLocation::Sqlite(folder.0.join("registry.db"));
     let desk = Desk::open(location.clone());
-    desk.runtime.block_on(async {
+    desk.database.handle.block_on(async {
         let sql = "UPDATE about SET value = 999 WHERE name = 'schema'";
         writer::query(sql, vec![]).execute(&desk.database.pools.write).await.unwrap();
     });

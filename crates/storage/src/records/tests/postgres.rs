@@ -11,11 +11,11 @@ fn programs() -> PathBuf {
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
         .unwrap_or_default();
     folders.sort();
+    folders.reverse();
     folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     folders
         .into_iter()
-        .rev()
-        .find(|folder| folder.join("initdb").exists())
+        .find(|folder| ["initdb", "pg_ctl", "createdb"].iter().all(|program| folder.join(program).exists()))
         .expect("PostgreSQL is not installed: scripts/setup test installs it")
 }
 

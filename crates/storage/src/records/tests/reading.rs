@@ -243,7 +243,7 @@ pub(super) fn changes_are_told_once_and_in_order(desk: &Desk) {
     // Whoever is asked for a number that was never there has seen another registry.
     let lost = desk.wait(desk.database.changes(third + 1)).unwrap();
     assert!(matches!(lost, Changes::Lost { newest } if newest == third));
-    desk.runtime.block_on(async {
+    desk.database.handle.block_on(async {
         let sql = "DELETE FROM changes WHERE number <= $1";
         let binds = vec![i64::try_from(second).unwrap().into()];
         writer::query(sql, binds).execute(&desk.database.pools.write).await.unwrap();
