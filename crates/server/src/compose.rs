@@ -51,7 +51,12 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
         journal,
     });
     let node = Arc::new(node.await.map_err(|errors| errors.join("\n"))?);
-    let following = tokio::spawn(registry::follow(identities.clone(), Arc::clone(&node)));
+    let following = tokio::spawn(registry::follow(
+        identities.clone(),
+        Arc::clone(&node),
+        sources.directory(),
+        snapshot.node.persistence,
+    ));
     let mut admin = Admin::new(Arc::clone(&node), identities.clone());
     let prepared = admin.prepare(&snapshot).await?;
     admin.commit(prepared);

@@ -4,13 +4,17 @@ use crate::document::Loaded;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
-use windrose_event::{IdentityChange, Timestamp};
+use windrose_event::{IdentityChange, Standing, Timestamp};
 use windrose_identity::{
-    Directory, Fetch, Hook, Identities, Issuers, Parts, Records, RevocationLists, Revocations,
+    Directory, Fetch, Hook, Identities, Issuers, Kind, Listing, MOST_LISTED, Parts, Records, RecordsError,
+    RevocationLists, Revocations, StatusFilter,
 };
 use windrose_network::Node;
 use windrose_network::http::fetch::HttpFetch;
 use windrose_policy::{OcspCheck, RegistryLocation, Snapshot};
+
+/// Revoked ones that are looked at when the node starts, at most: a kept session of the others is met when it comes back.
+const MOST_REVOKED: usize = 100_000;
 
 /// What the registry is made of, and what of it outlives a reload.
 pub(crate) struct Sources {
@@ -97,7 +101,9 @@ fn open_database(
     {
         return Ok(Arc::clone(database));
     }
-    Err("identity.registry: there is no database yet".to_owned())
+    let database = windrose_storage::open_registry(location)
+        .map_err(|problem| format!("identity.registry: {problem}"))?;
+    Ok(database)
 }
 
 /// What is known of revoked certificates, if the document asks for that; and what it shall go by from now on.
@@ -158,8 +164,47 @@ pub(crate) fn files(snapshot: &Snapshot) -> Vec<PathBuf> {
     files
 }
 
-/// Has live sessions follow what changes in the registry, for as long as the node runs.
-pub(crate) async fn follow(identities: Identities, node: Arc<Node>) {
+/// Who is revoked when the node starts: what was kept of their sessions ends, too.
+///
+/// # Errors
+/// The database does not answer.
+async fn revoked(directory: &dyn Directory) -> Result<Vec<IdentityChange>, RecordsError> {
+    let mut changes = Vec::new();
+    for kind in [Kind::Device, Kind::Owner, Kind::Service] {
+        let mut listing =
+            Listing { status: Some(StatusFilter::Revoked), limit: MOST_LISTED, ..Listing::of(kind) };
+        loop {
+            let page = directory.list(listing.clone()).await?;
+            let Some(last) = page.last() else { break };
+            listing.after = Some(last.id.clone());
+            changes.extend(
+                page.iter()
+                    .map(|one| IdentityChange { subject: kind.subject(&one.id), standing: Standing::Ended }),
+            );
+            if changes.len() >= MOST_REVOKED {
+                return Ok(changes);
+            }
+        }
+    }
+    Ok(changes)
+}
+
+/// Has sessions follow what changes in the registry, for as long as the node runs. `kept`: sessions outlive the process, and
+/// who they belong to may have been revoked meanwhile.
+pub(crate) async fn follow(
+    identities: Identities,
+    node: Arc<Node>,
+    directory: Option<Arc<dyn Directory>>,
+    kept: bool,
+) {
+    if let Some(directory) = directory.filter(|_| kept) {
+        match revoked(&*directory).await {
+            Ok(changes) => identities.announce(changes),
+            Err(error) => {
+                tracing::warn!(%error, "sessions that were kept are not compared with the registry")
+            }
+        }
+    }
     loop {
         let changes = identities.changes().await;
         node.identities_changed(changes).await;
