@@ -151,7 +151,7 @@ impl Entry {
     /// A device, from the columns of a line.
     pub(super) fn of_fields(fields: &Fields<'_>) -> Result<Self, String> {
         let id = fields.get("id").ok_or("`id` is empty")?;
-        let groups = fields.get("groups").map(|text| read_groups(text)).transpose()?;
+        let groups = fields.get("groups").map(read_groups).transpose()?;
         let entry = Self {
             kind: Kind::Device,
             id: id.into(),

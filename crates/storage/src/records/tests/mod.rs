@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod acts;
+mod importing;
 mod postgres;
 mod reading;
 
@@ -112,8 +113,11 @@ pub(super) fn before(seconds: u64) -> Timestamp {
     writer::now() - Duration::from_secs(seconds)
 }
 
+/// Something that holds, by its name.
+type Scenario = (&'static str, fn(&Desk));
+
 /// All that both databases have to do alike.
-const SUITE: &[(&str, fn(&Desk))] = &[
+const SUITE: &[Scenario] = &[
     ("a device is found by all that it has", reading::a_device_is_found_by_all_that_it_has),
     ("an owner knows its devices", reading::an_owner_knows_its_devices),
     ("lists go on where they ended", reading::lists_go_on_where_they_ended),
@@ -132,13 +136,18 @@ const SUITE: &[(&str, fn(&Desk))] = &[
     ("quarantine ends by itself", acts::quarantine_ends_by_itself),
     ("nothing is done by halves", acts::nothing_is_done_by_halves),
     ("what makes no sense is refused", acts::what_makes_no_sense_is_refused),
+    ("an import takes all or nothing", importing::an_import_takes_all_or_nothing),
+    ("bad lines are left out when told so", importing::bad_lines_are_left_out_when_told_so),
+    ("those that are there are updated or left", importing::those_that_are_there_are_updated_or_left),
+    ("an export is an import", importing::an_export_is_an_import),
+    ("batches meet what batches before them made", importing::batches_meet_what_batches_before_them_made),
     ("many at once do not get in each other's way", acts::many_at_once_do_not_get_in_each_others_way),
 ];
 
 #[test]
 fn the_suite_holds_on_sqlite() {
     for (name, run) in SUITE {
-        println!("SQLite: {name}");
+        eprintln!("SQLite: {name}");
         let folder = Folder::new();
         run(&Desk::open(RegistryLocation::Sqlite(folder.0.join("registry.db"))));
     }
@@ -148,7 +157,7 @@ fn the_suite_holds_on_sqlite() {
 fn the_suite_holds_on_postgresql() {
     let cluster = postgres::Cluster::start();
     for (index, (name, run)) in SUITE.iter().enumerate() {
-        println!("PostgreSQL: {name}");
+        eprintln!("PostgreSQL: {name}");
         run(&Desk::open(cluster.database(&format!("suite{index}"))));
     }
     // What is away says so, and is there again when it is back.
