@@ -20,6 +20,7 @@ pub mod libcoap;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod node;
+pub mod openssl;
 pub mod ports;
 pub mod process;
 pub mod rabbitmq;

@@ -177,6 +177,40 @@ fn sessions_are_resumed_whichever_thread_takes_the_connection() {
 }
 
 #[test]
+fn tickets_are_worth_nothing_once_other_authorities_are_trusted() {
+    let secured = Secured::start("required", "1.2", "deny");
+    let (certificate, key) = (secured.file("car.pem"), secured.file("car.key"));
+    for version in ["-tls1_2", "-tls1_3"] {
+        secured.node.write_file("devices-ca.pem", &secured.devices.certificate);
+        secured.node.signal("HUP");
+        let session = secured.file(&format!("session{version}"));
+        let with = [version, "-cert", &certificate, "-key", &key];
+        wait_until("a session ticket", || {
+            let mut first =
+                s_client_open(secured.node.mqtts(), &[&with[..], &["-sess_out", &session]].concat());
+            let has_ticket = within(|| std::fs::metadata(&session).is_ok_and(|file| file.len() > 0));
+            first.close_input();
+            first.wait();
+            has_ticket
+        });
+        let again = || s_client(secured.node.mqtts(), &[&with[..], &["-sess_in", &session]].concat());
+        assert!(again().out.contains("Reused, "), "{version}");
+        secured.node.write_file("devices-ca.pem", &Authority::new("others").certificate);
+        secured.node.signal("HUP");
+        wait_until("the new authority", || !again().out.contains("Reused, "));
+    }
+}
+
+/// Whether something comes true within a second or two.
+fn within(is_true: impl Fn() -> bool) -> bool {
+    (0..20).any(|_| {
+        let is_true = is_true();
+        std::thread::sleep(std::time::Duration::from_millis(if is_true { 0 } else { 100 }));
+        is_true
+    })
+}
+
+#[test]
 fn big_messages_cross_tls_both_ways() {
     let secured = Secured::start("optional", "1.2", "allow");
     let ca = secured.file("ca.pem");
