@@ -199,9 +199,13 @@ fn a_code_gets_a_certificate_for_its_device_and_nothing_else() {
     }
     let nobody = world.enrol("simpleenroll", &csr, &[]);
     assert_eq!(nobody.status, 401);
-    assert!(nobody.field("www-authenticate").is_some_and(|wanted| wanted.contains("basic")), "{nobody:?}");
+    assert!(nobody.header.contains("www-authenticate: basic"), "{nobody:?}");
     assert_eq!(world.enrol("serverkeygen", &csr, &["-u", &user]).status, 501);
     assert_eq!(world.enrol("simplereenroll", &csr, &["-u", &user]).status, 403, "there is nothing to renew");
+    let short = world.command(&["device", "enrol-code", "car-7", "--valid", "1s"]).fine().out;
+    let short = format!("car-7:{}", short.trim());
+    wait_until("the code's end", || world.enrol("simpleenroll", "/dev/null", &["-u", &short]).status == 401);
+    world.node.wait_log(&["car-7", "code"]);
     // None of that used the code up; and a request comes as PEM and as base64, too.
     let pem = world.file("car-7.csr.pem");
     openssl(&["req", "-inform", "DER", "-in", &csr, "-out", &pem]).fine();
@@ -336,4 +340,48 @@ fn a_thing_enrols_by_coap_over_dtls() {
     coap_client(Build::OpenSsl, &[&by, &["-A", "281", "-o", &authorities][..], &[&*url("crts")]].concat());
     let shown = openssl(&["pkcs7", "-inform", "DER", "-in", &authorities, "-print_certs"]).fine();
     assert!(shown.out.contains("CN = Windrose root"), "{shown:?}");
+}
+
+#[test]
+fn what_signed_before_stays_trusted_when_another_signs() {
+    let world = Enrolling::start();
+    let user = format!("car-7:{}", world.code("car-7"));
+    let csr = world.good_csr("car-7");
+    world.certificate("car-7", "simpleenroll", &csr, &["-u", &user]);
+    let seen = world.node.log().all().len();
+    windrose_run(&["ca", "rotate", "--directory", &world.ca("")]).fine();
+    world.node.wait_log_after(seen, &["the document is reloaded"]);
+    let again = windrose_run(&["ca", "init", "--directory", &world.ca("")]);
+    assert!(again.code != 0 && again.err.contains("is there already"), "{again:?}");
+    world.publish("car-7", "car-7.pem", "car-7.key", "by the one before").fine();
+    let (certificate, key) = (world.file("car-7.pem"), world.file("car-7.key"));
+    let next = world.csr("next", "/CN=car-7", P256);
+    world.certificate("next", "simplereenroll", &next, &["--cert", &certificate, "--key", &key]);
+    let issuer = openssl(&["x509", "-in", &world.file("next.pem"), "-noout", "-issuer"]).fine().out;
+    assert!(issuer.contains("Windrose issuing 2"), "{issuer}");
+    // What listeners trust is in a file of the operator's here.
+    let issuing = std::fs::read_to_string(world.ca("clients.pem")).expect("it was made");
+    let seen = world.node.log().all().len();
+    world.node.write_file("things.pem", &issuing);
+    world.node.wait_log_after(seen, &["the document is reloaded"]);
+    world.publish("car-7", "next.pem", "next.key", "by the new one").fine();
+    world.sink.wait_for_text("by the new one");
+    // Each is asked about what it signed.
+    let (root, old) = (world.ca("root.pem"), world.file("old.pem"));
+    let all = std::fs::read_to_string(world.ca("issuing.pem")).expect("it was made");
+    let second = all.match_indices("-----BEGIN").nth(1).map_or(0, |(at, _)| at);
+    std::fs::write(&old, &all[second..]).expect("it can be written");
+    let by = [
+        "ocsp",
+        "-issuer",
+        &old,
+        "-cert",
+        &certificate,
+        "-url",
+        &world.node.url("/ca/ocsp"),
+        "-CAfile",
+        &root,
+    ];
+    let good = openssl(&[&by[..], &["-verify_other", &old]].concat()).fine();
+    assert!(good.out.contains(": good") && good.err.contains("Response verify OK"), "{good:?}");
 }

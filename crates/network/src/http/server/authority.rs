@@ -39,6 +39,11 @@ pub(super) async fn answer(
     resource: AuthorityResource<'_>,
 ) -> Response<Content> {
     let methods = resource.methods();
+    // All of it, whoever sends it: an answer that comes before its request has ended is lost on some clients.
+    let body = match intake::read_within(connection, body, MAX_AUTHORITY_BODY, "").await {
+        Ok(body) => body,
+        Err(problem) => return respond::problem_line(&problem),
+    };
     let answered = match (resource, &parts.method) {
         (AuthorityResource::Refused, _) => Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -52,10 +57,7 @@ pub(super) async fn answer(
             status(connection, read_status_question(question)).await
         }
         (AuthorityResource::Status(None), &Method::POST) => {
-            match intake::read_within(connection, body, MAX_AUTHORITY_BODY, "").await {
-                Ok(question) => status(connection, is_question(parts).then_some(question)).await,
-                Err(problem) => Err(problem),
-            }
+            status(connection, is_question(parts).then_some(body)).await
         }
         (AuthorityResource::Authorities, &(Method::GET | Method::HEAD)) => {
             public(connection, EnrolRequest::Authorities).await
@@ -86,13 +88,12 @@ async fn public(connection: &Connection, request: EnrolRequest) -> Result<Respon
 async fn certificate(
     connection: &Connection,
     parts: &Parts,
-    body: Incoming,
+    body: Bytes,
     renew: bool,
 ) -> Result<Response<Content>, Problem> {
     private(connection)?;
     // It ends with this request: a code that was used proves nothing any more.
     let caller = connection.caller(parts).await?;
-    let body = intake::read_within(connection, body, MAX_AUTHORITY_BODY, "").await?;
     let request = read_certificate_request(&parts.headers, body)?;
     let asked = caller.tag();
     let request = Box::new(EnrolRequest::Certificate { request, renew });
