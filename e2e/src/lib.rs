@@ -22,6 +22,7 @@ pub mod mqtt;
 pub mod node;
 pub mod openssl;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod rabbitmq;
 pub mod relay;
