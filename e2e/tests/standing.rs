@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 use windrose_e2e::Node;
 use windrose_e2e::binary::output;
+use windrose_e2e::clients::paho;
 use windrose_e2e::mqtt::{Client, Options};
 use windrose_e2e::node::Setup;
 use windrose_e2e::wait::eventually;
@@ -69,6 +70,32 @@ fn a_session_ends_with_the_credential_that_proved_it() {
     node.wait_metric("windrose_connections_closed_total", &["cause=\"expired\""], 1.0);
     node.wait_log(&["session ended", "device:car-1", "expired"]);
     assert_eq!(answer(&node, &options("car-1", "car-1")), 0x86, "it proves nothing any more");
+}
+
+#[test]
+fn a_password_that_is_proved_by_scram_is_proved_anew_until_it_is_revoked() {
+    let node = start();
+    windrose(&node, &["device", "add", "car-1"], "");
+    windrose(&node, &["device", "credential", "add", "car-1", "--scram", "--secret", "-"], "its secret");
+    let mut wrong = paho("scram.py", node.mqtt(), &["car-1", "a guess"]);
+    let said = wrong.line("CONNACK", |line| line.contains("connack"));
+    assert!(said.contains("134"), "{said}");
+    wrong.wait();
+    let mut car = paho("scram.py", node.mqtt(), &["car-1", "its secret"]);
+    let said = car.line("CONNACK", |line| line.contains("connack"));
+    assert_eq!(said, r#"{"connack": 0, "known": true}"#);
+    car.write("its secret\n");
+    let said = car.line("AUTH", |line| line.contains("anew"));
+    assert_eq!(said, r#"{"anew": 0, "known": true}"#);
+    let shown = windrose(&node, &["device", "show", "car-1", "--json"], "");
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("it is JSON");
+    let id = shown["credentials"][0]["id"].as_str().expect("it has one").to_owned();
+    windrose(&node, &["device", "credential", "revoke", &id], "");
+    let said = car.line("DISCONNECT", |line| line.contains("gone"));
+    assert_eq!(said, r#"{"gone": 152}"#);
+    let again = paho("scram.py", node.mqtt(), &["car-1", "its secret"]);
+    let said = again.line("CONNACK", |line| line.contains("connack"));
+    assert!(!said.contains("true"), "{said}");
 }
 
 #[test]
