@@ -10,6 +10,9 @@ use windrose_event::{Event, Principal, Text, VIA};
 
 /// The `type` of an event whose sender gave none.
 const DEFAULT_TYPE: &str = "io.windrose.event";
+/// Which thing, and whose: only the node says that.
+const DEVICE_ID: &str = "ce-deviceid";
+const OWNER_ID: &str = "ce-ownerid";
 /// Named values of one event that travel.
 const MAX_VALUES: usize = 16;
 /// Bytes of all options together: what is over is left out, so that there is room for the payload.
@@ -57,15 +60,19 @@ pub fn publication(target: &Target, event: &Event) -> Outgoing {
         }
     };
     let identity = &event.origin.identity;
-    let ours: [(&str, String); 5] = [
+    let proved = |name: Option<&Arc<str>>| name.map(|name| name.to_string()).unwrap_or_default();
+    let ours: [(&str, String); 6] = [
         ("ce-id", event.id.to_string()),
         ("ce-source", source(&target.node, event)),
         ("ce-type", DEFAULT_TYPE.to_owned()),
         ("ce-subject", event.address.as_str().to_owned()),
-        ("ce-deviceid", identity.device().map(|device| device.to_string()).unwrap_or_default()),
+        (DEVICE_ID, proved(identity.device())),
+        (OWNER_ID, proved(identity.owner())),
     ];
     for (name, value) in &ours {
-        let value = given(name).map_or(value.as_str(), |(_, value)| value.as_str());
+        // Who it is and whose is the node's to say, whatever the sender writes.
+        let theirs = given(name).filter(|_| ![DEVICE_ID, OWNER_ID].contains(name));
+        let value = theirs.map_or(value.as_str(), |(_, value)| value.as_str());
         if !value.is_empty() {
             query(name, value);
         }

@@ -6,7 +6,7 @@ use crate::coap::{Response, format};
 use std::sync::Arc;
 use std::time::Duration;
 use windrose_event::{
-    Address, Assurance, Cause, Details, Event, EventId, Identity, Origin, Outcome, Timestamp,
+    Address, Assurance, Cause, Details, Event, EventId, Identity, Origin, Outcome, Principal, Timestamp,
 };
 
 fn event(details: Details) -> Event {
@@ -60,6 +60,25 @@ fn an_event_is_a_post_to_the_members_path_with_its_attributes_in_the_query() {
         ]
     );
     assert_eq!(request.options.as_options().uint(option::CONTENT_FORMAT), Some(format::JSON.into()));
+}
+
+#[test]
+fn which_thing_it_was_and_whose_is_the_nodes_to_say() {
+    let target = Target::new("10.0.0.1", "/", "edge-1".into());
+    let said = |principal: Principal| {
+        let names = ["ce-deviceid", "CE-OwnerID"].map(|name| (name.into(), "spoofed".into()));
+        let mut event = event(Details { headers: names.to_vec(), ..Details::default() });
+        let identity = Identity { principal, ..Identity::anonymous() };
+        event.origin = Arc::new(Origin { identity, ..(*event.origin).clone() });
+        let mut query = texts(&publication(&target, &event), option::URI_QUERY);
+        query
+            .retain(|pair| pair.contains("deviceid") || pair.contains("ownerid") || pair.contains("spoofed"));
+        query
+    };
+    let car = Principal::Device { id: "car-7".into(), owner: Some("alice".into()) };
+    assert_eq!(said(car), ["ce-deviceid=car-7", "ce-ownerid=alice"]);
+    assert_eq!(said(Principal::Owner { id: "alice".into() }), ["ce-ownerid=alice"]);
+    assert_eq!(said(Principal::Anonymous), [""; 0]);
 }
 
 #[test]
