@@ -10,6 +10,7 @@ mod bare_loop;
 mod cases;
 mod certificates;
 mod counts;
+mod decisions;
 mod helper;
 mod load;
 mod peers;
@@ -38,6 +39,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct Arguments {
     /// Cases, by the beginning of their names, such as `fan-in`; all of them if none is given. `--list` names them.
     /// `counts`, alone or before the beginnings of names: instructions by valgrind, instead of time.
+    /// `access-decision`: what a decision of the access rules costs, in this process.
     cases: Vec<String>,
     /// Print the cases and stop.
     #[arg(long)]
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Some(helper::Role::Counted) => counts::main(),
         None => match arguments.cases.split_first() {
             Some((first, rest)) if first == "counts" => counts::run(rest, &arguments),
+            Some((first, _)) if first == "access-decision" => decisions::run(&arguments),
             _ => run::run(arguments),
         },
     };

@@ -1,6 +1,7 @@
 //! Serving the admin API on a listener that somebody else opened.
 
-use axum::Router;
+use crate::Peer;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -30,7 +31,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
         };
         match accepted {
             Some((stream, place)) => {
-                tokio::spawn(connection(stream, router.clone(), place));
+                let router = match stream.peer_addr() {
+                    Ok(peer) => router.clone().layer(Extension(Peer(peer))),
+                    Err(_) => router.clone(),
+                };
+                tokio::spawn(connection(stream, router, place));
             }
             None => return,
         }

@@ -1,5 +1,6 @@
 //! The admin API's place in the node: its socket, and the node as its operator sees it.
 
+use crate::management::{Managed, Managing};
 use crate::process;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use windrose_policy::Snapshot;
 /// The admin API, listening where the document in force says.
 pub(crate) struct Admin {
     view: Arc<View>,
+    managing: Arc<Managing>,
     serving: Option<Serving>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) enum Prepared {
 }
 
 impl Admin {
-    pub(crate) fn new(node: Arc<Node>, identities: Identities) -> Self {
+    pub(crate) fn new(node: Arc<Node>, identities: Identities, managed: Managed) -> Self {
+        let managing = Managing::new(identities.clone(), managed);
         let view = View {
             node,
             identities,
@@ -43,7 +46,7 @@ impl Admin {
             reloads: AtomicU64::new(0),
             reloads_refused: AtomicU64::new(0),
         };
-        Self { view: Arc::new(view), serving: None }
+        Self { view: Arc::new(view), managing: Arc::new(managing), serving: None }
     }
 
     /// Binds what a document needs.
@@ -58,6 +61,11 @@ impl Admin {
             .map_err(|error| format!("admin.bind: cannot listen on {}: {error}", admin.bind))
     }
 
+    /// From now on this is managed.
+    pub(crate) fn manage(&self, managed: Managed) {
+        self.managing.replace(managed);
+    }
+
     /// Serves where the document says.
     pub(crate) fn commit(&mut self, prepared: Prepared) {
         match prepared {
@@ -65,9 +73,10 @@ impl Admin {
             Prepared::None => self.serving = None,
             Prepared::Moved(bind, socket) => {
                 let address = socket.local_addr().unwrap_or(bind);
-                tracing::info!(%address, "admin API listening: /metrics, /healthz, /readyz");
+                tracing::info!(%address, "admin API listening: /metrics, /healthz, /readyz, /v1");
                 let (stop, stopped) = oneshot::channel::<()>();
-                let router = windrose_control::router(Arc::clone(&self.view));
+                let router = windrose_control::router(Arc::clone(&self.view))
+                    .merge(windrose_control::management(Arc::clone(&self.managing) as _));
                 tokio::spawn(windrose_control::serve(socket, router, async move {
                     let _ = stopped.await;
                 }));

@@ -61,6 +61,10 @@ enum Command {
     Service(commands::owner::Family),
     /// Take devices in and write them out by the thousand.
     Registry(commands::registry::Family),
+    /// Say which access rule decides whether somebody may do something, and why.
+    ///
+    /// Exits with 0 if it is allowed, with 1 if it is denied, with 2 if the question makes no sense.
+    Explain(commands::explain::Arguments),
     /// Print the JSON Schema of the document.
     Schema,
     /// Print the version.
@@ -121,6 +125,17 @@ pub(crate) fn main() -> ExitCode {
         Command::Owner(family) => done(commands::owner::run(Kind::Owner, &family)),
         Command::Service(family) => done(commands::owner::run(Kind::Service, &family)),
         Command::Registry(family) => done(commands::registry::run(&family)),
+        Command::Explain(arguments) => match commands::explain::run(arguments) {
+            Ok((text, true)) => say(&text),
+            Ok((text, false)) => {
+                say(&text);
+                ExitCode::FAILURE
+            }
+            Err(error) => {
+                fail(&error);
+                ExitCode::from(2)
+            }
+        },
         Command::Schema => match serde_json::to_string_pretty(&windrose_policy::schema()) {
             Ok(schema) => say(&format!("{schema}\n")),
             Err(error) => fail(&error.to_string()),

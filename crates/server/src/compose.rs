@@ -2,6 +2,7 @@
 
 use crate::admin::Admin;
 use crate::document::{self, Loaded};
+use crate::management::Managed;
 use crate::registry::{self, Sources};
 use crate::reload::{Changes, Reloader};
 use crate::token_keys;
@@ -34,6 +35,7 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
 
     let snapshot = Arc::clone(&loaded.snapshot);
     let mut changes = Changes::of(&document::files(file.as_deref(), &snapshot));
+    let files = loaded.files.clone();
     let mut sources = Sources::open(&mut loaded, None)?;
     let identities = sources.identities();
     let authority = Arc::new(LiveAuthority::new());
@@ -57,7 +59,8 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
         sources.directory(),
         snapshot.node.persistence,
     ));
-    let mut admin = Admin::new(Arc::clone(&node), identities.clone());
+    let managed = Managed { snapshot: Arc::clone(&snapshot), files, directory: sources.directory() };
+    let mut admin = Admin::new(Arc::clone(&node), identities.clone(), managed);
     let prepared = admin.prepare(&snapshot).await?;
     admin.commit(prepared);
 

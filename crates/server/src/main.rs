@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod compose;
 mod document;
+mod management;
 mod process;
 mod registry;
 mod reload;

@@ -2,6 +2,7 @@
 
 use crate::admin::Admin;
 use crate::document;
+use crate::management::Managed;
 use crate::registry::Sources;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::collections::BTreeSet;
@@ -83,6 +84,7 @@ impl Reloader {
             );
         }
         // Everything that can fail comes before anything changes.
+        let files = loaded.files.clone();
         let mut sources = Sources::open(&mut loaded, Some(&self.sources))?;
         let authority = crate::authority::open(&snapshot, sources.directory())?;
         let token_keys = crate::token_keys::prepare(&snapshot)?;
@@ -93,6 +95,7 @@ impl Reloader {
             self.signer.replace(token_keys);
         }
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
+        admin.manage(Managed { snapshot: Arc::clone(&snapshot), files, directory: sources.directory() });
         admin.commit(bound);
         sources.put_into_force(&self.identities);
         self.sources = sources;

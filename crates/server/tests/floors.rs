@@ -84,7 +84,7 @@ const FLOORS: &[Floor] = &[
     },
     Floor {
         name: "control",
-        knows: &["event", "policy", "engine", "identity"],
+        knows: &["event", "protocol", "policy", "engine", "identity"],
         never: &[FILES, &["socket2", "rustls", "tokio-rustls"], SYSTEM],
         // It serves on a listener that it is given, and so must name the types of one.
         unnamed: &[(FILE_PATHS, &[]), (SOCKET_PATHS, &["serve.rs"])],

@@ -1,7 +1,8 @@
 //! Patterns as a tree of levels, so that a decision takes as many steps as the address has levels, however many there are.
 
 use super::pattern::{Level, Part, Pattern, Placeholder, fits};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::BuildHasher;
 use std::ops::{BitAnd, BitOrAssign};
 use windrose_event::{Identity, Permission};
 
@@ -110,8 +111,12 @@ struct Filled {
 struct Shape {
     before: usize,
     after: usize,
-    /// In ascending order.
-    list: Box<[Mixed]>,
+    /// By a hash of both texts.
+    table: FxHashMap<u64, Box<[Mixed]>>,
+}
+
+fn hash(before: &[u8], after: &[u8]) -> u64 {
+    FxBuildHasher.hash_one((before, after))
 }
 
 #[derive(Clone, Debug)]
@@ -128,7 +133,7 @@ impl Filled {
             return None;
         }
         let mut alone = Vec::new();
-        let mut mixed: Vec<Mixed> = Vec::new();
+        let mut mixed: FxHashMap<(usize, usize), FxHashMap<u64, Vec<Mixed>>> = FxHashMap::default();
         for (parts, node) in parts {
             if let [Part::Placeholder(placeholder)] = &*parts {
                 alone.push((placeholder.clone(), node));
@@ -142,16 +147,14 @@ impl Filled {
                 [rest @ .., Part::Text(text)] => (text.as_bytes(), rest),
                 rest => (&[][..], rest),
             };
-            mixed.push(Mixed { before: before.into(), after: after.into(), between: between.into(), node });
+            let table = mixed.entry((before.len(), after.len())).or_default();
+            let same = table.entry(hash(before, after)).or_default();
+            same.push(Mixed { before: before.into(), after: after.into(), between: between.into(), node });
         }
-        let lengths = |one: &Mixed| (one.before.len(), one.after.len());
-        mixed.sort_by(|one, other| {
-            let text = |one: &Mixed| (one.before.clone(), one.after.clone());
-            lengths(one).cmp(&lengths(other)).then_with(|| text(one).cmp(&text(other)))
-        });
-        let shapes = mixed.chunk_by(|one, other| lengths(one) == lengths(other)).filter_map(|list| {
-            let (before, after) = lengths(list.first()?);
-            Some(Shape { before, after, list: list.into() })
+        let shapes = mixed.into_iter().map(|((before, after), table)| Shape {
+            before,
+            after,
+            table: table.into_iter().map(|(hash, list)| (hash, list.into())).collect(),
         });
         Some(Box::new(Self { alone: alone.into(), mixed: shapes.collect() }))
     }
@@ -172,9 +175,8 @@ impl Filled {
             }
             let (before, rest) = level.split_at(shape.before);
             let (between, after) = rest.split_at(inner);
-            let begin = shape.list.partition_point(|one| (&*one.before, &*one.after) < (before, after));
-            let same = shape.list.get(begin..).unwrap_or_default().iter();
-            for one in same.take_while(|one| *one.before == *before && *one.after == *after) {
+            let Some(same) = shape.table.get(&hash(before, after)) else { continue };
+            for one in same.iter().filter(|one| *one.before == *before && *one.after == *after) {
                 if fits(&one.between, identity, between) {
                     give(one.node);
                 }

@@ -4,6 +4,7 @@ pub(crate) mod ca;
 mod credential;
 mod desk;
 pub(crate) mod device;
+pub(crate) mod explain;
 pub(crate) mod init;
 pub(crate) mod owner;
 pub(crate) mod registry;
