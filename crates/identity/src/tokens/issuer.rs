@@ -44,7 +44,7 @@ pub(super) enum Verdict {
 }
 
 impl Issuer {
-    /// Takes an issuer with its keys. One that is as it was `before` stays.
+    /// Takes an issuer with its keys. Those that it had `before`, too, stay the same.
     pub(super) fn open(
         policy: &TokenIssuer,
         stale: Duration,
@@ -52,22 +52,27 @@ impl Issuer {
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
         before: Option<&Arc<Issuer>>,
     ) -> Result<Arc<Self>, String> {
-        let before = before.filter(|before| before.policy == *policy);
         let failed = |problem: String| format!("identity.tokens: {}: {problem}", policy.name);
         let in_file = |path: &Path, problem: String| failed(format!("{}: {problem}", path.display()));
         let read =
             |path: &Path| read(path).map_err(|error| in_file(path, format!("cannot be read: {error}")));
         let authorities = policy.ca.as_deref().map(read).transpose()?;
         let keys = match &policy.keys {
-            KeySource::Url(url) => match before.filter(|before| before.authorities == authorities) {
-                Some(before) => return Ok(Arc::clone(before)),
-                None => {
-                    let fetch = fetchers(policy.ca.as_deref()).map_err(failed)?;
-                    let keys = RemoteKeys::new(Arc::clone(&policy.name), Arc::clone(url), fetch, stale);
-                    keys.ask_first();
-                    Keys::Remote(keys)
+            KeySource::Url(url) => {
+                // The same URL keeps its keys, whatever else is said of the issuer now: it may be away at this moment.
+                let is_same = |before: &&Arc<Issuer>| {
+                    before.policy.keys == policy.keys && before.authorities == authorities
+                };
+                match before.filter(is_same).map(|before| &before.keys) {
+                    Some(Keys::Remote(remote)) => Keys::Remote(Arc::clone(remote)),
+                    _ => {
+                        let fetch = fetchers(policy.ca.as_deref()).map_err(failed)?;
+                        let keys = RemoteKeys::new(Arc::clone(&policy.name), Arc::clone(url), fetch, stale);
+                        keys.ask_first();
+                        Keys::Remote(keys)
+                    }
                 }
-            },
+            }
             KeySource::File(path) => {
                 let bytes = read(path)?;
                 let known = before.and_then(|before| match &before.keys {

@@ -1,6 +1,8 @@
 //! Tokens that are not.
 
 use super::*;
+use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn one() -> (SigningKey, Issuers) {
     let key = SigningKey::new("a", Algorithm::ES256);
@@ -201,4 +203,36 @@ fn files_that_hold_no_public_keys_are_told() {
     }
     let weak = json!({"keys": [{"kty": "RSA", "kid": "a", "n": "AQAB".repeat(40), "e": "AQAB"}]});
     assert!(told(weak.to_string().as_bytes()).contains("2048"));
+}
+
+/// An issuer, and a token of its that is good.
+static GOOD: LazyLock<(Issuers, String)> = LazyLock::new(|| {
+    let (key, issuers) = one();
+    let token = key.sign(&claims());
+    (issuers, token)
+});
+
+proptest! {
+    #[test]
+    fn a_token_in_which_anything_is_changed_is_refused(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let (issuers, token) = &*GOOD;
+        let mut changed = token.clone().into_bytes();
+        for (place, byte) in changes {
+            let place = place.index(changed.len());
+            changed[place] = byte;
+        }
+        prop_assume!(changed != token.as_bytes());
+        let verdict = issuers.verify_at_once(&changed, now()).unwrap();
+        prop_assert!(verdict.is_err());
+    }
+
+    #[test]
+    fn whatever_comes_is_answered(header in any::<Vec<u8>>(), body in any::<Vec<u8>>(), signature in any::<Vec<u8>>()) {
+        let (issuers, _) = &*GOOD;
+        let token = [header, body, signature].map(|part| URL_SAFE_NO_PAD.encode(part)).join(".");
+        let verdict = issuers.verify_at_once(token.as_bytes(), now()).unwrap();
+        prop_assert!(verdict.is_err());
+    }
 }

@@ -3,13 +3,16 @@
 use super::*;
 
 fn fetched(server: &Arc<KeyServer>) -> Issuers {
-    let identity = IdentityPolicy {
-        tokens: vec![policy(KeySource::Url("https://idp.example/jwks".into()))],
-        ..IdentityPolicy::default()
-    };
+    reloaded(server, "windrose", None)
+}
+
+fn reloaded(server: &Arc<KeyServer>, audience: &str, before: Option<&Issuers>) -> Issuers {
+    let policy = policy(KeySource::Url("https://idp.example/jwks".into()));
+    let tokens = vec![TokenIssuer { audience: vec![audience.into()], ..policy }];
+    let identity = IdentityPolicy { tokens, ..IdentityPolicy::default() };
     let server = Arc::clone(server);
     let fetchers = move |_: Option<&Path>| Ok(Arc::new(Arc::clone(&server)) as Arc<dyn Fetch>);
-    Issuers::open(&identity, &fetchers, &|_| Ok(Vec::new()), None).unwrap()
+    Issuers::open(&identity, &fetchers, &|_| Ok(Vec::new()), before).unwrap()
 }
 
 fn serving(keys: &[&SigningKey]) -> Arc<KeyServer> {
@@ -116,4 +119,20 @@ async fn nonsense_from_the_server_changes_nothing() {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert!(asked(&server) > 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_keeps_the_keys_and_holds_tokens_to_the_new_document() {
+    let key = SigningKey::new("a", Algorithm::EdDSA);
+    let server = serving(&[&key]);
+    let issuers = fetched(&server);
+    let token = key.sign(&claims());
+    let first = ask(&issuers, &token).await.unwrap();
+    *server.answer.lock().unwrap() = None;
+    let same = reloaded(&server, "windrose", Some(&issuers));
+    assert!(Arc::ptr_eq(&first, &verdict(&same, &token).unwrap()), "what was verified is remembered");
+    let other = reloaded(&server, "elsewhere", Some(&same));
+    assert!(refused(&other, &token).contains("audience"));
+    assert!(verdict(&other, &key.sign(&with("aud", json!("elsewhere")))).is_ok());
+    assert_eq!(asked(&server), 1, "the server is not needed for that");
 }
