@@ -1,8 +1,8 @@
 //! The quickstart: the commands that `make run` tells a newcomer to try, against the document that it runs.
 
 use std::process::Command;
-use windrose_e2e::binary::windrose;
-use windrose_e2e::clients::{amqp_python, curl, mosquitto_pub, stream, subscribe};
+use windrose_e2e::binary::{output, windrose};
+use windrose_e2e::clients::{amqp_python, curl, mosquitto_pub, request, stream, subscribe};
 use windrose_e2e::coap::{Client, Message, code};
 use windrose_e2e::node::Setup;
 use windrose_e2e::ports::Port;
@@ -10,6 +10,25 @@ use windrose_e2e::process::Process;
 use windrose_e2e::{Node, wait_until};
 
 const QUICKSTART: &str = include_str!("../../examples/quickstart.yaml");
+
+/// What `make run` writes, as far as it is needed here: a car of a household, the user of AMQP's clients, and keys of the
+/// household and of its neighbour, which are `mine` and `theirs`.
+fn files() -> [(&'static str, String); 2] {
+    let guest = output(&["hash-password"], "guest\n");
+    let devices = format!(
+        "devices:\n  - {{id: car-7, owner: household-7, credentials: []}}\n  \
+         - {{id: guest, credentials: [{{username: guest, password_hash: \"{}\"}}]}}\n",
+        guest.trim()
+    );
+    let keys = format!(
+        "api_keys:\n  - {{owner: household-7, key_sha256: \"{MINE}\"}}\n  - {{owner: household-8, key_sha256: \"{THEIRS}\"}}\n"
+    );
+    [("devices.yaml", devices), ("api-keys.yaml", keys)]
+}
+
+/// SHA-256 of `mine`, and of `theirs`.
+const MINE: &str = "3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
+const THEIRS: &str = "4c55a8552a2c7261f61f798c2265e6f13358f326ae5b934096ff16bd15e62c33";
 
 /// The node with the sample service and the sample thing, as `make run` starts them, on ports of the test's own.
 struct Quickstart {
@@ -35,7 +54,12 @@ impl Quickstart {
             assert!(document.contains(from), "the quickstart has {from}");
             document.replace(from, to)
         });
-        let node = Setup::new().start(&document);
+        let mut setup = Setup::new();
+        for (name, text) in files() {
+            setup = setup.file(name, &text);
+        }
+        setup = setup.set("QUICKSTART_DEVICES", "devices.yaml").set("QUICKSTART_API_KEYS", "api-keys.yaml");
+        let node = setup.start(&document);
         let sample =
             |arguments: &[&str]| Process::start(Command::new(windrose()).args(arguments), "build it");
         let service = sample(&["sample-service", "--bind", &service.to_string()]);
@@ -66,6 +90,36 @@ fn what_curl_posts_reaches_a_waiting_thing() {
     let url = quickstart.node.url("/v1/events/devices/car-7/commands/honk");
     curl(&["-X", "POST", &url, "-d", "{}"]).fine();
     thing.line("the command", |line| line == "{}");
+}
+
+#[test]
+fn my_neighbour_cannot_retune_my_radio() {
+    let quickstart = Quickstart::start();
+    let radio = subscribe(quickstart.node.mqtt(), &["-t", "devices/car-7/commands/radio", "-V", "5"]);
+    let url = quickstart.node.url("/v1/events/devices/car-7/commands/radio");
+    let tune =
+        |key: &str, station: &str| request(&["-H", &format!("X-API-Key: {key}"), "-d", station, &url]).status;
+    assert_eq!(tune("theirs", "polka"), 403);
+    assert_eq!(request(&["-d", "polka", &url]).status, 403, "nor anybody who does not say who it is");
+    assert_eq!(tune("mine", "jazz"), 202);
+    radio.line("the station", |line| line == "jazz");
+    assert!(!radio.said().contains("polka"));
+    let why = |owner: &str| {
+        let who = format!("owner:{owner}");
+        let asked = ["explain", "--as", &who, "publish", "devices/car-7/commands/radio"];
+        Command::new(windrose())
+            .args(asked)
+            .env("QUICKSTART_DEVICES", quickstart.node.folder().path().join("devices.yaml"))
+            .env("QUICKSTART_API_KEYS", quickstart.node.folder().path().join("api-keys.yaml"))
+            .current_dir("/")
+            .output()
+            .expect("windrose can be started")
+    };
+    assert_eq!(why("household-7").status.code(), Some(0));
+    let denied = why("household-8");
+    assert_eq!(denied.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&denied.stdout).into_owned();
+    assert!(said.contains("{owned}"), "it names the rule that nearly allowed it: {said}");
 }
 
 #[test]
