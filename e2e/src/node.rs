@@ -176,6 +176,11 @@ impl Node {
         format!("http://{}{path}", self.rest())
     }
 
+    /// The URL of a path on its admin API.
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.ports.admin.address())
+    }
+
     /// Asks its admin API.
     pub fn admin(&self, target: &str) -> Message {
         http::get(self.ports.admin.address(), target).expect("the admin API answers")
