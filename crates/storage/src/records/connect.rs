@@ -13,6 +13,9 @@ use windrose_policy::RegistryLocation;
 /// How long somebody waits for a connection before the database counts as away.
 const ACQUIRE: Duration = Duration::from_secs(3);
 
+/// How long somebody who writes waits for those before, who each wait for the disk.
+const ACQUIRE_WRITER: Duration = Duration::from_secs(8);
+
 /// Readers at once. SQLite has a thread for each.
 const READERS: u32 = 4;
 
@@ -47,8 +50,8 @@ impl Pools {
             RegistryLocation::Sqlite(path) => {
                 let url = prepare_file(path)?;
                 try_once(&url, Some(PRAGMAS)).await?;
-                let pool = |most| {
-                    AnyPoolOptions::new().max_connections(most).acquire_timeout(ACQUIRE).after_connect(
+                let pool = |most, acquire| {
+                    AnyPoolOptions::new().max_connections(most).acquire_timeout(acquire).after_connect(
                         |connection, _| {
                             Box::pin(async move {
                                 use sqlx::Executor;
@@ -57,15 +60,18 @@ impl Pools {
                         },
                     )
                 };
-                let write = pool(1).connect_with(options(&url)?).await.map_err(error)?;
-                let read = pool(READERS).connect_with(options(&url)?).await.map_err(error)?;
+                let write = pool(1, ACQUIRE_WRITER).connect_with(options(&url)?).await.map_err(error)?;
+                let read = pool(READERS, ACQUIRE).connect_with(options(&url)?).await.map_err(error)?;
                 Ok(Self { dialect: Dialect::Sqlite, read, write })
             }
             RegistryLocation::Postgres(url) => {
                 try_once(&url.0, None).await?;
-                let pool = AnyPoolOptions::new().max_connections(2 * READERS).acquire_timeout(ACQUIRE);
-                let pool = pool.connect_with(options(&url.0)?).await.map_err(error)?;
-                Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
+                // Writers wait for each other in the database: they must not take all connections from those who read.
+                let pool =
+                    |most, acquire| AnyPoolOptions::new().max_connections(most).acquire_timeout(acquire);
+                let write = pool(2, ACQUIRE_WRITER).connect_with(options(&url.0)?).await.map_err(error)?;
+                let read = pool(2 * READERS, ACQUIRE).connect_with(options(&url.0)?).await.map_err(error)?;
+                Ok(Self { dialect: Dialect::Postgres, read, write })
             }
         }
     }

@@ -11,7 +11,7 @@ use super::rows::{get, kind_number};
 use super::writer::Writer;
 use std::sync::Arc;
 use windrose_event::Subject;
-use windrose_identity::{Act, Kind, NewDevice, RecordsError, is_name};
+use windrose_identity::{Act, Kind, Lookup, NewDevice, RecordsError, is_name};
 
 pub(super) use credentials::check as check_credential;
 pub(super) use devices::Ownership;
@@ -205,10 +205,19 @@ impl Writer {
             }
             _ => {}
         }
-        // Whoever still has the key of a certificate must not be taken for another device by its name.
-        let sql = "UPDATE credentials SET principal = NULL, revoked = COALESCE(revoked, $2) \
-                   WHERE principal = $1 AND lookup LIKE 'sha256:%' AND (not_after IS NULL OR not_after > $2)";
-        self.run(sql, vec![principal.into(), self.now.into()]).await?;
+        // Whoever still has the key of a certificate that we gave out must not be taken for another device by its name; and
+        // what was revoked by itself stays so. Any other certificate can come again with its device.
+        let sql = "UPDATE credentials SET principal = NULL WHERE principal = $1 AND lookup LIKE 'sha256:%' AND revoked IS NOT NULL";
+        self.run(sql, vec![principal.into()]).await?;
+        if let Subject::Device(device) = &subject {
+            let sql = "SELECT fingerprint FROM certificates WHERE device = $1 AND not_after > $2";
+            for row in self.rows(sql.to_owned(), vec![(&**device).into(), self.now.into()]).await? {
+                let Ok(digest) = <[u8; 32]>::try_from(get::<Vec<u8>>(&row, 0)?) else { continue };
+                let sql = "UPDATE credentials SET principal = NULL, revoked = $3 WHERE principal = $1 AND lookup = $2";
+                let lookup = Lookup::Fingerprint(digest).text();
+                self.run(sql, vec![principal.into(), lookup.into(), self.now.into()]).await?;
+            }
+        }
         self.run("DELETE FROM credentials WHERE principal = $1", vec![principal.into()]).await?;
         self.run("DELETE FROM memberships WHERE principal = $1", vec![principal.into()]).await?;
         self.run("DELETE FROM principals WHERE id = $1", vec![principal.into()]).await?;

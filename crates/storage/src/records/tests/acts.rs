@@ -222,7 +222,8 @@ pub(super) fn a_certificate_that_is_nobodys_is_revoked(desk: &Desk) {
 }
 
 pub(super) fn a_removed_devices_certificate_stays_revoked(desk: &Desk) {
-    desk.add("car", None, vec![shown(Lookup::CommonName("car".into()))]);
+    let theirs = || vec![shown(Lookup::CommonName("car".into())), shown(Lookup::Fingerprint([2; 32]))];
+    desk.add("car", None, theirs());
     let certificate = certificate(1);
     desk.act(Act::Issue { device: "car".into(), adopt: false, code: None, certificate }).unwrap();
     let since = desk.newest();
