@@ -8,15 +8,17 @@ use super::figures::count;
 use super::memory::DatabaseAnswer;
 use super::passwords;
 use super::question::{Question, marks};
-use crate::{Lookup, Record, Records, RecordsError};
+use crate::{Asked, Lookup, Record, Records, RecordsError};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use windrose_event::{Claim, Identity, Refusal, RefusalCause, Secret, Verdict};
 
 /// Rounds of finding out, at most: more than any claim has needs.
 const ROUNDS: usize = 16;
+/// How long the database may take for one answer: then it counts as away.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a question is asked anew because something changed while it was asked.
 const ANEW: usize = 4;
 
@@ -131,6 +133,10 @@ impl Inner {
     /// Asks the database, and remembers what it says. Two with one question make it ask once.
     pub(super) async fn ask(&self, question: &Question, lookups: Vec<Lookup>) -> DatabaseAnswer {
         let Some(records) = self.force.load().parts.records.clone() else { return Ok(None) };
+        if self.memory.is_away() {
+            // Whoever waits for what changes finds out when it is back: nobody else has to wait for it.
+            return self.stale(question).ok_or_else(|| "the registry's database is away".to_owned());
+        }
         for _ in 0..ANEW {
             let flight = {
                 let mut flights = self.memory.flights.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,11 +182,13 @@ impl Inner {
         count(&self.memory.counters.misses);
         let epoch = self.memory.cache.epoch();
         let answer = match question {
-            Question::Of(subject) => records.record(subject.clone()).await,
-            Question::By(_) | Question::Certificate(_) => records.find(lookups).await.map(|found| {
-                // The most particular of what it is found by decides.
-                found.into_iter().min_by_key(|(index, _)| *index).map(|(_, record)| record)
-            }),
+            Question::Of(subject) => patiently(records.record(subject.clone())).await,
+            Question::By(_) | Question::Certificate(_) => {
+                patiently(records.find(lookups)).await.map(|found| {
+                    // The most particular of what it is found by decides.
+                    found.into_iter().min_by_key(|(index, _)| *index).map(|(_, record)| record)
+                })
+            }
         };
         match answer {
             Ok(record) => {
@@ -283,6 +291,14 @@ impl Inner {
             cause: RefusalCause::Throttled,
             detail: "too many wrong credentials from there, or for that name: identity.guard".to_owned(),
         })
+    }
+}
+
+/// Waits for an answer of the database's, not for ever.
+pub(super) async fn patiently<T>(asked: Asked<T>) -> Result<T, RecordsError> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(RecordsError::Unavailable(format!("it did not answer within {PATIENCE:?}"))),
     }
 }
 

@@ -40,6 +40,8 @@ pub(super) enum Recall {
 /// The memory.
 pub(super) struct Cache {
     answers: Vec<Mutex<Generations<Question, Answer>>>,
+    /// Questions that nobody was found by. Apart, so that whoever makes names up pushes out nobody who is known.
+    nobody: Vec<Mutex<Generations<Question, Answer>>>,
     records: Vec<Mutex<Generations<Subject, Entry>>>,
     /// Owners that changed, with the epoch of that: what was read of their devices before is not taken.
     owners: Mutex<Owners>,
@@ -73,6 +75,7 @@ impl Cache {
         let most = (entries / PARTS).max(2);
         Self {
             answers: (0..PARTS).map(|_| Mutex::new(Generations::new(most))).collect(),
+            nobody: (0..PARTS).map(|_| Mutex::new(Generations::new((most / 4).max(2)))).collect(),
             records: (0..PARTS).map(|_| Mutex::new(Generations::new(most))).collect(),
             owners: Mutex::new(Owners { at: Generations::new(MOST_OWNERS), floor: 0 }),
             changed_owners: AtomicU64::new(0),
@@ -98,7 +101,9 @@ impl Cache {
         {
             return Recall::Somebody { record, age };
         }
-        let answer = self.part(&self.answers, question).and_then(|mut part| part.get(question).cloned());
+        let known = self.part(&self.answers, question).and_then(|mut part| part.get(question).cloned());
+        let answer = known
+            .or_else(|| self.part(&self.nobody, question).and_then(|mut part| part.get(question).cloned()));
         let Some(answer) = answer else { return Recall::Unknown };
         let Some(subject) = answer.who else {
             // Any change may have been about those who were not known.
@@ -151,7 +156,14 @@ impl Cache {
             // A certificate that was revoked, whoever has it: asked anew each time.
             return true;
         }
-        if let Some(mut part) = self.part(&self.answers, question) {
+        let (here, there) = match who {
+            Some(_) => (&self.answers, &self.nobody),
+            None => (&self.nobody, &self.answers),
+        };
+        if let Some(mut part) = self.part(there, question) {
+            part.remove(question);
+        }
+        if let Some(mut part) = self.part(here, question) {
             if self.epoch() != asked {
                 return false;
             }
@@ -182,7 +194,7 @@ impl Cache {
     /// Forgets everything; tells whom it knew.
     pub(super) fn clear(&self) -> Vec<Subject> {
         self.move_on();
-        for part in &self.answers {
+        for part in self.answers.iter().chain(&self.nobody) {
             part.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let mut known = Vec::new();
@@ -283,6 +295,11 @@ mod tests {
             cache.learn(&by(&id), Some(&device(&id, None)), cache.epoch(), Instant::now());
         }
         assert!(cache.len() <= 1_000, "{}", cache.len());
+        let last = by("d9999");
+        for number in 0..100_000 {
+            cache.learn(&by(&format!("made-up-{number}")), None, cache.epoch(), Instant::now());
+        }
+        assert!(knows(&cache, &last), "names that are made up push out nobody");
         assert!(!cache.clear().is_empty());
         assert_eq!(cache.len(), 0);
     }

@@ -1,6 +1,7 @@
 //! Changes: what another process or node did to the registry takes effect here, too, and live sessions follow.
 
 use super::Inner;
+use super::asking::patiently;
 use super::question::Question;
 use crate::{Changes, Noted, Record, RecordsError, Status};
 use std::collections::HashMap;
@@ -36,17 +37,19 @@ impl Inner {
     /// Asks the database what changed; `true`: something did.
     async fn look(&self) -> Result<bool, RecordsError> {
         let Some(records) = self.force.load().parts.records.clone() else { return Ok(false) };
-        self.settle().await?;
+        if !self.memory.is_away() {
+            self.settle().await?;
+        }
         let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(seen) = seen else {
             // The first look: nobody knows what was before, so nothing that was read counts.
-            let newest = records.newest_change().await?;
+            let newest = patiently(records.newest_change()).await?;
             self.memory.database_answered(None);
             self.owe(self.memory.cache.clear().into_iter().map(|subject| (subject, None)));
             self.saw(newest);
             return Ok(true);
         };
-        let changes = records.changes(seen).await?;
+        let changes = patiently(records.changes(seen)).await?;
         self.memory.database_answered(None);
         match changes {
             Changes::Listed(noted) => {

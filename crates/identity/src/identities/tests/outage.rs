@@ -9,7 +9,7 @@ fn quick(database: &Arc<Database>) -> Identities {
     Identities::new(Parts { policy, ..parts(database) })
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn while_the_database_is_away_known_devices_connect_and_others_are_told_to_come_back() {
     let database = Database::of([
         device("car-7", None, vec![password("1", "car-7", "x")]),
@@ -25,9 +25,26 @@ async fn while_the_database_is_away_known_devices_connect_and_others_are_told_to
     assert_eq!(cause(&identities, &login("car-7", "y")).await, RefusalCause::BadCredentials);
     assert!(identities.figures().stale >= 2, "{:?}", identities.figures());
 
+    let asked = database.asked();
+    assert_eq!(cause(&identities, &login("bike", "x")).await, RefusalCause::Unavailable);
+    assert_eq!(database.asked(), asked, "whoever comes does not wait for what is away");
+
     database.go_away(false);
-    assert!(ask(&identities, &login("boat", "x")).await.is_ok());
+    let _ = tokio::time::timeout(Duration::from_secs(1), identities.changes()).await;
     assert!(!identities.figures().away);
+    assert!(ask(&identities, &login("boat", "x")).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_does_not_answer_is_away() {
+    let database = Database::of([device("car-7", None, vec![password("1", "car-7", "x")])]);
+    database.slow.store(3_600_000, std::sync::atomic::Ordering::SeqCst);
+    let identities = identities(&database);
+    assert_eq!(cause(&identities, &login("car-7", "x")).await, RefusalCause::Unavailable);
+    assert!(identities.figures().away);
+    database.slow.store(0, std::sync::atomic::Ordering::SeqCst);
+    let _ = tokio::time::timeout(Duration::from_secs(10), identities.changes()).await;
+    assert!(ask(&identities, &login("car-7", "x")).await.is_ok());
 }
 
 #[tokio::test]
