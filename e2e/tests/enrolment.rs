@@ -385,3 +385,17 @@ fn what_signed_before_stays_trusted_when_another_signs() {
     let good = openssl(&[&by[..], &["-verify_other", &old]].concat()).fine();
     assert!(good.out.contains(": good") && good.err.contains("Response verify OK"), "{good:?}");
 }
+
+#[test]
+fn of_several_that_bring_the_same_code_at_once_one_gets_a_certificate() {
+    let world = Enrolling::start();
+    let user = format!("car-7:{}", world.code("car-7"));
+    let csrs: Vec<String> = (0..4).map(|one| world.csr(&format!("try-{one}"), "/CN=car-7", P256)).collect();
+    let enrol = |csr: &str| world.enrol("simpleenroll", csr, &["-u", &user]).status;
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let tries: Vec<_> = csrs.iter().map(|csr| scope.spawn(|| enrol(csr))).collect();
+        tries.into_iter().map(|one| one.join().expect("curl answers")).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 401 | 403)), "{statuses:?}");
+}

@@ -19,6 +19,11 @@ pub(crate) fn open(
         windrose_storage::read_file(path)
             .map_err(|error| format!("{}: cannot be read: {error}", path.display()))
     };
+    if records.is_none() {
+        tracing::warn!(
+            "`ca` signs nothing without identity.registry: there must be a record of what it signed"
+        );
+    }
     let (certificates, keys) = (read(&policy.certificate)?, read(&policy.key)?);
     Authority::new(policy, &certificates, &keys, records)
         .map(Some)

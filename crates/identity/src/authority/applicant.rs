@@ -11,7 +11,7 @@ const MOST: usize = 32;
 pub(super) struct Applicant {
     /// Its id.
     pub(super) device: Arc<str>,
-    /// Whether it is taken into the registry if it is not there: a manufacturer's certificate vouches for it.
+    /// Whether it is taken into the registry if it is not there: a manufacturer's certificate, or the hook, vouches for it.
     pub(super) adopt: bool,
     /// The one-time code that it came with, by its id in the registry: used up by the certificate.
     pub(super) code: Option<Arc<str>>,
@@ -37,14 +37,11 @@ impl Applicant {
                 detail: format!("{by} wants to renew, but did not come with a certificate of its own"),
             });
         }
-        let by_code = enrols_only && fingerprint.is_none();
-        let code = proof.and_then(|proof| proof.credential.clone()).filter(|_| by_code);
-        if by_code && code.is_none() {
-            return Err(not_allowed(format!(
-                "{by} came with a one-time code that the registry does not name"
-            )));
-        }
-        Ok(Self { device: device.clone(), adopt: enrols_only && fingerprint.is_some(), code, fingerprint })
+        // What only enrols and is in the registry is a code; what is not is somebody else's word: a maker's, or the hook's.
+        let credential = proof.and_then(|proof| proof.credential.clone());
+        let adopt = enrols_only && (fingerprint.is_some() || credential.is_none());
+        let code = credential.filter(|_| enrols_only && fingerprint.is_none());
+        Ok(Self { device: device.clone(), adopt, code, fingerprint })
     }
 
     /// Whether it gets a certificate, as its record stands now: some time may have passed since it was let in.
