@@ -80,7 +80,7 @@ fn a_newer_list_ends_the_sessions_of_whom_it_names() {
         arguments.extend(["-t", &topic, "-V", "5"]);
         subscribe(fleet.node.mqtts(), &arguments)
     };
-    let (mut first, mut second) = (listen("car-1"), listen("car-2"));
+    let (first, second) = (listen("car-1"), listen("car-2"));
     let (certificate, key) = (fleet.file("car-1.pem"), fleet.file("car-1.key"));
     let mut quiet = s_client_open(fleet.node.coaps(), &["-dtls1_2", "-cert", &certificate, "-key", &key]);
     fleet.node.wait_metric("windrose_dtls_handshakes_total", &["step=\"completed\""], 1.0);
