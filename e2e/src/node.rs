@@ -27,6 +27,11 @@ impl Setup {
         Self::default()
     }
 
+    /// Where the document and its files will be.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// Writes a file that the document names, beside it.
     pub fn file(self, name: &str, text: &str) -> Self {
         self.folder.write(name, text);

@@ -4,10 +4,15 @@ use super::clients::take_refused;
 use rustls::ServerConnection;
 use rustls::server::{Accepted, Acceptor};
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// The room for one read of a client's first words.
 const ROOM: usize = 4_096;
+
+/// How long a client that is sent away may take to leave, and how many bytes of its are dropped meanwhile.
+const LINGER: Duration = Duration::from_millis(500);
+const MOST_DROPPED: usize = 128 * 1024;
 
 /// A fatal alert, not encrypted yet: there is no such server here (RFC 6066 §3, RFC 8446 §6).
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
@@ -34,7 +39,7 @@ pub(crate) async fn read_hello<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S
             Err((error, mut alert)) => {
                 let mut words = Vec::new();
                 alert.write_all(&mut words)?;
-                let _ = stream.write_all(&words).await;
+                part(stream, &words).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
@@ -65,12 +70,34 @@ pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
                     Some(whose) => io::Error::other(format!("{error}; the certificate is of {whose}")),
                     None => io::Error::new(io::ErrorKind::InvalidData, error),
                 };
-                let _ = write_all(stream, connection, &mut room).await;
+                let mut words = Vec::new();
+                while connection.wants_write() {
+                    connection.write_tls(&mut words)?;
+                }
+                part(stream, &words).await;
                 return Err(error);
             }
         }
     }
     Ok(())
+}
+
+/// Sends the last words to a client. What it is still writing is read and dropped, for a moment: the system would cut the
+/// connection over it, and the client would not hear why it is sent away.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, words: &[u8]) {
+    let parting = async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut room = Vec::with_capacity(ROOM);
+        let mut dropped = 0;
+        while dropped < MOST_DROPPED && stream.read_buf(&mut room).await? > 0 {
+            dropped += room.len();
+            room.clear();
+        }
+        io::Result::Ok(())
+    };
+    // Whether it listened or not.
+    let _ = tokio::time::timeout(LINGER, parting).await;
 }
 
 /// Writes what TLS has to say, by way of `room`.
@@ -87,6 +114,6 @@ async fn write_all<S: AsyncWrite + Unpin>(
 }
 
 /// Tells a client that there is no server of the name that it asked for.
-pub(crate) async fn refuse_name<S: AsyncWrite + Unpin>(stream: &mut S) {
-    let _ = stream.write_all(&UNRECOGNIZED_NAME).await;
+pub(crate) async fn refuse_name<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    part(stream, &UNRECOGNIZED_NAME).await;
 }
