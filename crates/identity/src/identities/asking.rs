@@ -192,13 +192,13 @@ impl Inner {
         };
         match answer {
             Ok(record) => {
-                self.memory.database_answered(None);
                 let now = Instant::now();
                 let is_current = self.memory.cache.learn(question, record.as_ref(), epoch, now);
                 is_current.then_some(Ok(record))
             }
             Err(RecordsError::Unavailable(problem)) => {
-                self.memory.database_answered(Some(&problem));
+                // Whether all of it is away, or just this cannot be answered, whoever looks for changes finds out now.
+                self.memory.wake.notify_one();
                 Some(self.stale(question).ok_or(problem))
             }
             Err(error) => Some(Err(error.to_string())),
@@ -208,7 +208,8 @@ impl Inner {
     /// What is remembered from before the database went away.
     fn stale(&self, question: &Question) -> Option<Option<Arc<Record>>> {
         let force = self.force.load();
-        let (found, tally) = self.memory.recall(question, &force.parts.policy.cache, Instant::now());
+        let policy = &force.parts.policy.cache;
+        let (found, tally) = self.memory.recall(question, policy, Instant::now(), true);
         self.memory.tally(tally);
         found
     }

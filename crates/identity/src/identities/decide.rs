@@ -479,7 +479,8 @@ impl Case<'_> {
         if let Some(answer) = self.answers.record(&question) {
             return answer.clone().map_err(|detail| refused(RefusalCause::Unavailable, detail));
         }
-        let (found, tally) = self.memory.recall(&question, &self.force.parts.policy.cache, self.now);
+        let (found, tally) =
+            self.memory.recall(&question, &self.force.parts.policy.cache, self.now, self.memory.is_away());
         self.tally.set(self.tally.get() + tally);
         found.ok_or(Halt::Lacks(Need::Record(question)))
     }

@@ -52,19 +52,20 @@ impl Memory {
         }
     }
 
-    /// What is remembered of a question and still holds. While the database is away, what is old holds, too.
+    /// What is remembered of a question and still holds. Where the database does not answer, what is old holds, too.
     pub(super) fn recall(
         &self,
         question: &Question,
         policy: &IdentityCache,
         now: Instant,
+        is_away: bool,
     ) -> (Option<Option<Arc<Record>>>, Tally) {
         let none = Tally::default();
         match self.cache.recall(question, now) {
             Recall::Somebody { record, age } if age < policy.fresh => {
                 (Some(Some(record)), Tally { hits: 1, ..none })
             }
-            Recall::Somebody { record, age } if self.is_away() && age < policy.stale => {
+            Recall::Somebody { record, age } if is_away && age < policy.stale => {
                 (Some(Some(record)), Tally { stale: 1, ..none })
             }
             Recall::Nobody { age } if age < policy.negative => (Some(None), Tally { negatives: 1, ..none }),

@@ -36,6 +36,14 @@ async fn unknown_names_cost_what_known_ones_cost_and_are_remembered_for_a_while(
     assert!(identities.figures().negatives >= 2);
 }
 
+#[test]
+fn what_is_verified_for_nobody_costs_what_a_password_costs() {
+    assert_eq!(crate::check_password_hash(DECOY), Ok(()), "or nothing would be computed");
+    let made = crate::hash_password(b"x").unwrap();
+    let cost = |hash: &str| hash.split('$').nth(3).map(str::to_owned);
+    assert_eq!(cost(DECOY), cost(&made));
+}
+
 #[tokio::test]
 async fn a_credential_counts_in_its_time_and_until_it_is_revoked() {
     let early = Credential { not_before: Some(in_an_hour()), ..password("early", "early", "x") };

@@ -19,6 +19,8 @@ async fn while_the_database_is_away_known_devices_connect_and_others_are_told_to
     assert!(ask(&identities, &login("car-7", "x")).await.is_ok());
     database.go_away(true);
     assert!(ask(&identities, &login("car-7", "x")).await.is_ok(), "it is old, but known");
+    assert!(!identities.figures().away, "one answer that fails is no outage yet");
+    let _ = tokio::time::timeout(Duration::from_secs(1), identities.changes()).await;
     assert!(identities.figures().away);
     assert!(at_once(&identities, &login("car-7", "x")), "and by now without asking");
     assert_eq!(cause(&identities, &login("boat", "x")).await, RefusalCause::Unavailable);
@@ -41,6 +43,7 @@ async fn a_database_that_does_not_answer_is_away() {
     database.slow.store(3_600_000, std::sync::atomic::Ordering::SeqCst);
     let identities = identities(&database);
     assert_eq!(cause(&identities, &login("car-7", "x")).await, RefusalCause::Unavailable);
+    let _ = tokio::time::timeout(Duration::from_secs(10), identities.changes()).await;
     assert!(identities.figures().away);
     database.slow.store(0, std::sync::atomic::Ordering::SeqCst);
     let _ = tokio::time::timeout(Duration::from_secs(10), identities.changes()).await;
