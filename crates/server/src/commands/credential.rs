@@ -13,7 +13,7 @@ use windrose_identity::{
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Add one. A secret that is made (`--generate`) is printed, once.
-    Add(Add),
+    Add(Box<Add>),
     /// Let nobody in by it any more; sessions that it proved end.
     Revoke {
         /// The credential, by the id that `show` prints.

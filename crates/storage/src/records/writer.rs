@@ -91,6 +91,7 @@ pub(super) fn placeholders(before: usize, count: usize) -> String {
 /// A transaction that writes.
 pub(super) struct Writer {
     transaction: Transaction<'static, Any>,
+    dialect: Dialect,
     /// When it is.
     pub(super) now: i64,
     /// Who does it.
@@ -114,12 +115,25 @@ impl Writer {
             }
         };
         let by = by.chars().filter(|c| !c.is_control()).take(256).collect();
-        Ok(Self { transaction, now: micros(now()), by, next_id: None, noted: Vec::new() })
+        Ok(Self { transaction, dialect, now: micros(now()), by, next_id: None, noted: Vec::new() })
     }
 
     /// The connection that the transaction runs on.
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.transaction
+    }
+
+    /// Many placeholders, for a statement that has no others: those after the first `before`. SQLite looks names such as `$1`
+    /// up one after the other, so that thousands of them take as many times longer; without names it counts.
+    pub(super) fn places(&self, before: usize, count: usize) -> String {
+        match self.dialect {
+            Dialect::Postgres => placeholders(before, count),
+            Dialect::Sqlite => {
+                let mut text = "?,".repeat(count);
+                text.pop();
+                text
+            }
+        }
     }
 
     /// Runs a statement; how many rows it changed.
@@ -224,7 +238,7 @@ impl Writer {
                     self.now.into(),
                 ]);
                 sql.push_str(if index == 0 { "(" } else { ",(" });
-                sql.push_str(&placeholders(index * 5, 5));
+                sql.push_str(&self.places(index * 5, 5));
                 sql.push(')');
             }
             self.run_made(sql, binds).await?;

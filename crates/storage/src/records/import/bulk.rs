@@ -1,7 +1,7 @@
 //! Writing many entries with a few statements.
 
 use super::super::rows::{get, kind_number, kind_of, secret_parts};
-use super::super::writer::{Bind, Writer, micros, placeholders};
+use super::super::writer::{Bind, Writer, micros};
 use super::entry::Entry;
 use super::{Existing, ImportOptions, ImportReport, Line};
 use crate::records::acts::{Ownership, shown};
@@ -46,7 +46,7 @@ impl Rows {
             let mut sql = self.start.to_owned();
             for row in 0..binds.len() / self.columns {
                 sql.push_str(if row == 0 { " (" } else { ",(" });
-                sql.push_str(&placeholders(row * self.columns, self.columns));
+                sql.push_str(&writer.places(row * self.columns, self.columns));
                 sql.push(')');
             }
             writer.run_made(sql, binds).await?;
@@ -288,10 +288,11 @@ async fn known(writer: &mut Writer, batch: &[Line]) -> Result<HashMap<(Kind, Arc
         if names.is_empty() {
             continue;
         }
-        let places = placeholders(1, names.len());
-        let sql = format!("SELECT kind, name, id FROM principals WHERE kind = $1 AND name IN ({places})");
-        let mut binds: Vec<Bind> = vec![kind_number(kind).into()];
-        binds.extend(names.iter().map(|name| Bind::from(&***name)));
+        let places = writer.places(0, names.len());
+        let number = kind_number(kind);
+        let sql =
+            format!("SELECT kind, name, id FROM principals WHERE kind = {number} AND name IN ({places})");
+        let binds = names.iter().map(|name| Bind::from(&***name)).collect();
         for row in writer.rows(sql, binds).await? {
             if let Some(kind) = kind_of(get(&row, 0)?) {
                 found.insert((kind, get::<String>(&row, 1)?.into()), get(&row, 2)?);
@@ -312,19 +313,20 @@ async fn taken(
         .collect();
     let mut found = HashMap::new();
     for some in lookups.chunks(MOST_BINDS) {
-        let places = placeholders(0, some.len());
-        let sql = format!(
-            "SELECT c.lookup, c.principal, p.name FROM credentials c LEFT JOIN principals p ON p.id = c.principal \
-             WHERE c.lookup IN ({places}) AND c.revoked IS NULL UNION ALL \
-             SELECT c.lookup, c.principal, NULL FROM credentials c \
-             WHERE c.lookup IN ({places}) AND c.revoked IS NOT NULL AND c.principal IS NULL"
-        );
-        for row in writer.rows(sql, some.iter().map(|lookup| lookup.as_str().into()).collect()).await? {
-            let whose = match get::<Option<String>>(&row, 2)? {
-                Some(name) => format!("`{name}`'s"),
-                None => "revoked".to_owned(),
-            };
-            found.insert(get(&row, 0)?, (get(&row, 1)?, whose));
+        let places = writer.places(0, some.len());
+        // Two indexes, one of what was revoked and one of what was not: each is asked by itself.
+        for which in ["c.revoked IS NULL", "c.revoked IS NOT NULL AND c.principal IS NULL"] {
+            let sql = format!(
+                "SELECT c.lookup, c.principal, p.name FROM credentials c \
+                 LEFT JOIN principals p ON p.id = c.principal WHERE c.lookup IN ({places}) AND {which}"
+            );
+            for row in writer.rows(sql, some.iter().map(|lookup| lookup.as_str().into()).collect()).await? {
+                let whose = match get::<Option<String>>(&row, 2)? {
+                    Some(name) => format!("`{name}`'s"),
+                    None => "revoked".to_owned(),
+                };
+                found.insert(get(&row, 0)?, (get(&row, 1)?, whose));
+            }
         }
     }
     Ok(found)
@@ -335,7 +337,7 @@ async fn numbers(writer: &mut Writer, ids: &[&Arc<str>]) -> Result<HashMap<Strin
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let places = placeholders(0, ids.len());
+    let places = writer.places(0, ids.len());
     let sql = format!("SELECT device, MAX(number) FROM ownership WHERE device IN ({places}) GROUP BY device");
     let rows = writer.rows(sql, ids.iter().map(|id| Bind::from(&***id)).collect()).await?;
     rows.iter().map(|row| Ok((get(row, 0)?, get(row, 1)?))).collect()
