@@ -80,6 +80,23 @@ fn a_device_that_is_added_connects_and_one_that_is_revoked_is_gone() {
 }
 
 #[test]
+fn the_registry_is_taken_in_and_written_out_whole() {
+    let node = start();
+    let send = |lines: &str| {
+        let (key, kind) = ("X-API-Key: ops-key-0123456789abcdef", "Content-Type: text/csv");
+        request(&["-H", key, "-H", kind, "--data-binary", lines, &node.admin_url("/v1/registry/import")])
+    };
+    let bad = send("id,owner,groups\ncar-1,household-7,cars\ncar/2,household-7,cars\n");
+    assert_eq!((bad.status, &bad.json()["results"]["problems"][0]["line"]), (422, &3.into()), "{bad:?}");
+    assert_eq!(ask(&node, "GET", "/v1/registry", "").json()["devices"], 0, "all or nothing");
+    let good = send("id,owner,groups\ncar-1,household-7,cars\ncar-2,household-7,cars\n");
+    assert_eq!((good.status, &good.json()["added"]), (200, &2.into()), "{good:?}");
+    let export = ask(&node, "GET", "/v1/registry/export?format=csv", "");
+    assert_eq!(export.status, 200);
+    assert!(export.body.contains("car-1") && export.body.contains("car-2"), "{export:?}");
+}
+
+#[test]
 fn nobody_else_may_administer() {
     let node = start();
     let url = node.admin_url("/v1/devices");

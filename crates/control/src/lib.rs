@@ -12,6 +12,8 @@ mod view;
 
 pub use api::router;
 pub use exposition::{CONTENT_TYPE, exposition};
-pub use manage::{Asker, Management, Peer, management, permission};
+pub use manage::{
+    Asker, BulkExisting, BulkFormat, Exported, Import, Imported, Management, Peer, management, permission,
+};
 pub use serve::serve;
 pub use view::{NodeView, ProcessFacts, Reloads};

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use windrose_control::{Management, management, serve};
+use windrose_control::{BulkFormat, Exported, Import, Imported, Management, management, serve};
 use windrose_event::{
     Claim, Identity, Pending, Principal, Proof, Refusal, RefusalCause, Registry, Subject, Timestamp, Verdict,
 };
@@ -166,6 +166,23 @@ impl Management for Managed {
             Subject::Owner(id) if &*id == "alice" => Some(Arc::new(record(Principal::Owner { id }))),
             _ => None,
         }))
+    }
+
+    fn import(&self, import: Import) -> Option<Pending<Result<Imported, RecordsError>>> {
+        self.database.as_ref()?;
+        let lines = import.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64;
+        let bad = import.body.windows(3).any(|part| part == b"bad");
+        let told = if bad { vec![(2, "this is no device".to_owned())] } else { Vec::new() };
+        let imported = Imported { done: !bad, counts: [lines, 0, 0, u64::from(bad)], told };
+        Some(now(Ok(imported)))
+    }
+
+    fn export(&self, format: BulkFormat) -> Option<Exported> {
+        self.database.as_ref()?;
+        let (sender, lines) = tokio::sync::mpsc::channel(2);
+        let line = if format == BulkFormat::Csv { "id\ncar-7\n" } else { "{\"id\":\"car-7\"}\n" };
+        sender.try_send(Ok(line.into())).unwrap();
+        Some(lines)
     }
 
     fn changed(&self) {}
@@ -371,6 +388,23 @@ async fn decisions_are_explained() {
     ] {
         assert_eq!(api.ask(&ask(wrong), Value::Null).await.0, 400, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn the_whole_registry_is_taken_in_and_written_out() {
+    let api = Api::start().await;
+    let import = |kind: &str| format!("authorization: Bearer ops\r\ncontent-type: {kind}\r\n");
+    let line = "POST /v1/registry/import?existing=update";
+    let (status, answer) = api.send(line, &import("application/jsonl"), "{}\n{}\n").await;
+    assert_eq!((status, &answer["added"]), (200, &json!(2)));
+    let (status, problem) = api.send(line, &import("text/csv"), "id\nbad\n").await;
+    assert_eq!((status, &problem["results"]["problems"][0]["line"]), (422, &json!(2)), "{problem}");
+    assert_eq!(api.send(line, &import("text/plain"), "id\n").await.0, 415);
+    assert_eq!(api.send("POST /v1/registry/import?existing=so", &import("text/csv"), "id\n").await.0, 400);
+    let large = "x".repeat(2 << 20);
+    assert_eq!(api.send(line, &import("text/csv"), &large).await.0, 200, "an import may be large");
+    assert_eq!(api.ask("GET /v1/registry/export?format=csv", Value::Null).await.0, 200);
+    assert_eq!(api.ask("GET /v1/registry/export?format=xml", Value::Null).await.0, 400);
 }
 
 #[tokio::test]

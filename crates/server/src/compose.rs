@@ -59,7 +59,7 @@ async fn serve(file: Option<PathBuf>, mut loaded: Loaded) -> Result<ExitCode, St
         sources.directory(),
         snapshot.node.persistence,
     ));
-    let managed = Managed { snapshot: Arc::clone(&snapshot), files, directory: sources.directory() };
+    let managed = Managed { snapshot: Arc::clone(&snapshot), files, database: sources.database() };
     let mut admin = Admin::new(Arc::clone(&node), identities.clone(), managed);
     let prepared = admin.prepare(&snapshot).await?;
     admin.commit(prepared);

@@ -12,6 +12,7 @@ use windrose_identity::{
 use windrose_network::Node;
 use windrose_network::http::fetch::HttpFetch;
 use windrose_policy::{OcspCheck, RegistryLocation, Snapshot};
+use windrose_storage::RegistryDatabase;
 
 /// Revoked ones that are looked at when the node starts, at most: a kept session of the others is met when it comes back.
 const MOST_REVOKED: usize = 100_000;
@@ -21,7 +22,7 @@ pub(crate) struct Sources {
     /// All of it.
     parts: Parts,
     /// The database, and where it is.
-    database: Option<(RegistryLocation, Arc<dyn Directory>)>,
+    database: Option<(RegistryLocation, Arc<RegistryDatabase>)>,
     /// What the lists of revocation say, until it takes force.
     lists: Option<(OcspCheck, RevocationLists)>,
 }
@@ -60,6 +61,11 @@ impl Sources {
 
     /// The database, for those who read in it and change it.
     pub(crate) fn directory(&self) -> Option<Arc<dyn Directory>> {
+        self.database().map(|database| database as Arc<dyn Directory>)
+    }
+
+    /// The same, for those who take it in or write it out whole.
+    pub(crate) fn database(&self) -> Option<Arc<RegistryDatabase>> {
         self.database.as_ref().map(|(_, database)| Arc::clone(database))
     }
 
@@ -94,7 +100,7 @@ impl Sources {
 fn open_database(
     location: &RegistryLocation,
     before: Option<&Sources>,
-) -> Result<Arc<dyn Directory>, String> {
+) -> Result<Arc<RegistryDatabase>, String> {
     let open = before.and_then(|before| before.database.as_ref());
     if let Some((known, database)) = open
         && known == location

@@ -95,7 +95,7 @@ impl Reloader {
             self.signer.replace(token_keys);
         }
         self.node.apply(Arc::clone(&snapshot)).await.map_err(|errors| errors.join("\n"))?;
-        admin.manage(Managed { snapshot: Arc::clone(&snapshot), files, directory: sources.directory() });
+        admin.manage(Managed { snapshot: Arc::clone(&snapshot), files, database: sources.database() });
         admin.commit(bound);
         sources.put_into_force(&self.identities);
         self.sources = sources;

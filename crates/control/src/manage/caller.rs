@@ -17,6 +17,8 @@ use windrose_protocol::http::{Problem, read_credentials};
 const OPENING: Duration = Duration::from_secs(15);
 /// How long anything may take, its body included.
 const WHOLE: Duration = Duration::from_secs(60);
+/// How long an import may take.
+const IMPORT: Duration = Duration::from_secs(600);
 
 /// Where a connection comes from.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +33,8 @@ pub(super) async fn admit(State(managed): State<Managed>, mut request: Request, 
         Ok(caller) => request.extensions_mut().insert(caller),
         Err(fault) => return fault.into_response(),
     };
-    match tokio::time::timeout(WHOLE, next.run(request)).await {
+    let whole = if request.uri().path() == "/v1/registry/import" { IMPORT } else { WHOLE };
+    match tokio::time::timeout(whole, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             let detail = "it took too long; it may have been done all the same";

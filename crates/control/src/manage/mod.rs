@@ -6,6 +6,7 @@
 mod answer;
 mod audit;
 mod body;
+mod bulk;
 mod caller;
 mod credentials;
 mod devices;
@@ -13,6 +14,7 @@ mod explain;
 mod openapi;
 mod subjects;
 
+pub use bulk::{BulkExisting, BulkFormat, Exported, Import, Imported};
 pub use caller::Peer;
 pub use explain::{Asker, permission};
 
@@ -46,9 +48,18 @@ pub trait Management: Send + Sync + 'static {
     /// What the document's files, or else the database, know of somebody.
     fn record(&self, subject: Subject) -> Pending<Result<Option<Arc<Record>>, RecordsError>>;
 
+    /// Takes lines in, on a thread of its own; `None`: there is no database.
+    fn import(&self, import: Import) -> Option<Pending<Result<Imported, RecordsError>>>;
+
+    /// Writes the database out, without secrets, on a thread of its own; `None`: there is none.
+    fn export(&self, format: BulkFormat) -> Option<Exported>;
+
     /// The database was changed from here: what follows from that is to follow at once.
     fn changed(&self);
 }
+
+/// The largest import: some million lines.
+const MAX_IMPORT: usize = 128 << 20;
 
 type Managed = Arc<dyn Management>;
 type Answered = Result<Response, Fault>;
@@ -73,6 +84,8 @@ pub fn management(managed: Arc<dyn Management>) -> Router {
         .route("/v1/credentials/{id}/revoke", post(credentials::revoke))
         .route("/v1/certificates/{sha256}/revoke", post(credentials::revoke_certificate))
         .route("/v1/registry", get(subjects::counts))
+        .route("/v1/registry/import", post(bulk::import).layer(DefaultBodyLimit::max(MAX_IMPORT)))
+        .route("/v1/registry/export", get(bulk::export))
         .route("/v1/explain", get(explain::explain))
         .route("/v1/openapi.json", get(openapi::description))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -108,6 +108,21 @@ pub(super) fn operations() -> Vec<Operation> {
         },
         Operation { path: "/v1/registry", id: "counts", summary: "How many there are of each", ..NONE },
         Operation {
+            path: "/v1/registry/import",
+            method: "post",
+            id: "import",
+            summary: "Take in lines of CSV or JSON: all or nothing, unless skip_bad; `existing` is fail, skip or update",
+            query: &["existing", "skip_bad"],
+            ..NONE
+        },
+        Operation {
+            path: "/v1/registry/export",
+            id: "export",
+            summary: "Write everything out, without secrets; `format` is jsonl or csv",
+            query: &["format"],
+            ..NONE
+        },
+        Operation {
             path: "/v1/explain",
             id: "explain",
             summary: "Say which access rule decides whether somebody may do something, and why",
