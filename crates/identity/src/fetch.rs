@@ -1,11 +1,12 @@
 //! The seam to the network: what is asked of services elsewhere, such as an issuer's keys.
 
 use bytes::Bytes;
+use std::fmt;
 use std::time::Duration;
 use windrose_event::Pending;
 
-/// A request by HTTP.
-#[derive(Clone, Debug)]
+/// A request by HTTP. Its `Debug` shows neither headers nor body: passwords are in them.
+#[derive(Clone)]
 pub struct FetchRequest {
     /// `GET` or `POST`.
     pub method: &'static str,
@@ -19,6 +20,16 @@ pub struct FetchRequest {
     pub timeout: Duration,
     /// How many bytes the answer may have.
     pub most: usize,
+}
+
+impl fmt::Debug for FetchRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FetchRequest")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came back.
