@@ -234,6 +234,26 @@ fn a_session_is_taken_up_again_with_a_ticket() {
 }
 
 #[test]
+fn a_session_with_a_certificate_is_taken_up_again_until_others_are_trusted() {
+    let secured = Secured::start("things", "required", "1h");
+    let (certificate, key) = (secured.file("meter.pem"), secured.file("meter.key"));
+    let ticket = secured.file("session.pem");
+    let with = |more: &[&str]| {
+        let suite = ["-dtls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+        let pair = ["-cert", &certificate, "-key", &key];
+        s_client(secured.node.coaps(), &[&suite[..], &pair, more].concat())
+    };
+    assert!(with(&["-sess_out", &ticket]).out.contains("New, "));
+    assert!(with(&["-sess_in", &ticket]).out.contains("Reused, "));
+    secured.node.write_file("devices-ca.pem", &Authority::new("others").certificate);
+    secured.node.signal("HUP");
+    wait_until("the new authority", || {
+        let said = with(&["-sess_in", &ticket]);
+        !said.out.contains("Reused, ") && said.err.contains("unknown ca")
+    });
+}
+
+#[test]
 fn a_new_certificate_is_for_the_next_handshake_and_disturbs_no_session() {
     let secured = Secured::start("things", "optional", "1h");
     let serial = || {
