@@ -131,7 +131,7 @@ impl Known {
         Ok(self.connections as f64 / (procfs::cpu_seconds(server.pid())? - before).max(0.01))
     }
 
-    /// Connections with certificates to a server that verifies them and knows nobody.
+    /// Connections with certificates to a server that verifies them and does not look whose they are.
     fn of_nobody(
         &self,
         peer: &dyn Peer,
@@ -140,8 +140,7 @@ impl Known {
         fleet: &Fleet,
     ) -> Result<f64> {
         let mut setup = setup.again()?;
-        let empty = setup.folder.join("empty.db");
-        setup.identity = Some(Identity { registry: empty, anyone: true, ..fleet.identity.clone() });
+        setup.identity = Some(Identity { nobody: true, ..fleet.identity.clone() });
         let server = Server::start(peer, &setup)?;
         let mut ignored = 0.0;
         self.storm(&server, &setup, conditions, &[], &mut ignored)?;
@@ -178,7 +177,7 @@ impl Fleet {
         // Each round begins with a registry that nobody has asked yet.
         let own = setup.folder.join("registry.db");
         std::fs::copy(&registry, &own)?;
-        let identity = Identity { registry: own, issuer, authority, anyone: false };
+        let identity = Identity { registry: own, issuer, authority, nobody: false };
         Ok(Self { identity, tokens, certificates })
     }
 }

@@ -138,8 +138,8 @@ pub(crate) struct Identity {
     pub(crate) issuer: PathBuf,
     /// With TLS: the authority of the devices' certificates, in PEM.
     pub(crate) authority: Option<PathBuf>,
-    /// Whoever has a certificate of the authority is let in, registered or not.
-    pub(crate) anyone: bool,
+    /// Certificates are verified, and nobody asks whose they are: there is no registry.
+    pub(crate) nobody: bool,
 }
 
 impl Setup {

@@ -128,6 +128,9 @@ fn document(setup: &Setup) -> Result<String> {
 
 /// Devices are found in a database; their tokens and certificates name them.
 fn identity(identity: &Identity) -> String {
+    if identity.nobody {
+        return String::new();
+    }
     let tokens = "issuer: bench, audience: windrose, algorithms: [ES256], device: sub, registered: true";
     let mut text = format!(
         ", registry: 'sqlite:{}', tokens: [{{name: bench, keys: '{}', {tokens}}}]",
@@ -135,11 +138,8 @@ fn identity(identity: &Identity) -> String {
         identity.issuer.display(),
     );
     if let Some(ca) = &identity.authority {
-        let authority = format!(
-            "name: bench, ca: '{}', device: '{{common_name}}', registered: {}",
-            ca.display(),
-            !identity.anyone
-        );
+        let authority =
+            format!("name: bench, ca: '{}', device: '{{common_name}}', registered: true", ca.display());
         text.push_str(&format!(", certificates: [{{{authority}}}]"));
     }
     text

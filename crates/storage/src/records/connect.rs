@@ -21,9 +21,13 @@ const READERS: u32 = 4;
 
 /// What every connection to SQLite is told: readers do not wait for a writer (WAL), and what was answered is on the disk (FULL):
 /// a revocation or a used code must not come undone when the power goes. Writing is rare enough for that.
+/// What they read is in the system's memory of files; of their own they keep 8 MiB each.
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
-                       PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768; PRAGMA mmap_size = 1073741824; \
+                       PRAGMA foreign_keys = ON; PRAGMA cache_size = -8192; \
                        PRAGMA journal_size_limit = 67108864;";
+
+/// What the one that writes is told besides: an import of a million devices keeps the upper pages of its indexes.
+const WRITER: &str = "PRAGMA cache_size = -65536;";
 
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +54,23 @@ impl Pools {
             RegistryLocation::Sqlite(path) => {
                 let url = prepare_file(path)?;
                 try_once(&url, Some(PRAGMAS)).await?;
-                let pool = |most, acquire| {
+                let pool = |most, acquire, besides: &'static str| {
                     AnyPoolOptions::new().max_connections(most).acquire_timeout(acquire).after_connect(
-                        |connection, _| {
+                        move |connection, _| {
                             Box::pin(async move {
                                 use sqlx::Executor;
-                                connection.execute(sqlx::raw_sql(PRAGMAS)).await.map(|_| ())
+                                connection.execute(sqlx::raw_sql(PRAGMAS)).await?;
+                                if !besides.is_empty() {
+                                    connection.execute(sqlx::raw_sql(besides)).await?;
+                                }
+                                Ok(())
                             })
                         },
                     )
                 };
-                let write = pool(1, ACQUIRE_WRITER).connect_with(options(&url)?).await.map_err(error)?;
-                let read = pool(READERS, ACQUIRE).connect_with(options(&url)?).await.map_err(error)?;
+                let write =
+                    pool(1, ACQUIRE_WRITER, WRITER).connect_with(options(&url)?).await.map_err(error)?;
+                let read = pool(READERS, ACQUIRE, "").connect_with(options(&url)?).await.map_err(error)?;
                 Ok(Self { dialect: Dialect::Sqlite, read, write })
             }
             RegistryLocation::Postgres(url) => {
