@@ -89,7 +89,8 @@ pub fn management(managed: Arc<dyn Management>) -> Router {
         .route("/v1/explain", get(explain::explain))
         .route("/v1/openapi.json", get(openapi::description))
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(middleware::from_fn_with_state(Arc::clone(&managed), caller::admit))
+        // What is not there is not there for anybody: 404, as outside `/v1/`.
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&managed), caller::admit))
         .with_state(managed)
 }
 
