@@ -247,14 +247,21 @@ impl Registry for Identities {
             "two things seem to share this identity: neither is let in for a while"
         );
         let until = wall() + quarantine;
-        self.0.memory.quarantine.hold(subject.clone(), until);
+        let records = self.0.force.load().parts.records.clone();
+        let asks = records.zip(tokio::runtime::Handle::try_current().ok());
+        self.0.memory.quarantine.hold(subject.clone(), until, asks.is_some());
         let standing = Standing::Quarantined;
         self.announce(vec![IdentityChange { subject: subject.clone(), standing }]);
-        let records = self.0.force.load().parts.records.clone();
-        if let (Some(records), Ok(runtime)) = (records, tokio::runtime::Handle::try_current()) {
-            let act = records.act(Act::Quarantine { subject, until }, "the node");
+        if let Some((records, runtime)) = asks {
+            let act = records.act(Act::Quarantine { subject: subject.clone(), until }, "the node");
+            let inner = Arc::clone(&self.0);
             runtime.spawn(async move {
-                if let Err(error) = act.await {
+                let noted = act.await;
+                // What is remembered of it is of before; only then may the registry's word hold alone.
+                inner.memory.cache.move_on();
+                inner.memory.cache.evict(&subject);
+                inner.memory.quarantine.answered(&subject, noted.is_ok());
+                if let Err(error) = noted {
                     tracing::warn!(%error, "the quarantine holds on this node only");
                 }
             });

@@ -11,9 +11,16 @@ const MOST: usize = 10_000;
 
 /// Who is held, and until when. What the database knows of it besides is in its records.
 pub(super) struct Quarantine {
-    held: Mutex<Generations<Subject, Timestamp>>,
+    held: Mutex<Generations<Subject, Hold>>,
     /// Whether there was ever anybody.
     used: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Hold {
+    until: Timestamp,
+    /// The registry has been asked to note it and has not answered: what it says meanwhile is of before.
+    asked: bool,
 }
 
 impl Quarantine {
@@ -21,16 +28,31 @@ impl Quarantine {
         Self { held: Mutex::new(Generations::new(MOST)), used: AtomicBool::new(false) }
     }
 
-    /// Holds somebody until then.
-    pub(super) fn hold(&self, subject: Subject, until: Timestamp) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, until);
+    /// Holds somebody until then; `asked`: the registry is to note it.
+    pub(super) fn hold(&self, subject: Subject, until: Timestamp, asked: bool) {
+        let hold = Hold { until, asked };
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(subject, hold);
         self.used.store(true, Ordering::Release);
     }
 
     /// Lets go of somebody, whom the registry says something new of.
     pub(super) fn release(&self, subject: &Subject) {
         if self.used.load(Ordering::Acquire) {
-            self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(subject);
+            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+            if held.get(subject).is_some_and(|hold| !hold.asked) {
+                held.remove(subject);
+            }
+        }
+    }
+
+    /// The registry has answered: it keeps the quarantine from now on, or this node alone does.
+    pub(super) fn answered(&self, subject: &Subject, noted: bool) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(hold) = held.get(subject).copied() else { return };
+        if noted {
+            held.remove(subject);
+        } else {
+            held.insert(subject.clone(), Hold { asked: false, ..hold });
         }
     }
 
@@ -41,6 +63,30 @@ impl Quarantine {
         }
         let Some(subject) = subject_of(principal) else { return false };
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.get(&subject).is_some_and(|until| now < *until)
+        held.get(&subject).is_some_and(|hold| now < hold.until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_registry_says_of_before_lets_nobody_go() {
+        let quarantine = Quarantine::new();
+        let car = Principal::Device { id: "car-7".into(), owner: None };
+        let subject = Subject::Device("car-7".into());
+        let (now, until) = (Timestamp::from_micros(1), Timestamp::from_micros(9));
+        quarantine.hold(subject.clone(), until, true);
+        quarantine.release(&subject);
+        assert!(quarantine.holds(&car, now), "a change that was noted before");
+        assert!(!quarantine.holds(&car, until), "it has ended");
+        quarantine.answered(&subject, false);
+        assert!(quarantine.holds(&car, now), "the registry was away");
+        quarantine.release(&subject);
+        assert!(!quarantine.holds(&car, now), "the registry says something new");
+        quarantine.hold(subject.clone(), until, true);
+        quarantine.answered(&subject, true);
+        assert!(!quarantine.holds(&car, now), "its record says so from now on");
     }
 }
