@@ -30,8 +30,10 @@ pub(super) enum Need {
 }
 
 /// What was found out. Each is found out once for a claim, so that deciding comes to an end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answers {
+    /// How many had been let out of quarantine before anything was read for it.
+    pub(super) releases: u64,
     /// Few: a list is the fastest map.
     records: Vec<(Question, DatabaseAnswer)>,
     /// Which of the hashes the password fits, if any.
@@ -42,6 +44,11 @@ pub(super) struct Answers {
 }
 
 impl Answers {
+    /// Nothing yet, after so many were let out of quarantine.
+    pub(super) fn none(releases: u64) -> Self {
+        Self { releases, records: Vec::new(), password: None, token: None, certificate: None, hook: None }
+    }
+
     /// What the database said.
     pub(super) fn record(&self, question: &Question) -> Option<&DatabaseAnswer> {
         self.records.iter().find(|(known, _)| known == question).map(|(_, answer)| answer)

@@ -25,9 +25,10 @@ const ANEW: usize = 4;
 impl Inner {
     /// The verdict, if memory has all of it.
     pub(super) fn identify_at_once(&self, claim: &Claim) -> Option<Verdict> {
-        let verdict = self.attempt(claim, &Answers::default());
+        let answers = self.no_answers();
+        let verdict = self.attempt(claim, &answers);
         match verdict {
-            Ok(identity) => Some(Ok(identity)),
+            Ok(identity) => self.is_of_now(&answers).then_some(Ok(identity)),
             Err(Halt::Refused(refusal)) => Some(Err(self.told(claim, refusal))),
             Err(Halt::Lacks(need)) => self.throttled(claim, &need).map(Err),
         }
@@ -35,10 +36,14 @@ impl Inner {
 
     /// The verdict, whatever it takes.
     pub(super) async fn identify(self: Arc<Self>, claim: Box<Claim>) -> Verdict {
-        let mut answers = Answers::default();
+        let mut answers = self.no_answers();
         for _ in 0..ROUNDS {
             let need = match self.attempt(&claim, &answers) {
-                Ok(identity) => return Ok(identity),
+                Ok(identity) if self.is_of_now(&answers) => return Ok(identity),
+                Ok(_) => {
+                    answers = self.no_answers();
+                    continue;
+                }
                 Err(Halt::Refused(refusal)) => return Err(self.told(&claim, refusal)),
                 Err(Halt::Lacks(need)) => need,
             };
@@ -48,6 +53,12 @@ impl Inner {
             self.find_out(need, Some(&claim), &mut answers).await;
         }
         Err(unavailable("what the registry says of it changes too fast".to_owned()))
+    }
+
+    /// Whether nobody was let out of quarantine since finding out began: a record of before and no hold any more would let in
+    /// whom the registry keeps out.
+    pub(super) fn is_of_now(&self, answers: &Answers) -> bool {
+        self.memory.quarantine.releases() == answers.releases
     }
 
     fn attempt(&self, claim: &Claim, answers: &Answers) -> Result<Identity, Halt> {
@@ -83,7 +94,7 @@ impl Inner {
 
     /// The key for a pre-shared key's identity, whatever it takes.
     pub(super) async fn ask_key(self: Arc<Self>, identity: Vec<u8>) -> Option<Secret> {
-        let mut answers = Answers::default();
+        let mut answers = self.no_answers();
         for _ in 0..ROUNDS {
             match self.key(&identity, &answers) {
                 Ok(key) => return key,

@@ -88,8 +88,8 @@ impl Inner {
             }
         }
         for subject in order {
-            self.memory.quarantine.release(&subject);
             let was = self.memory.cache.evict(&subject);
+            self.memory.quarantine.release(&subject);
             if ends.get(&subject) == Some(&true) {
                 self.memory.announce([IdentityChange { subject, standing: Standing::Ended }]);
             } else if was.is_some() {

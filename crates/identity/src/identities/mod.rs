@@ -186,6 +186,11 @@ impl Identities {
 }
 
 impl Inner {
+    /// Where finding out begins.
+    fn no_answers(&self) -> Answers {
+        Answers::none(self.memory.quarantine.releases())
+    }
+
     fn case<'c>(&'c self, force: &'c InForce, answers: &'c Answers) -> Case<'c> {
         Case {
             force,
@@ -225,7 +230,7 @@ impl Registry for Identities {
     }
 
     fn psk_at_once(&self, identity: &[u8]) -> Option<Option<Secret>> {
-        self.0.key(identity, &Answers::default()).ok()
+        self.0.key(identity, &self.0.no_answers()).ok()
     }
 
     fn psk(&self, identity: &[u8]) -> Pending<Option<Secret>> {

@@ -2,7 +2,7 @@
 
 use crate::generations::Generations;
 use crate::subject_of;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use windrose_event::{Principal, Subject, Timestamp};
 
@@ -14,6 +14,8 @@ pub(super) struct Quarantine {
     held: Mutex<Generations<Subject, Hold>>,
     /// Whether there was ever anybody.
     used: AtomicBool,
+    /// How often somebody was let go because the registry's word is to hold.
+    releases: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -25,7 +27,17 @@ struct Hold {
 
 impl Quarantine {
     pub(super) fn new() -> Self {
-        Self { held: Mutex::new(Generations::new(MOST)), used: AtomicBool::new(false) }
+        Self {
+            held: Mutex::new(Generations::new(MOST)),
+            used: AtomicBool::new(false),
+            releases: AtomicU64::new(0),
+        }
+    }
+
+    /// How often somebody was let go. Whoever read a record before that and looked for a hold after it knows neither: it
+    /// decides anew.
+    pub(super) fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Acquire)
     }
 
     /// Holds somebody until then; `asked`: the registry is to note it.
@@ -35,25 +47,32 @@ impl Quarantine {
         self.used.store(true, Ordering::Release);
     }
 
-    /// Lets go of somebody, whom the registry says something new of.
+    /// Lets go of somebody, whom the registry says something new of: what is remembered of it was forgotten before.
     pub(super) fn release(&self, subject: &Subject) {
         if self.used.load(Ordering::Acquire) {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
             if held.get(subject).is_some_and(|hold| !hold.asked) {
-                held.remove(subject);
+                self.let_go(&mut held, subject);
             }
         }
     }
 
-    /// The registry has answered: it keeps the quarantine from now on, or this node alone does.
+    /// The registry has answered: it keeps the quarantine from now on, and what is remembered of before was forgotten; or
+    /// this node alone does.
     pub(super) fn answered(&self, subject: &Subject, noted: bool) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(hold) = held.get(subject).copied() else { return };
         if noted {
-            held.remove(subject);
+            self.let_go(&mut held, subject);
         } else {
             held.insert(subject.clone(), Hold { asked: false, ..hold });
         }
+    }
+
+    fn let_go(&self, held: &mut Generations<Subject, Hold>, subject: &Subject) {
+        // Before it takes effect: whoever does not find the hold finds that it was let go.
+        self.releases.fetch_add(1, Ordering::Release);
+        held.remove(subject);
     }
 
     /// Whether somebody is held.

@@ -62,10 +62,11 @@ impl Knows for KeysOf {
         if let Some(refusal) = self.registry.blocked(&self.claim, Some(username)) {
             return Err(refusal);
         }
-        let mut answers = Answers::default();
+        let mut answers = self.registry.no_answers();
         for _ in 0..ROUNDS {
             match self.attempt(username, &answers) {
-                Ok(known) => return Ok(known),
+                Ok(known) if self.registry.is_of_now(&answers) => return Ok(known),
+                Ok(_) => answers = self.registry.no_answers(),
                 Err(Halt::Refused(refusal)) => return Err(refusal),
                 Err(Halt::Lacks(need)) => {
                     // Off the shards' threads: an exchange may wait. The database answers from another thread.

@@ -1,6 +1,8 @@
 //! Guessing, and two things with one identity.
 
 use super::*;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 fn from(address: &str, claim: Claim) -> Claim {
     Claim { peer: Some(format!("{address}:1").parse().unwrap()), ..claim }
@@ -101,4 +103,41 @@ async fn suspects_are_held_for_a_while_if_the_document_says_so() {
     database.note(subject, false);
     let _ = tokio::time::timeout(Duration::from_secs(1), strict.changes()).await;
     assert!(ask(&strict, &login("car-7", "x")).await.is_ok());
+}
+
+/// Begins something that somebody waits for later.
+async fn begin<T>(future: &mut Pending<T>) {
+    std::future::poll_fn(|context| {
+        assert!(future.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_read_before_a_quarantine_and_is_decided_after_it_was_noted_is_held_too() {
+    let lookup = Lookup::CommonName("car-7".to_owned());
+    let car = device("car-7", None, vec![credential("1", lookup, CredentialSecret::None)]);
+    let database = Database::of([car.clone()]);
+    let mut policy = IdentityPolicy::default();
+    policy.duplicates.quarantine = Some(Duration::from_secs(600));
+    let identities = Identities::new(Parts { policy, ..parts(&database) });
+    database.slow.store(100, Ordering::SeqCst);
+    let claim = Box::new(certificate("car-7", 1));
+    let mut first = identities.identify(claim.clone());
+    let mut second = identities.identify(claim);
+    begin(&mut first).await;
+    begin(&mut second).await;
+    assert_eq!(database.asked(), 1, "both wait for one answer");
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    identities.suspect(Suspicion {
+        principal: car.principal.clone(),
+        session: "car-7".into(),
+        takeovers: 11,
+        peers: Vec::new(),
+    });
+    database.put(Record { status: Status::Quarantined { until: in_an_hour() }, ..car });
+    assert_eq!(first.await.unwrap_err().cause, RefusalCause::Quarantined, "the node itself holds it");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(second.await.unwrap_err().cause, RefusalCause::Quarantined, "its record says so by now");
 }
