@@ -120,6 +120,10 @@ fn things_that_take_each_other_over_are_kept_out_for_a_while() {
     node.wait_metric("windrose_connections_refused_total", &["cause=\"quarantined\""], 1.0);
     node.wait_log(&["two things seem to share an identity", "device:car-1", "127.0.0.1"]);
     other.ping().expect("the other one has nothing to do with it");
+    // Whoever reinstates what the registry has not noted yet reinstates nobody.
+    eventually("the registry notes it", || {
+        windrose(&node, &["device", "show", "car-1"], "").contains("quarantined").then_some(())
+    });
     windrose(&node, &["device", "reinstate", "car-1"], "");
     eventually("it is let in again", || (answer(&node, &options("car-1", "car-1")) == 0).then_some(()));
 }

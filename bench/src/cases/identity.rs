@@ -44,6 +44,8 @@ const COLUMNS: &[Column] = &[
     ("cert. of nobody", |sample| sample.figure("certificate of nobody")),
     ("cert. cold", |sample| sample.figure("certificate cold")),
     ("cert.", |sample| sample.figure("certificate")),
+    ("anon resumed", |sample| sample.figure("anonymous resumed")),
+    ("cert. resumed", |sample| sample.figure("certificate resumed")),
     ("registry MiB", |sample| sample.figure("registry MiB")),
     ("RSS MiB", Sample::resident_mebibytes),
 ];
@@ -63,19 +65,22 @@ impl Measure for Known {
         let mut server = Server::start(peer, &setup)?;
         let mut sample = Sample { work: self.connections as u64, ..Sample::default() };
         let start = Instant::now();
-        let mut storm = |name, devices: &[Device]| -> Result<()> {
-            let rate = self.storm(&server, &setup, conditions, devices, &mut sample.load_cpu)?;
+        let mut storm = |name, devices: &[Device], resume| -> Result<()> {
+            let rate = self.storm(&server, &setup, conditions, devices, resume, &mut sample.load_cpu)?;
             sample.figures.insert(name, rate);
             Ok(())
         };
         // Its first storm is the server's first work at all, and not looked at.
-        storm("warm-up", &[])?;
-        storm("jwt cold", &fleet.tokens)?;
-        storm("anonymous", &[])?;
-        storm("jwt", &fleet.tokens)?;
+        storm("warm-up", &[], false)?;
+        storm("jwt cold", &fleet.tokens, false)?;
+        storm("anonymous", &[], false)?;
+        storm("jwt", &fleet.tokens, false)?;
         if self.tls {
-            storm("certificate cold", &fleet.certificates)?;
-            storm("certificate", &fleet.certificates)?;
+            storm("certificate cold", &fleet.certificates, false)?;
+            storm("certificate", &fleet.certificates, false)?;
+            // How a fleet comes back.
+            storm("anonymous resumed", &[], true)?;
+            storm("certificate resumed", &fleet.certificates, true)?;
         }
         sample.figures.extend(nobody.map(|rate| ("certificate of nobody", rate)));
         sample.figures.insert("registry MiB", std::fs::metadata(&registry)?.len() as f64 / 1_048_576.0);
@@ -111,6 +116,7 @@ impl Known {
         setup: &Setup,
         conditions: &Conditions,
         devices: &[Device],
+        resume: bool,
         load_cpu: &mut f64,
     ) -> Result<f64> {
         let work = Work {
@@ -118,7 +124,7 @@ impl Known {
             connections: self.connections,
             mqtt: conditions.mqtt,
             authority: setup.tls.as_ref().map(|tls| tls.authority.clone()),
-            resume: false,
+            resume,
             devices: devices.to_vec(),
         };
         let mut crowd = Helper::start(Role::Storm, &work)?;
@@ -126,6 +132,10 @@ impl Known {
         let before = procfs::cpu_seconds(server.pid())?;
         crowd.tell(&())?;
         let measured: Measured = crowd.answer()?;
+        if resume && measured.resumed < self.connections {
+            let resumed = measured.resumed;
+            return Err(format!("{resumed} of {} connections were resumed", self.connections).into());
+        }
         std::thread::sleep(SETTLE);
         *load_cpu += measured.load_cpu;
         Ok(self.connections as f64 / (procfs::cpu_seconds(server.pid())? - before).max(0.01))
@@ -143,8 +153,8 @@ impl Known {
         setup.identity = Some(Identity { nobody: true, ..fleet.identity.clone() });
         let server = Server::start(peer, &setup)?;
         let mut ignored = 0.0;
-        self.storm(&server, &setup, conditions, &[], &mut ignored)?;
-        self.storm(&server, &setup, conditions, &fleet.certificates, &mut ignored)
+        self.storm(&server, &setup, conditions, &[], false, &mut ignored)?;
+        self.storm(&server, &setup, conditions, &fleet.certificates, false, &mut ignored)
     }
 }
 

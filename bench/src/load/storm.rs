@@ -72,7 +72,8 @@ pub(crate) fn main() -> Result<()> {
     let Some(work) = helper::told::<Work>()? else { return Ok(()) };
     let mut storm = Storm::new(work)?;
     // Tickets come from these.
-    storm.make(CLIENTS)?;
+    let known = if storm.work.resume { storm.work.devices.len() } else { 0 };
+    storm.make(known.max(CLIENTS))?;
     helper::say(&())?;
     if helper::told::<()>()?.is_none() {
         return Ok(());
@@ -113,23 +114,25 @@ enum Step {
 impl Storm {
     fn new(work: Work) -> Result<Self> {
         let config = work.authority.as_ref().map(|file| client_config(file, None)).transpose()?;
+        let own = |config: &ClientConfig| {
+            let mut config = config.clone();
+            if work.resume {
+                // Each has its own: a ticket is good for one connection only.
+                config.resumption = Resumption::in_memory_sessions(TICKETS);
+            }
+            Arc::new(config)
+        };
         // Made before anything is measured.
         let mut proven = Vec::new();
         if let Some(authority) = &work.authority {
             for device in &work.devices {
                 let proof = device.certificate.as_deref();
-                proven.push(proof.map(|proof| client_config(authority, Some(proof))).transpose()?);
+                let config = proof.map(|proof| client_config(authority, Some(proof))).transpose()?;
+                proven.push(config.as_deref().map(own));
             }
         }
         let client = || {
-            let tls = config.as_ref().map(|config| {
-                let mut config = ClientConfig::clone(config);
-                if work.resume {
-                    // Each has its own: a ticket is good for one connection only.
-                    config.resumption = Resumption::in_memory_sessions(TICKETS);
-                }
-                Arc::new(config)
-            });
+            let tls = config.as_deref().map(own);
             Client { tls, ..Client::default() }
         };
         let clients = (0..CLIENTS).map(|_| client()).collect();
