@@ -85,14 +85,20 @@ impl Transport for Early<TlsStream<Early<TcpStream>>> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Early<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Early<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.early.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buffer);
+            let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+            // What TLS has to say by itself, such as that nothing is renegotiated (RFC 5246 §7.2.2), does not wait until
+            // somebody writes. If it cannot be said, the next read tells.
+            if read.is_pending() {
+                let _ = Pin::new(&mut self.stream).poll_flush(cx);
+            }
+            return read;
         }
         let length = self.early.len().min(buffer.remaining());
         buffer.put_slice(&self.early.split_to(length));

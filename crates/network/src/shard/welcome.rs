@@ -15,10 +15,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::server::StartHandshake;
+use tokio_rustls::TlsAcceptor;
 use windrose_event::{CertificateClaim, Claim};
 use windrose_identity::Anchors;
 use windrose_policy::{Listener, Protocol};
@@ -115,7 +114,7 @@ impl Visitor {
         let limit = self.shard.handshake_timeout();
         let deadline = tokio::time::Instant::now() + limit;
         let hello = tokio::time::timeout_at(deadline, read_hello(&mut stream)).await;
-        let Some(accepted) = self.shaken(candidates, hello) else { return };
+        let Some((accepted, rest)) = self.shaken(candidates, hello) else { return };
         let hello = accepted.client_hello();
         let Some(candidates) = candidates.named(hello.server_name().or(self.name.as_deref())) else {
             let detail = match hello.server_name() {
@@ -145,31 +144,21 @@ impl Visitor {
             self.refuse(candidates.first(), "tls", "its tls entry has no certificates loaded");
             return;
         };
+        let shaken = shake_hands(&mut stream, (accepted, rest), Arc::clone(&config));
+        let shaken = tokio::time::timeout_at(deadline, shaken).await;
+        let Some(tls) = self.shaken(&candidates, shaken) else { return };
+        self.recognise(tls.peer_certificates(), &authorities);
         if let Some(listener) = candidates.only_stream() {
             // Nothing is to be found out any more: no stream is needed that others could read.
-            let shaken = match accepted.into_connection(config) {
-                Ok(mut tls) => {
-                    let shaken = tokio::time::timeout_at(deadline, shake_hands(&mut stream, &mut tls)).await;
-                    shaken.map(|shaken| shaken.map(|()| Box::new(tls)))
-                }
-                Err((error, mut alert)) => {
-                    let mut words = Vec::new();
-                    let _ = alert.write_all(&mut words);
-                    let _ = stream.write_all(&words).await;
-                    Ok(Err(io::Error::new(io::ErrorKind::InvalidData, error)))
-                }
-            };
-            let Some(tls) = self.shaken(&candidates, shaken) else { return };
-            self.recognise(tls.peer_certificates(), &authorities);
             let claim = claim(listener, self.peer, self.certificate);
             drop(self.guest);
             self.shard.enter(stream.secured_by(tls), &mut [], None, Arc::clone(listener), claim);
             return;
         }
-        let handshake = StartHandshake::from_parts(accepted, stream).into_stream(config);
-        let shaken = tokio::time::timeout_at(deadline, handshake).await;
-        let Some(stream) = self.shaken(&candidates, shaken) else { return };
-        self.recognise(stream.get_ref().1.peer_certificates(), &authorities);
+        // The handshake is over: the one that would begin gives way to it, and what is left of it to say goes out.
+        let adopted = TlsAcceptor::from(config).accept_with(stream, |begun| *begun = *tls);
+        let adopted = tokio::time::timeout_at(deadline, adopted).await;
+        let Some(stream) = self.shaken(&candidates, adopted) else { return };
         self.enter(candidates, Early::new(stream)).await;
     }
 
