@@ -26,7 +26,9 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        if let Some((key, value)) = self.previous.remove_entry(key) {
+        if !self.previous.is_empty()
+            && let Some((key, value)) = self.previous.remove_entry(key)
+        {
             self.insert(key, value);
         }
         self.current.get_mut(key)

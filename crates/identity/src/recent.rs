@@ -19,29 +19,27 @@ struct Part<V> {
     old: HashMap<[u8; 32], V>,
 }
 
-impl<V: Clone> Recent<V> {
+impl<V> Recent<V> {
     /// Holds so many entries at most.
     pub(crate) fn new(most: usize) -> Self {
         let parts = std::array::from_fn(|_| Mutex::new(Part { young: HashMap::new(), old: HashMap::new() }));
         Self { parts, most: (most / PARTS / 2).max(1) }
     }
 
-    /// What is known, if that is good; what is not is forgotten.
-    pub(crate) fn get(&self, digest: &[u8; 32], is_good: impl FnOnce(&V) -> bool) -> Option<V> {
+    /// What `read` makes of what is known; where that is nothing, what is known is forgotten.
+    pub(crate) fn get<T>(&self, digest: &[u8; 32], read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
         let mut part = self.part(digest);
-        let found = match part.young.get(digest) {
-            Some(found) => found.clone(),
-            None => {
-                let found = part.old.remove(digest)?;
-                part.put(*digest, found.clone(), self.most);
-                found
-            }
+        let Some(found) = part.young.get(digest) else {
+            let found = part.old.remove(digest)?;
+            let made = read(&found)?;
+            part.put(*digest, found, self.most);
+            return Some(made);
         };
-        if is_good(&found) {
-            return Some(found);
+        let made = read(found);
+        if made.is_none() {
+            part.young.remove(digest);
         }
-        part.young.remove(digest);
-        None
+        made
     }
 
     /// Remembers something.
@@ -80,11 +78,11 @@ mod tests {
         };
         for count in 0..10_000 {
             recent.put(digest(count), count);
-            assert_eq!(recent.get(&digest(0), |_| true), Some(0), "after {count}");
+            assert_eq!(recent.get(&digest(0), |known| Some(*known)), Some(0), "after {count}");
         }
-        let held = (0..10_000).filter(|count| recent.get(&digest(*count), |_| true).is_some()).count();
+        let held = (0..10_000).filter(|count| recent.get(&digest(*count), |_| Some(())).is_some()).count();
         assert!((1..=20).contains(&held), "{held}");
-        assert_eq!(recent.get(&digest(0), |_| false), None);
-        assert_eq!(recent.get(&digest(0), |_| true), None, "what is not good is forgotten");
+        assert_eq!(recent.get(&digest(0), |_| None::<()>), None);
+        assert_eq!(recent.get(&digest(0), |_| Some(())), None, "what is not good is forgotten");
     }
 }

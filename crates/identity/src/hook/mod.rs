@@ -36,7 +36,6 @@ struct Shared {
     salt: [u8; 32],
 }
 
-#[derive(Clone)]
 struct Remembered {
     answer: Answer,
     until: Instant,
@@ -66,8 +65,10 @@ impl Hook {
         now: Timestamp,
     ) -> Option<Result<Option<Arc<Vouched>>, Refusal>> {
         let shared = &self.0;
-        let is_good = |known: &Remembered| Instant::now() < known.until && !has_ended(&known.answer, now);
-        shared.remembered.get(&question::digest(&shared.salt, claim), is_good).map(|known| known.answer)
+        shared.remembered.get(&question::digest(&shared.salt, claim), |known| {
+            let is_good = Instant::now() < known.until && !has_ended(&known.answer, now);
+            is_good.then(|| known.answer.clone())
+        })
     }
 
     /// What it says of a claim.

@@ -9,7 +9,6 @@ use windrose_event::Timestamp;
 /// What is remembered of tokens, by their digests.
 pub(super) struct Memory(Recent<Remembered>);
 
-#[derive(Clone)]
 struct Remembered {
     vouched: Arc<Vouched>,
     /// The key that proved it: once its issuer has it no more, nothing that it signed counts.
@@ -24,10 +23,11 @@ impl Memory {
 
     /// Whom a token speaks for, if that is known and still so.
     pub(super) fn recall(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Vouched>> {
-        let is_good = |found: &Remembered| {
-            found.key.strong_count() > 0 && found.vouched.proof.until.is_some_and(|until| now < until)
-        };
-        self.0.get(digest, is_good).map(|found| found.vouched)
+        self.0.get(digest, |found| {
+            let is_good =
+                found.key.strong_count() > 0 && found.vouched.proof.until.is_some_and(|until| now < until);
+            is_good.then(|| Arc::clone(&found.vouched))
+        })
     }
 
     /// Remembers whom a token speaks for.
