@@ -12,8 +12,8 @@ use windrose_network::samples;
 
 /// Windrose: the Event Delivery Controller for the Internet of Things.
 ///
-/// Things speak MQTT, services speak REST. Windrose terminates both, knows which thing is talking and whose it is, and
-/// delivers every single event with one acknowledgement that means the same everywhere.
+/// Things speak MQTT, CoAP and AMQP, services speak REST, or AMQP. Windrose terminates all of them, knows which thing is talking
+/// and whose it is, and delivers every single event with one acknowledgement that means the same everywhere.
 #[derive(Parser)]
 #[command(name = "windrose", version, max_term_width = 110)]
 struct Arguments {
