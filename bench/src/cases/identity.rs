@@ -22,8 +22,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Devices in the registry.
 const REGISTERED: usize = 1_000_000;
 
-/// How often what is compared is done in turn. All rounds of a run together stay below what the system's table of connections
-/// holds.
+/// How often what is compared is done in turn. Not often: the system's table of connections remembers them for minutes, and five
+/// rounds make nearly as many as it holds.
 const TURNS: usize = 2;
 
 /// What servers finish after the last connection has this long.
